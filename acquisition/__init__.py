@@ -1,0 +1,1 @@
+"""Everything that runs a measurement: microscope file, recipes, engine, safety, storage."""

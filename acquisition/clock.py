@@ -1,0 +1,47 @@
+"""The microscope's clock, handed to everything that measures time.
+
+Real microscopes run at speed 1. A simulated microscope may run faster; intervals, exposures and time stamps stay in the
+microscope's own seconds, and only this module knows how long that is on the wall.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """Seconds of the microscope since the clock was made.
+
+    Parameters
+    ----------
+    speed : float
+        Microscope seconds per second of real time; 1 for real hardware.
+    sleep : callable
+        Waits real seconds; an event's ``wait`` makes the waiting interruptible.
+    """
+
+    def __init__(self, speed: float = 1.0, *, sleep: Callable[[float], object] = time.sleep) -> None:
+        if not speed > 0:
+            raise ValueError(f"clock speed must be positive, got {speed}")
+        self.speed = speed
+        self._sleep = sleep
+        self._origin = time.perf_counter()
+        self._origin_wall = datetime.now(UTC)
+
+    def now_s(self) -> float:
+        """Seconds of the microscope since this clock was made; never goes back."""
+        return (time.perf_counter() - self._origin) * self.speed
+
+    def wall(self, at_s: float | None = None) -> datetime:
+        """Date and time (UTC) of a reading of this clock, now by default, in the microscope's own time."""
+        return self._origin_wall + timedelta(seconds=self.now_s() if at_s is None else at_s)
+
+    def real_s(self, duration_s: float) -> float:
+        """How many real seconds a duration of the microscope takes."""
+        return duration_s / self.speed
+
+    def sleep_until(self, at_s: float) -> None:
+        """Wait until the clock shows ``at_s``; returns at once if that is past."""
+        remaining = self.real_s(at_s - self.now_s())
+        if remaining > 0:
+            self._sleep(remaining)

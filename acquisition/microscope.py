@@ -1,0 +1,113 @@
+"""The microscope file: which instruments, where they are found, and what lies between laser head and sample.
+
+Only the file and the arithmetic of the beam are here; connecting is in :mod:`halidescope.acquisition.instruments`.
+"""
+
+import math
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from halidescope.acquisition.problems import BadFileError, sentence_of
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LaserTable(Table):
+    """The laser head and the way of its light to the sample."""
+
+    model: str = Field(description="model name, see `halidescope devices`")
+    resource: str = Field(description="VISA resource, as TCPIP::host::port::SOCKET or ASRL/dev/ttyACM0::INSTR")
+    sample_uw_per_head_mw: float = Field(gt=0, description="path transmission: µW at the sample for each mW of the head")
+    max_sample_uw: float = Field(gt=0, description="highest power ever allowed at the sample, µW")
+
+
+class StageTable(Table):
+    """The scanning stage."""
+
+    model: str
+    resource: str
+
+
+class SpectrometerTable(Table):
+    """The spectrometer."""
+
+    model: str
+    resource: str
+
+
+class OpticsTable(Table):
+    """The focus at the film."""
+
+    waist_um: float = Field(1.0, gt=0, description="1/e² radius of the beam at the film, µm")
+
+
+class SimulationTable(Table):
+    """Only in files of simulated microscopes."""
+
+    speed: float = Field(1.0, gt=0, description="microscope seconds per second")
+
+
+class MicroscopeFile(Table):
+    """All of ``microscope.toml``."""
+
+    laser: LaserTable
+    stage: StageTable
+    spectrometer: SpectrometerTable
+    optics: OpticsTable = OpticsTable()
+    simulation: SimulationTable | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """True if nothing of this microscope exists."""
+        return self.simulation is not None
+
+    @property
+    def speed(self) -> float:
+        """Microscope seconds per second; 1 for real instruments."""
+        return self.simulation.speed if self.simulation else 1.0
+
+    def head_mw(self, sample_uw: float) -> float:
+        """Head power in mW that gives ``sample_uw`` µW at the sample."""
+        return sample_uw / self.laser.sample_uw_per_head_mw
+
+    def sample_uw(self, head_mw: float) -> float:
+        """Power at the sample in µW for a head power in mW."""
+        return head_mw * self.laser.sample_uw_per_head_mw
+
+    def peak_irradiance_w_cm2(self, sample_uw: float) -> float:
+        """Peak irradiance of the Gaussian focus, ``2 P / (π w0²)``, in W/cm² (da Cunha et al. 2025, experimental section)."""
+        waist_cm = self.optics.waist_um * 1e-4
+        return 2.0 * sample_uw * 1e-6 / (math.pi * waist_cm**2)
+
+
+def parse_microscope(text: str, *, source: str = "microscope file") -> MicroscopeFile:
+    """A microscope file from its text; raises :class:`BadFileError` with one sentence."""
+    try:
+        return MicroscopeFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadFileError(f"{source}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise BadFileError(sentence_of(error, source)) from error
+
+
+def load_microscope(path: Path) -> MicroscopeFile:
+    """Read a microscope file (TOML).
+
+    Raises
+    ------
+    BadFileError
+        The file is missing, is not TOML, or holds an unknown or impossible value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadFileError(f"microscope file {path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise BadFileError(f"microscope file {path}: not UTF-8 text; save it as UTF-8") from error
+    return parse_microscope(text, source=f"microscope file {path}")

@@ -1,0 +1,36 @@
+"""Problems that a person can cause and mend: bad files, impossible requests. Each is one plain sentence.
+
+Problems of instruments are in :mod:`halidescope.drivers.errors`.
+"""
+
+from pydantic import ValidationError
+
+
+class ProblemError(Exception):
+    """Something a person can mend; the text says what it is, what is allowed, and what to do."""
+
+
+class BadFileError(ProblemError):
+    """A microscope or recipe file that cannot be used."""
+
+
+class RefusedRunError(ProblemError):
+    """A measurement that must not start: it violates a limit, or its file exists."""
+
+
+class ScanFileError(ProblemError):
+    """A measurement's file or journal that cannot be read."""
+
+
+def sentence_of(error: ValidationError, source: str) -> str:
+    """Turn a validation error into one sentence: file, table and key, the value given, what is allowed."""
+    parts = []
+    for problem in error.errors():
+        where = ".".join(str(step) for step in problem["loc"]) or "file"
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"unknown key '{where}'")
+        elif problem["type"] == "missing":
+            parts.append(f"'{where}' is missing")
+        else:
+            parts.append(f"'{where}' = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+    return f"{source}: " + "; ".join(parts)

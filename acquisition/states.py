@@ -1,0 +1,62 @@
+"""What the engine says of itself: its state and one status object, the same in window, file and log.
+
+The engine's life::
+
+    idle → preparing → running ⇄ paused → finishing → finished | aborted | failed(reason) → idle
+
+``failed`` and ``aborted`` go through ``finishing`` too: dark first, then the file.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class RunState(StrEnum):
+    """Where the engine is in its life."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHING = "finishing"
+    FINISHED = "finished"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+    @property
+    def busy(self) -> bool:
+        """True while a measurement owns the instruments."""
+        return self in (RunState.PREPARING, RunState.RUNNING, RunState.PAUSED, RunState.FINISHING)
+
+    @property
+    def ended(self) -> bool:
+        """True when the last measurement is over, however it ended."""
+        return self in (RunState.FINISHED, RunState.ABORTED, RunState.FAILED)
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """One moment of the engine, complete: whoever holds this needs nothing else to say what goes on.
+
+    Powers and doses are at the sample. ``position_um`` is read back from the stage. Times are microscope seconds.
+    """
+
+    state: RunState = RunState.IDLE
+    reason: str = ""                        # why it failed or was aborted, a sentence
+    measurement: str = ""                   # what runs, for people: "map 51 × 51", "time series 500 s"
+    kind: str = ""                          # the recipe's kind
+    file: str = ""                          # where the data end up
+    done: int = 0                           # spectra acquired
+    total: int = 0                          # spectra planned, 0 if open-ended
+    elapsed_s: float = 0.0
+    remaining_s: float | None = None
+    emission: bool = False
+    laser_state: str = ""
+    interlock_closed: bool | None = None    # None: not known
+    sample_power_uw: float = 0.0            # at the sample now, 0 when dark
+    irradiance_w_cm2: float = 0.0           # peak, of that power
+    position_um: tuple[float, float] | None = None
+    dose_j_cm2: float = 0.0                 # peak dose at the present spot, accumulated
+    simulated: bool = False
+    speed: float = 1.0
+    events: int = 0                         # how many events so far; ask the engine for their texts

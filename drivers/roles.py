@@ -1,0 +1,169 @@
+"""The three roles an instrument can play in a measurement, as small typed protocols.
+
+The engine knows instruments only through these. A driver fulfils a role by having the members, not by inheriting.
+Powers are those of the laser *head* in mW (what reaches the sample is the microscope's business), positions are the
+controller's own coordinates in µm, exposures are in seconds. Every method waits a bounded time and raises an
+:class:`~halidescope.drivers.errors.InstrumentError`; none returns a made-up value.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who an instrument says it is."""
+
+    manufacturer: str
+    model: str
+    serial: str
+    firmware: str
+
+
+class LaserState(StrEnum):
+    """What the laser head is doing."""
+
+    OFF = "off"
+    WARMING = "warming"
+    WAITING_FOR_KEY = "waiting for key"
+    ARMING = "arming delay"
+    ON = "on"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One exposure as the spectrometer gave it.
+
+    Attributes
+    ----------
+    counts : ndarray of uint16 or uint32, shape (pixels,)
+        Raw counts, in the detector's own pixel order, nothing subtracted.
+    exposure_s : float
+        Exposure time in seconds of the microscope.
+    saturated : bool
+        True if any pixel reached the saturation level.
+    """
+
+    counts: NDArray[np.unsignedinteger]
+    exposure_s: float
+    saturated: bool
+
+
+class Instrument(Protocol):
+    """What every role has."""
+
+    @property
+    def device(self) -> str:
+        """Role, model and resource, as error messages name it."""
+
+    @property
+    def identity(self) -> Identity:
+        """Manufacturer, model, serial number and firmware, read when the connection was made."""
+
+    def close(self) -> None:
+        """Close the port. Safe to call twice."""
+
+
+@runtime_checkable
+class Laser(Instrument, Protocol):
+    """A cw laser head. Emission is never on after construction."""
+
+    @property
+    def wavelength_nm(self) -> float:
+        """Vacuum wavelength of the emission in nm."""
+
+    @property
+    def power_limits_mw(self) -> tuple[float, float]:
+        """Lowest and highest set-point of the head in mW."""
+
+    @property
+    def power_setpoint_mw(self) -> float:
+        """Set-point read back from the head, in mW."""
+
+    @property
+    def power_mw(self) -> float:
+        """Power that the head measures now, in mW; 0 when dark."""
+
+    @property
+    def state(self) -> LaserState:
+        """What the head is doing."""
+
+    @property
+    def emission(self) -> bool:
+        """True if the head says that it emits, or is about to."""
+
+    @property
+    def interlock_closed(self) -> bool:
+        """True if the interlock loop is closed, so that emission is possible."""
+
+    @property
+    def fault(self) -> str | None:
+        """The latched fault in words, or None."""
+
+    def set_power(self, power_mw: float) -> None:
+        """Set the head's power in mW and read the set-point back. Does not switch emission."""
+
+    def turn_on(self) -> None:
+        """Switch emission on and wait until the head reports it; raises if interlock, key or a fault forbid it."""
+
+    def turn_off(self) -> None:
+        """Switch emission off and verify it by reading back; raises NotDarkError if the head still emits."""
+
+
+@runtime_checkable
+class Stage(Instrument, Protocol):
+    """A two-axis scanning stage."""
+
+    @property
+    def limits_um(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Travel of x and of y: ((x_min, x_max), (y_min, y_max)) in µm."""
+
+    @property
+    def position_um(self) -> tuple[float, float]:
+        """Position read from the sensors, (x, y) in µm."""
+
+    @property
+    def tolerance_um(self) -> float:
+        """Distance from the target at which a move still counts as arrived, in µm."""
+
+    def move_to(self, x_um: float, y_um: float) -> tuple[float, float]:
+        """Move, wait until the controller says on target, read back and compare; returns the position read."""
+
+    def stop(self) -> None:
+        """Stop all axes now."""
+
+
+@runtime_checkable
+class Spectrometer(Instrument, Protocol):
+    """An array spectrometer."""
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels in a spectrum."""
+
+    @property
+    def wavelength_nm(self) -> NDArray[np.float64]:
+        """Wavelength of every pixel in nm, shape (pixels,), from the instrument's own coefficients."""
+
+    @property
+    def exposure_limits_s(self) -> tuple[float, float]:
+        """Shortest and longest exposure in seconds."""
+
+    @property
+    def exposure_s(self) -> float:
+        """Exposure that is set, in seconds."""
+
+    @property
+    def saturation_counts(self) -> int:
+        """Counts at which a pixel is saturated."""
+
+    def set_exposure(self, exposure_s: float) -> None:
+        """Set the exposure in seconds; the first spectrum after a change is taken and discarded here if it cannot be trusted."""
+
+    def acquire(self) -> Spectrum:
+        """Expose once and return the spectrum; waits exposure plus transfer, no longer than a bounded margin."""

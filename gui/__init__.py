@@ -1,0 +1,1 @@
+"""Everything a person touches: windows, command line, demo, report."""
