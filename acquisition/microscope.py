@@ -7,9 +7,8 @@ import math
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from halidescope.acquisition.problems import BadFileError, sentence_of
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Table(BaseModel):
@@ -23,7 +22,7 @@ class LaserTable(Table):
 
     model: str = Field(description="model name, see `halidescope devices`")
     resource: str = Field(description="VISA resource, as TCPIP::host::port::SOCKET or ASRL/dev/ttyACM0::INSTR")
-    sample_uw_per_head_mw: float = Field(gt=0, description="path transmission: µW at the sample for each mW of the head")
+    sample_uw_per_head_mw: float = Field(gt=0, description="path transmission: µW at the sample per mW of the head")
     max_sample_uw: float = Field(gt=0, description="highest power ever allowed at the sample, µW")
 
 
@@ -81,7 +80,7 @@ class MicroscopeFile(Table):
         return head_mw * self.laser.sample_uw_per_head_mw
 
     def peak_irradiance_w_cm2(self, sample_uw: float) -> float:
-        """Peak irradiance of the Gaussian focus, ``2 P / (π w0²)``, in W/cm² (da Cunha et al. 2025, experimental section)."""
+        """Peak irradiance of the Gaussian focus in W/cm²: ``2 P / (π w0²)`` (da Cunha et al. 2025, experimental)."""
         waist_cm = self.optics.waist_um * 1e-4
         return 2.0 * sample_uw * 1e-6 / (math.pi * waist_cm**2)
 

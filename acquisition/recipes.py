@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
 from halidescope.acquisition.problems import BadFileError, sentence_of
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,6 +39,17 @@ class Sample(BaseModel):
     notes: str = Field("", description="anything worth knowing in ten years")
 
 
+class AnalysisRequest(BaseModel):
+    """What the online analysis shall do with the spectra."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    references: tuple[str, ...] = Field(
+        (), max_length=6, description="measured files whose mean spectra are the endmembers, e.g. of pure films"
+    )
+    labels: tuple[str, ...] = Field((), max_length=6, description="names of the endmembers, in the same order")
+
+
 class Recipe(BaseModel):
     """What all measurements have in common."""
 
@@ -49,6 +59,7 @@ class Recipe(BaseModel):
     exposure_s: float = Field(0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s")
     dark_spectra: int = Field(10, ge=0, le=1000, description="spectra taken with the laser dark before the measurement")
     sample: Sample = Sample()
+    analysis: AnalysisRequest = AnalysisRequest()
 
     def points(self) -> Iterator[Point]:
         """Every spectrum of the measurement, in the order of taking."""
@@ -66,7 +77,10 @@ class TimeSeries(Recipe):
     kind: Literal["time-series"] = "time-series"
     duration_s: float = Field(gt=0, allow_inf_nan=False, description="how long the light stays on, s")
     interval_s: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="time between the starts of two spectra, s; 0: as fast as exposures allow"
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="time between the starts of two spectra, s; 0: as fast as exposures allow",
     )
     position_um: tuple[Coordinate, Coordinate] = Field((100.0, 100.0), description="the spot, x and y of the stage, µm")
 
@@ -91,10 +105,14 @@ class RasterMap(Recipe):
     """Spectra on a rectangular grid, the probe weak enough not to change what it sees."""
 
     kind: Literal["raster-map"] = "raster-map"
-    origin_um: tuple[Coordinate, Coordinate] = Field((0.0, 0.0), description="corner of the field with the smallest x and y, µm")
+    origin_um: tuple[Coordinate, Coordinate] = Field(
+        (0.0, 0.0), description="corner of the field with the smallest x and y, µm"
+    )
     size_um: tuple[Length, Length] = Field((200.0, 200.0), description="width and height of the field, µm")
     step_um: float = Field(4.0, gt=0, allow_inf_nan=False, description="distance between neighbouring points, µm")
-    order: Literal["serpentine", "raster"] = Field("serpentine", description="every other line backwards, or all forwards")
+    order: Literal["serpentine", "raster"] = Field(
+        "serpentine", description="every other line backwards, or all lines forwards"
+    )
 
     @property
     def x_um(self) -> np.ndarray:
@@ -131,7 +149,7 @@ RECIPES: TypeAdapter[TimeSeries | RasterMap] = TypeAdapter(AnyRecipe)
 
 
 def parse_recipe(values: dict[str, object], *, source: str = "recipe") -> TimeSeries | RasterMap:
-    """A recipe from plain values; raises :class:`BadFileError` with one sentence that names field and allowed values."""
+    """A recipe from plain values; raises :class:`BadFileError`: one sentence with field and allowed values."""
     try:
         return RECIPES.validate_python(values)
     except ValidationError as error:

@@ -163,7 +163,7 @@ class Spectrometer(Instrument, Protocol):
         """Counts at which a pixel is saturated."""
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Set the exposure in seconds; the first spectrum after a change is taken and discarded here if it cannot be trusted."""
+        """Set the exposure in seconds; a first spectrum that cannot be trusted is taken and discarded here."""
 
     def acquire(self) -> Spectrum:
         """Expose once and return the spectrum; waits exposure plus transfer, no longer than a bounded margin."""
