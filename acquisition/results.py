@@ -16,7 +16,7 @@ class Number(msgspec.Struct, frozen=True):
 class OnlineResults(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of the analysis of the running (or last) measurement.
 
-    The per-spectrum lists hold the rows from ``first`` on (a window asks for the rows it lacks), in the order of taking.
+    The per-spectrum lists hold the rows from ``first`` on, in the order of taking; a window asks for what it lacks.
     Shares are shares of *emission*: carriers funnel to iodide-rich regions, so they are not volume fractions.
     """
 
