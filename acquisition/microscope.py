@@ -7,8 +7,9 @@ import math
 import tomllib
 from pathlib import Path
 
-from halidescope.acquisition.problems import BadFileError, sentence_of
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from halidescope.acquisition.problems import BadFileError, sentence_of
 
 
 class Table(BaseModel):

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-GROWING = "#1a9850"      # bromide-rich
-PRISTINE = "#d73027"     # iodide-rich
+GROWING = "#1a9850"  # bromide-rich
+PRISTINE = "#d73027"  # iodide-rich
 IMAGE_MAP = "viridis"
 PROFILE_SPECTRA = 6
 
@@ -62,14 +62,24 @@ def time_series_figure(
     chosen = np.unique(np.linspace(0, len(time) - 1, PROFILE_SPECTRA).astype(int))
     shade = np.linspace(0.0, 0.9, len(chosen))
     for k, grey in zip(chosen, shade, strict=True):
-        lines.plot(wavelength[seen], counts[k, seen], color=(grey * 0.1, 0.2 + 0.4 * grey, 0.8 - 0.5 * grey), lw=1,
-                   label=f"{time[k]:.0f} s")
+        lines.plot(
+            wavelength[seen],
+            counts[k, seen],
+            color=(grey * 0.1, 0.2 + 0.4 * grey, 0.8 - 0.5 * grey),
+            lw=1,
+            label=f"{time[k]:.0f} s",
+        )
     lines.set(xlabel="wavelength (nm)", ylabel="intensity (counts)", title="spectra at chosen times")
     lines.legend(frameon=False, fontsize="small")
 
     shrinking = 1.0 - growing
-    for values, colour, marker, label in ((growing, colours[1], "o", labels[1]), (shrinking, colours[0], "s", labels[0])):
-        shares.errorbar(time, 100 * values, 100 * error, fmt=marker, ms=2, lw=0.5, color=colour, alpha=0.35, label=label)
+    for values, colour, marker, label in (
+        (growing, colours[1], "o", labels[1]),
+        (shrinking, colours[0], "s", labels[0]),
+    ):
+        shares.errorbar(
+            time, 100 * values, 100 * error, fmt=marker, ms=2, lw=0.5, color=colour, alpha=0.35, label=label
+        )
     if fit is not None:
         value, low, high = (100 * np.asarray(part, dtype=float) for part in fit)
         shares.plot(time, value, color="black", lw=1.2, label="biexponential fit")
@@ -121,7 +131,9 @@ def map_figure(
     error = None if share_se is None else 100 * np.asarray(share_se, dtype=float)[row]
     right.errorbar(x, 100 * grown[row], error, fmt="o", ms=3, lw=0.7, color=GROWING, label=f"y = {y[row]:g} µm")
     if profile_fit is not None:
-        right.plot(np.asarray(profile_fit[0]), 100 * np.asarray(profile_fit[1]), color="black", lw=1.2, label="Gaussian halo")
+        right.plot(
+            np.asarray(profile_fit[0]), 100 * np.asarray(profile_fit[1]), color="black", lw=1.2, label="Gaussian halo"
+        )
     right.set(xlabel="x (µm)", ylabel=f"{label} share (%)", title="profile through the spot")
     right.legend(frameon=False, fontsize="small")
     return figure

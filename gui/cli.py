@@ -14,7 +14,9 @@ from halidescope.drivers.errors import InstrumentError
 from halidescope.gui import cli_data, cli_instruments, cli_measure
 from halidescope.gui.terminal import complain
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 for room in (cli_measure, cli_instruments, cli_data):
     for verb in room.VERBS:
         app.command()(verb)

@@ -31,7 +31,9 @@ def simulate(
     spectrometer: str = typer.Option("ocean-hdx", help="Spectrometer model, or 'none'."),
     serial: bool = typer.Option(False, "--serial", help="Serve pseudo-terminals instead of TCP ports (POSIX only)."),
     speed: float = typer.Option(1.0, min=0.001, help="Microscope seconds per second."),
-    film: float = typer.Option(1.5, callback=film_option, help="Composition x of the CsPbBr(3-x)I(x) film: 0, 1, 1.5, 2 or 3."),
+    film: float = typer.Option(
+        1.5, callback=film_option, help="Composition x of the CsPbBr(3-x)I(x) film: 0, 1, 1.5, 2 or 3."
+    ),
     control: int | None = typer.Option(None, min=0, max=65535, help="Also serve the control port; 0 picks a free one."),
     seed: int | None = typer.Option(None, help="Seed of the noise, for repeatable spectra."),
     microscope_out: Path | None = typer.Option(None, help="Write the matching microscope file here."),

@@ -27,7 +27,7 @@ def has_display() -> bool:
 
 def _need_qt() -> None:
     try:
-        import PySide6.QtWidgets  # noqa: F401, PLC0415
+        import PySide6.QtWidgets  # noqa: F401
     except ImportError as error:
         raise ProblemError(f'the window needs Qt ({error}); install it with: pip install "halidescope[gui]"') from error
 
@@ -35,7 +35,7 @@ def _need_qt() -> None:
 def open_window() -> int:
     """Open the main window; the exit code."""
     _need_qt()
-    from halidescope.gui.app import run_window  # noqa: PLC0415 - Qt is optional
+    from halidescope.gui.app import run_window
 
     return run_window()
 
@@ -74,7 +74,9 @@ def run(
 
         outcome = run_recipe(instruments, wanted, out, on_status=show, abort=abort)
     if as_json:
-        say_json({"state": outcome.state, "reason": outcome.reason, "file": str(outcome.file), "spectra": outcome.spectra})
+        say_json(
+            {"state": outcome.state, "reason": outcome.reason, "file": str(outcome.file), "spectra": outcome.spectra}
+        )
     else:
         typer.echo(f"{outcome.state}: {outcome.spectra} spectra in {outcome.file}")
     if outcome.state is not RunState.FINISHED:
@@ -83,12 +85,14 @@ def run(
 
 def demo(
     headless: bool = typer.Option(False, "--headless", help="No window, even if there is a display."),
-    out: Path | None = typer.Option(None, help="Folder for files and report (default: a new halidescope-demo-… folder)."),
+    out: Path | None = typer.Option(
+        None, help="Folder for files and report (default: a new halidescope-demo-… folder)."
+    ),
     speed: float = typer.Option(60.0, min=0.1, help="Microscope seconds per second."),
     film: float = typer.Option(1.5, callback=film_option, help="Composition x of the simulated CsPbBr(3-x)I(x) film."),
 ) -> None:
     """A simulated microscope: time series, then map, then analysis and report."""
-    from halidescope.gui.demo import Demo, default_folder  # noqa: PLC0415 - numba and matplotlib load only when needed
+    from halidescope.gui.demo import Demo, default_folder
 
     folder = out or default_folder()
     show = Demo(folder, speed=speed, film=film)
@@ -104,7 +108,7 @@ def demo(
 def view(file: Path = typer.Argument(help="Measured file (.nxs or .nxs.journal).")) -> None:
     """Look at a measured file in the offline window."""
     _need_qt()
-    from halidescope.gui.offline import view_file  # noqa: PLC0415 - Qt is optional
+    from halidescope.gui.offline import view_file
 
     raise typer.Exit(view_file(file))
 

@@ -60,7 +60,7 @@ class Demo:
 
     def run_in_window(self) -> None:
         """The same with the main window looking on; closing the window ends the demo."""
-        from halidescope.gui.app import run_window  # noqa: PLC0415 - Qt is optional
+        from halidescope.gui.app import run_window
 
         with self._microscope() as (simulator, engine):
             failure: list[Exception] = []
@@ -68,7 +68,7 @@ class Demo:
             def measure() -> None:
                 try:
                     self.perform(simulator, engine, lambda status: None)
-                except RunEndedError as error:   # the person pressed abort: said again when the window is closed
+                except RunEndedError as error:  # the person pressed abort: said again when the window is closed
                     failure.append(error)
 
             worker = threading.Thread(target=measure, name="demo")
@@ -93,9 +93,7 @@ class Demo:
             finally:
                 engine.quit()
 
-    def perform(
-        self, simulator: SimulatorProcess, engine: EngineClient, show: Callable[[Status], None]
-    ) -> None:
+    def perform(self, simulator: SimulatorProcess, engine: EngineClient, show: Callable[[Status], None]) -> None:
         """References, time series, map; then analysis and report."""
         # the phase that can grow; the reference films themselves are inert and are held against the other one
         grown, label = (I_RICH, "I-rich") if self.film in (2.0, BR_RICH) else (BR_RICH, "Br-rich")
@@ -122,9 +120,7 @@ class Demo:
             truth=truth,
         )
 
-    def _measure(
-        self, engine: EngineClient, recipe: AnyRecipe, out: Path, show: Callable[[Status], None]
-    ) -> None:
+    def _measure(self, engine: EngineClient, recipe: AnyRecipe, out: Path, show: Callable[[Status], None]) -> None:
         engine.start(recipe.model_dump(mode="json"), str(out))
         while True:
             status = engine.status()
@@ -134,7 +130,9 @@ class Demo:
                     break
             time.sleep(POLL_S)
         if status.state is not RunState.FINISHED:
-            raise RunEndedError(f"{status.measurement}: {status.state} ({status.reason}); what was measured is in {out}")
+            raise RunEndedError(
+                f"{status.measurement}: {status.state} ({status.reason}); what was measured is in {out}"
+            )
 
     def _reference_film(self, composition: float, label: str) -> AnyRecipe:
         return parse_recipe(

@@ -41,7 +41,7 @@ class SimulatorProcess:
         self._command = command
 
     def __enter__(self) -> Self:
-        # a session of its own: Ctrl-C in the terminal must reach the engine first, so that it can go dark on a live line
+        # a session of its own: on Ctrl-C the engine must go dark while the line is still alive
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert self._process.stdout is not None
         self.devices: list[dict[str, object]] = []

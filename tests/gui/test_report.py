@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from halidescope.analysis.figures import spectra_figure
-from halidescope.gui.report import Picture, Report, Row, Section, with_error
 from hypothesis import given
 from hypothesis import strategies as st
+
+from halidescope.analysis.figures import spectra_figure
+from halidescope.gui.report import Picture, Report, Row, Section, with_error
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,9 @@ def make_report(*, simulated: bool) -> Report:
         subtitle="a test",
         simulated=simulated,
         rows=[Row("yield", 0.683, 0.012, "%", 0.70), Row("unknown", 1.0, 0.1, "nm")],
-        sections=[Section("Endmembers", "Two bands.", [Picture(spectra_figure(wavelength, bands, ["a", "b"]), "Bands.")])],
+        sections=[
+            Section("Endmembers", "Two bands.", [Picture(spectra_figure(wavelength, bands, ["a", "b"]), "Bands.")])
+        ],
         notes=["Shares of the emission."],
         provenance=[("file", "time-series.nxs")],
     )

@@ -1,6 +1,6 @@
-"""Build the wheel, compare its modules with the source tree, and start it from an environment and a folder of its own.
+"""Build the wheel, compare it with the source tree, and start it from an environment and a folder of its own.
 
-Run by ``make test`` as a program, not by pytest: it installs a fresh environment, which takes longer than a test should.
+Run by ``make test`` as a program, not by pytest: it installs a fresh environment, which takes too long for a test.
 """
 
 import subprocess
