@@ -146,7 +146,7 @@ class OceanSpectrometer(WireInstrument):
         before_us = self._exposure_us
         super().reconnect()
         if before_us is not None and before_us != self._exposure_us:
-            self.set_exposure(before_us * 1e-6)
+            self.set_exposure(before_us / 1e6)
 
     # --- the line --------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class OceanSpectrometer(WireInstrument):
     def exposure_limits_s(self) -> tuple[float, float]:
         """Get the shortest and longest exposure in seconds, read once per connection."""
         shortest, longest, _ = self._exposure_limits_us()
-        return shortest * 1e-6, longest * 1e-6
+        return shortest / 1e6, longest / 1e6
 
     def _exposure_limits_us(self) -> tuple[int, int, int]:
         if self._limits_us is None:
@@ -288,7 +288,7 @@ class OceanSpectrometer(WireInstrument):
         """Get the exposure that is set, in seconds. :meth:`set_exposure` changes it."""
         if self._exposure_us is None:
             self._exposure_us = self._whole(Message.EXPOSURE, "<I")
-        return self._exposure_us * 1e-6
+        return self._exposure_us / 1e6
 
     @property
     def saturation_counts(self) -> int:
@@ -313,7 +313,7 @@ class OceanSpectrometer(WireInstrument):
         if not shortest <= exposure_s * 1e6 <= longest:
             raise LimitError(
                 self.device,
-                f"exposure = {exposure_s:g} s asked, allowed {shortest * 1e-6:g} to {longest * 1e-6:g} s; "
+                f"exposure = {exposure_s:g} s asked, allowed {shortest / 1e6:g} to {longest / 1e6:g} s; "
                 f"average several spectra instead of a longer exposure",
             )
         wanted_us = min(max(round(exposure_s * 1e6 / step) * step, shortest), longest)

@@ -273,7 +273,8 @@ def test_the_last_digit_tells_the_resolution(text, unit):
 @given(answer=st.text(alphabet=st.characters(codec="latin-1"), max_size=12))
 def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
     text = answer.strip()
-    pairs = [({"emission": "l?", "interlock_closed": "ilk?", "operating_state": "gom?", "fault_number": "f?"}[name], answer)]
+    query = {"emission": "l?", "interlock_closed": "ilk?", "operating_state": "gom?", "fault_number": "f?"}[name]
+    pairs = [(query, answer)]
     with expected_protocol(CoboltMLD, pairs * 3 if not text else pairs) as laser:
         try:
             assert getattr(laser, name) in allowed
