@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 from halidescope.analysis.flags import Flag
+from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.unmixing_kernels import score_poisson
 from numpy.typing import ArrayLike, NDArray
 
@@ -146,7 +147,7 @@ def unmix(
             score_poisson(
                 weighted, basis, background, float(gain), variance, nonnegative, amplitudes[part], grams
             )
-            covariance[part] = _inverse(grams)
+            covariance[part] = inverse_of(grams)
         residual = values - amplitudes[part] @ basis
         if left_out is not None:
             residual[left_out] = 0.0
@@ -256,21 +257,7 @@ class _LeastSquares:
         if left_out is None or not left_out.any():
             return self.gram_inverse[None]
         weights = (~left_out).astype(np.float64)
-        return _inverse(np.einsum("ic,nc,jc->nij", self.basis, weights, self.basis))
-
-
-def _inverse(grams: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverses of symmetric (n, k, k) matrices, NaN where singular; scaled to unit diagonals first."""
-    scale = np.sqrt(np.einsum("nii->ni", grams))
-    usable = np.isfinite(grams).all(axis=(1, 2)) & (scale > 0).all(axis=1)
-    scale = np.where(usable[:, None], scale, 1.0)
-    outer = scale[:, :, None] * scale[:, None, :]
-    scaled = np.where(usable[:, None, None], grams / outer, np.eye(grams.shape[-1]))
-    usable &= np.linalg.eigvalsh(scaled)[:, 0] > 1e-14
-    scaled[~usable] = np.eye(grams.shape[-1])
-    inverse = np.linalg.inv(scaled) / outer
-    inverse[~usable] = np.nan
-    return inverse
+        return inverse_of(np.einsum("ic,nc,jc->nij", self.basis, weights, self.basis))
 
 
 def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> NDArray[np.float64]:

@@ -2,13 +2,17 @@
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 FLOOR = 0.01   # smallest variance that a channel may have, in mean variances: empty channels must not rule the fit
 PASSES = 12    # scoring passes at most; two or three settle, more are needed only where an amplitude starts at zero
 
 
 @njit(cache=True, nogil=True)
-def solve_support(gram, right, members, size, factor, solution):
+def solve_support(gram: Array, right: Array, members: Indices, size: int, factor: Array, solution: Array) -> bool:
     """Cholesky solution of the normal equations on the first ``size`` members; False if not positive definite."""
     for i in range(size):
         for j in range(i + 1):
@@ -35,7 +39,9 @@ def solve_support(gram, right, members, size, factor, solution):
 
 
 @njit(cache=True, nogil=True)
-def solve_nonnegative(gram, right, members, factor, solution, best):
+def solve_nonnegative(
+    gram: Array, right: Array, members: Indices, factor: Array, solution: Array, best: Array
+) -> None:
     """Exact non-negative minimum of ``x G x / 2 - b x`` by enumeration of the supports, largest first; into ``best``.
 
     The full support is tried first: when its solution is feasible it is the minimum and nothing else is looked at.
@@ -69,7 +75,16 @@ def solve_nonnegative(gram, right, members, factor, solution, best):
 
 
 @njit(cache=True, nogil=True)
-def weigh(data, references, background, gain, read_variance, amplitudes, gram, right):
+def weigh(
+    data: Array,
+    references: Array,
+    background: Array,
+    gain: float,
+    read_variance: Array,
+    amplitudes: Array,
+    gram: Array,
+    right: Array,
+) -> None:
     """Normal equations of one spectrum with the variance of the model at ``amplitudes``.
 
     variance = (model + background) / gain + read_variance, counts²; ``background`` is the part of the dark that is
@@ -105,7 +120,16 @@ def weigh(data, references, background, gain, read_variance, amplitudes, gram, r
 
 
 @njit(cache=True, nogil=True)
-def score_poisson(data, references, background, gain, read_variance, nonnegative, amplitudes, grams):
+def score_poisson(
+    data: Array,
+    references: Array,
+    background: Array,
+    gain: float,
+    read_variance: Array,
+    nonnegative: bool,
+    amplitudes: Array,
+    grams: Array,
+) -> None:
     """Fisher scoring for every row of ``data`` (n, channels), already dark-corrected, NaN where a channel is left out.
 
     ``amplitudes`` (n, k) holds the starts and gets the results, ``grams`` (n, k, k) the inverse covariances.
