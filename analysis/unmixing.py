@@ -98,79 +98,114 @@ def unmix(
         References that are not finite, zero, collinear, too many or of another length than the spectra; a gain that is
         not positive; a dark that does not fit the spectra.
     """
-    data = np.asarray(spectra)
-    basis = check_references(references)
-    k, channels = basis.shape
-    if data.ndim == 0 or data.shape[-1] != channels:
-        raise ValueError(
-            f"spectra have {data.shape[-1] if data.ndim else 0} channels, references {channels}; "
-            "put both on the same wavelength axis"
+    return Unmixer(
+        references, nonnegative=nonnegative, noise=noise, gain=gain, read_noise=read_noise, saturation=saturation
+    )(spectra, dark)
+
+
+class Unmixer:
+    """:func:`unmix` for one set of references, prepared once and applied to many spectra; same parameters."""
+
+    def __init__(
+        self,
+        references: ArrayLike,
+        *,
+        nonnegative: bool = True,
+        noise: Noise = "gaussian",
+        gain: float = 1,
+        read_noise: ArrayLike | None = None,
+        saturation: float | None = None,
+    ) -> None:
+        if noise not in ("gaussian", "poisson"):
+            raise ValueError(f"noise is {noise!r}, allowed are 'gaussian' and 'poisson'")
+        if not (np.isfinite(gain) and gain > 0):
+            raise ValueError(f"gain is {gain} electrons per count, it must be positive")
+        self.references = check_references(references)
+        self.nonnegative = nonnegative
+        self.noise = noise
+        self.gain = float(gain)
+        self.saturation = saturation
+        channels = self.references.shape[1]
+        self.dark_is_poisson = read_noise is None
+        self.read_variance = _rows_of("read_noise", 0.0 if read_noise is None else read_noise, (), channels)[0] ** 2
+        self._solver = _LeastSquares(self.references, nonnegative)
+
+    def __call__(self, spectra: ArrayLike, dark: ArrayLike = 0) -> Unmixing:
+        """Unmix ``spectra`` (…, channels) after subtraction of ``dark``; ValueError where the shapes do not fit."""
+        data = np.asarray(spectra)
+        k, channels = self.references.shape
+        if data.ndim == 0 or data.shape[-1] != channels:
+            raise ValueError(
+                f"spectra have {data.shape[-1] if data.ndim else 0} channels, references {channels}; "
+                "put both on the same wavelength axis"
+            )
+        lead = data.shape[:-1]
+        rows = data.reshape(-1, channels)
+        darks = _rows_of("dark", dark, lead, channels)
+        n = len(rows)
+        amplitudes, covariance = np.empty((n, k)), np.empty((n, k, k))
+        residual_rms, flags = np.empty(n), np.zeros(n, dtype=np.int64)
+        block = max(1, BLOCK_BYTES // (8 * channels))
+        for first in range(0, n, block):
+            part = slice(first, min(first + block, n))
+            self._block(
+                rows[part], darks[part] if len(darks) > 1 else darks,
+                amplitudes[part], covariance[part], residual_rms[part], flags[part],
+            )  # fmt: skip
+        shares, shares_se = shares_of(amplitudes, covariance)
+        flags[np.isnan(shares).any(axis=1) & ((flags & Flag.NOT_FINITE) == 0)] |= Flag.NO_SIGNAL
+        return Unmixing(
+            amplitudes=amplitudes.reshape(*lead, k),
+            amplitudes_se=np.sqrt(np.einsum("nii->ni", covariance)).reshape(*lead, k),
+            shares=shares.reshape(*lead, k),
+            shares_se=shares_se.reshape(*lead, k),
+            covariance=covariance.reshape(*lead, k, k),
+            residual_rms=residual_rms.reshape(lead),
+            flags=flags.reshape(lead),
         )
-    if noise not in ("gaussian", "poisson"):
-        raise ValueError(f"noise is {noise!r}, allowed are 'gaussian' and 'poisson'")
-    if not (np.isfinite(gain) and gain > 0):
-        raise ValueError(f"gain is {gain} electrons per count, it must be positive")
-    lead = data.shape[:-1]
-    rows = data.reshape(-1, channels)
-    darks = _rows_of("dark", dark, lead, channels)
-    variance = np.zeros(channels)
-    if read_noise is not None:
-        variance = _rows_of("read_noise", read_noise, (), channels)[0] ** 2
-    n = len(rows)
-    amplitudes = np.empty((n, k))
-    covariance = np.empty((n, k, k))
-    residual_rms = np.empty(n)
-    flags = np.zeros(n, dtype=np.int64)
-    solver = _LeastSquares(basis, nonnegative)
-    block = max(1, BLOCK_BYTES // (8 * channels))
-    for first in range(0, n, block):
-        part = slice(first, min(first + block, n))
-        raw = rows[part].astype(np.float64)
-        used_dark = darks[part] if len(darks) > 1 else darks
-        values = raw - used_dark
+
+    def _block(
+        self,
+        spectra: NDArray[np.generic],
+        dark: NDArray[np.float64],
+        amplitudes: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+        residual_rms: NDArray[np.float64],
+        flags: NDArray[np.int64],
+    ) -> None:
+        """Fill the results of a block of rows."""
+        k, channels = self.references.shape
+        raw = spectra.astype(np.float64)
+        values = raw - dark
         bad = ~np.isfinite(values).all(axis=1)
-        flags[part][bad] |= Flag.NOT_FINITE
         values[bad] = 0.0
-        left_out = None
-        if saturation is not None:
-            left_out = raw >= saturation
-            flags[part][left_out.any(axis=1)] |= Flag.SATURATED
-        good = np.full(len(values), channels) if left_out is None else channels - left_out.sum(axis=1)
-        amplitudes[part] = solver.solve(values, left_out)
-        if noise == "poisson":
-            weighted = values.copy()
-            if left_out is not None:
-                weighted[left_out] = np.nan
-            background = used_dark if read_noise is None else np.zeros((1, channels))
-            background = np.ascontiguousarray(np.where(np.isfinite(background), background, 0.0))
+        left_out, good = None, np.full(len(values), channels)
+        if self.saturation is not None:
+            left_out = raw >= self.saturation
+            good -= left_out.sum(axis=1)
+            flags[good < channels] |= Flag.SATURATED
+        amplitudes[:] = self._solver.solve(values, left_out)
+        if self.noise == "poisson":
+            weighted = values if left_out is None else np.where(left_out, np.nan, values)
+            background = np.nan_to_num(dark) if self.dark_is_poisson else np.zeros((1, channels))
             grams = np.empty((len(values), k, k))
             score_poisson(
-                weighted, basis, background, float(gain), variance, nonnegative, amplitudes[part], grams
-            )
-            covariance[part] = inverse_of(grams)
-        residual = values - amplitudes[part] @ basis
+                weighted, self.references, np.ascontiguousarray(background), self.gain, self.read_variance,
+                self.nonnegative, amplitudes, grams,
+            )  # fmt: skip
+            covariance[:] = inverse_of(grams)
+        residual = values - amplitudes @ self.references
         if left_out is not None:
             residual[left_out] = 0.0
         squares = np.einsum("ij,ij->i", residual, residual)
-        residual_rms[part] = np.sqrt(squares / np.maximum(good, 1))
-        if noise == "gaussian":
+        residual_rms[:] = np.sqrt(squares / np.maximum(good, 1))
+        if self.noise == "gaussian":
             spread = squares / np.maximum(good - k, 1)
-            covariance[part] = spread[:, None, None] * solver.inverse_gram(left_out)
-        starved = good <= k
-        flags[part][starved] |= Flag.NOT_FINITE
-        for numbers in (amplitudes[part], covariance[part], residual_rms[part]):
-            numbers[bad | starved] = np.nan
-    shares, shares_se = shares_of(amplitudes, covariance)
-    flags[np.isnan(shares).any(axis=1) & ((flags & Flag.NOT_FINITE) == 0)] |= Flag.NO_SIGNAL
-    return Unmixing(
-        amplitudes=amplitudes.reshape(*lead, k),
-        amplitudes_se=np.sqrt(np.einsum("nii->ni", covariance)).reshape(*lead, k),
-        shares=shares.reshape(*lead, k),
-        shares_se=shares_se.reshape(*lead, k),
-        covariance=covariance.reshape(*lead, k, k),
-        residual_rms=residual_rms.reshape(lead),
-        flags=flags.reshape(lead),
-    )
+            covariance[:] = spread[:, None, None] * self._solver.inverse_gram(left_out)
+        unusable = bad | (good <= k)
+        flags[unusable] |= Flag.NOT_FINITE
+        for numbers in (amplitudes, covariance, residual_rms):
+            numbers[unusable] = np.nan
 
 
 def check_references(references: ArrayLike) -> NDArray[np.float64]:
@@ -191,6 +226,15 @@ def check_references(references: ArrayLike) -> NDArray[np.float64]:
         _, i, j = max(pairs)
         raise ValueError(f"references are collinear (most alike: {i} and {j}); leave one out, shares are undefined")
     return basis
+
+
+def unit_sum(references: ArrayLike) -> NDArray[np.float64]:
+    """References (k, channels) scaled to unit sum: amplitudes are then counts, and shares are shares of emission."""
+    basis = np.atleast_2d(np.asarray(references, dtype=np.float64))
+    sums = basis.sum(axis=-1, keepdims=True)
+    if not (sums > 0).all():
+        raise ValueError(f"reference {int(np.argmin(sums))} has no positive area; was the right dark subtracted?")
+    return basis / sums
 
 
 def shares_of(
