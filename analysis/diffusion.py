@@ -190,11 +190,7 @@ def fit_halo(x_um: ArrayLike, y_um: ArrayLike, share: ArrayLike, sigma: ArrayLik
     x, y, values, errors = x[good], y[good], values[good], errors[good]
 
     def model(p: Numbers) -> tuple[Numbers, Numbers]:
-        dx, dy = x - p[0], y - p[1]
-        r2 = dx**2 + dy**2
-        bell = np.exp(-r2 / p[2] ** 2)
-        slope = [2 * p[3] * bell * dx / p[2] ** 2, 2 * p[3] * bell * dy / p[2] ** 2, 2 * p[3] * bell * r2 / p[2] ** 3]
-        return p[4] + p[3] * bell, np.stack([*slope, bell, np.ones_like(x)], axis=1)
+        return _halo_model(p, x, y)
 
     base = float(np.median(values))
     top = int(np.argmax(values))
@@ -214,6 +210,20 @@ def fit_halo(x_um: ArrayLike, y_um: ArrayLike, share: ArrayLike, sigma: ArrayLik
         covariance=found.covariance, residual_rms=found.residual_rms, reduced_chi2=found.reduced_chi2,
         converged=found.converged, flags=found.flags | (Flag.OUTSIDE if outside else 0),
     )  # fmt: skip
+
+
+def halo_slope(halo: Halo, x_um: Numbers, y_um: Numbers) -> Numbers:
+    """Derivatives of the fitted share by the parameters, in the order of ``Halo.covariance``: (n,) → (n, 5)."""
+    p = np.array([halo.centre_x_um, halo.centre_y_um, halo.radius_um, halo.amplitude, halo.offset])
+    return _halo_model(p, x_um, y_um)[1]
+
+
+def _halo_model(p: Numbers, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+    dx, dy = x - p[0], y - p[1]
+    r2 = dx**2 + dy**2
+    bell = np.exp(-r2 / p[2] ** 2)
+    slope = [2 * p[3] * bell * dx / p[2] ** 2, 2 * p[3] * bell * dy / p[2] ** 2, 2 * p[3] * bell * r2 / p[2] ** 3]
+    return p[4] + p[3] * bell, np.stack([*slope, bell, np.ones_like(x)], axis=1)
 
 
 @dataclass(frozen=True)

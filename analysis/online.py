@@ -1,7 +1,8 @@
 """Analysis that grows with the measurement: spectra in, shares and fits so far out. No clock, no thread, no file.
 
 The references are brought to unit sum here, so that an amplitude is the number of counts of its phase and a share is a
-share of the detected emission. Everything is computed by the same functions as offline, spectrum by spectrum.
+share of the detected emission. Amplitudes are not held above zero: the bound would lift the mean of shares that are
+zero, and what is fitted to many shares would be biased. The functions are those of the offline analysis.
 """
 
 from dataclasses import dataclass
@@ -87,8 +88,9 @@ class OnlineUnmixing:
         if len(self.labels) != k:
             raise ValueError(f"{len(self.labels)} labels for {k} references")
         self._unmixer = Unmixer(
-            self.references, noise="poisson", gain=gain, read_noise=read_noise, saturation=saturation
-        )
+            self.references, nonnegative=False, noise="poisson", gain=gain, read_noise=read_noise,
+            saturation=saturation,
+        )  # fmt: skip
         self._count = 0
         self._index = np.empty(64, dtype=np.int64)
         self._time_s = np.empty(64)
