@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.simulators.clock import WorldClock
 from halidescope.simulators.detector import Detector
 from halidescope.simulators.film import ROOM_K, Film, FilmLaw
 from halidescope.simulators.motion import Axis
 from halidescope.simulators.optics import Optics
-from numpy.typing import NDArray
 
 MOTION_STEP_S = 0.001       # longest piece of time while the stage moves in the light
 EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.cobolt import CoboltHead
 from halidescope.simulators.faults import FaultBoard

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from halidescope.simulators.bench import Bench, Exposure
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.obp_codec import Flag, ObpError, Request, encode, take_requests

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.simulators.detector import Detector
 from halidescope.simulators.obp_codec import ObpError
-from numpy.typing import NDArray
 
 SHORTEST_US, LONGEST_US = 6_000, 10_000_000
 TRIGGER_MODES = (0, 1, 3, 255)

@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.simulators.film import FilmLaw
 from numpy.typing import NDArray
+
+from halidescope.simulators.film import FilmLaw
 
 HC_EV_NM = 1239.841984   # Planck constant × speed of light
 
