@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
+    NUMBER_FIELDS,
     SCHEMA_VERSION,
     DarkRecord,
     Ending,
@@ -235,8 +236,9 @@ class JournalReader:
                 return None
         except (TypeError, struct.error):      # a column of another type than was written
             return None
-        *numbers, flags = numbers
-        return SpectrumRecord(*numbers, flags=Flag(flags), counts=self._counts(counts))
+        values = dict(zip(NUMBER_FIELDS, numbers, strict=True))
+        values["flags"] = Flag(values["flags"])
+        return SpectrumRecord(**values, counts=self._counts(counts))
 
     @property
     def _row_bytes(self) -> int:

@@ -6,7 +6,7 @@ file in :mod:`halidescope.acquisition.nexus`.
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntFlag
 
 import msgspec
@@ -138,6 +138,9 @@ class DarkRecord:
     start_s: float
     exposure_s: float
     counts: NDArray[np.unsignedinteger]
+
+
+NUMBER_FIELDS = tuple(entry.name for entry in fields(SpectrumRecord) if entry.name != "counts")
 
 
 def checksum(numbers: tuple[int | float, ...], counts: bytes) -> int:
