@@ -39,7 +39,7 @@ class EngineClient:
         try:
             self._connection: Connection = Client(
                 (session.address, session.port), authkey=bytes.fromhex(session.authkey)
-            )  # type: ignore[assignment]
+            )
         except (OSError, EOFError, AuthenticationError) as error:
             raise ProblemError(f"engine {session.pid}: does not answer at {session.address}:{session.port} ({error}); "
                                "it has ended, start a new one") from error

@@ -8,7 +8,7 @@ between writer and reader is noticed on any processor, whatever its memory order
 import struct
 import sys
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
@@ -60,6 +60,9 @@ class RingSpectrum:
     counts: NDArray[np.uint32]
 
 
+_NAMES = tuple(entry.name for entry in fields(RingSpectrum) if entry.name != "counts")
+
+
 class _Layout:
     """Where things are in the block."""
 
@@ -90,7 +93,6 @@ class RingWriter:
         self._memory = SharedMemory(create=True, size=self._layout.size)
         _owned.add(self._memory.name)
         self._put_header(0, 0)
-        self._written = _counter(self._memory)
 
     @property
     def name(self) -> str:
@@ -100,11 +102,11 @@ class RingWriter:
     @property
     def next_sequence(self) -> int:
         """Sequence number that the next spectrum will get."""
-        return self._written[0]
+        return _count(self._memory)
 
     def _put_header(self, pixels: int, axis_crc: int) -> None:
         _HEADER.pack_into(
-            self._memory.buf, 0, _MAGIC, LAYOUT_VERSION, self._layout.slots, self._layout.capacity, pixels, axis_crc
+            _buffer(self._memory), 0, _MAGIC, LAYOUT_VERSION, self._layout.slots, self._layout.capacity, pixels, axis_crc
         )
 
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
@@ -120,7 +122,7 @@ class RingWriter:
                 f"spectrometer has {len(wavelength_nm)} pixels, the ring holds at most {self._layout.capacity}"
             )
         data = np.ascontiguousarray(wavelength_nm, "<f8").tobytes()
-        self._memory.buf[self._layout.axis : self._layout.axis + len(data)] = data
+        _buffer(self._memory)[self._layout.axis : self._layout.axis + len(data)] = data
         self._put_header(len(wavelength_nm), zlib.crc32(data))
 
     def write(self, spectrum: RingSpectrum) -> None:
@@ -131,17 +133,17 @@ class RingWriter:
             spectrum.sample_power_uw, spectrum.exposure_s, spectrum.dose_j_cm2, spectrum.dark_level,
             spectrum.saturated, len(spectrum.counts),
         ) + np.ascontiguousarray(spectrum.counts, "<u4").tobytes()
-        buffer = self._memory.buf
+        buffer = _buffer(self._memory)
         _SLOT.pack_into(buffer, at, 0, 0)
         buffer[at + _SLOT.size : at + _SLOT.size + len(payload)] = payload
         _SLOT.pack_into(buffer, at, spectrum.sequence + 1, zlib.crc32(payload))
-        self._written[0] = spectrum.sequence + 1
+        with buffer[_COUNTER] as word, word.cast("Q") as counter:
+            counter[0] = spectrum.sequence + 1
 
     def close(self) -> None:
         """Remove the ring; readers that are attached keep what they see. Safe to call twice."""
         if self._memory.name in _owned:
             _owned.discard(self._memory.name)
-            self._written.release()
             self._memory.close()
             self._memory.unlink()
 
@@ -152,7 +154,6 @@ class RingReader:
     def __init__(self, memory: SharedMemory, layout: _Layout) -> None:
         self._memory = memory
         self._layout = layout
-        self._written = _counter(memory)
 
     @classmethod
     def attach(cls, name: str) -> "RingReader":
@@ -167,7 +168,7 @@ class RingReader:
             memory = _attach(name)
         except (FileNotFoundError, ValueError) as error:
             raise ProblemError(f"ring {name}: not found; its engine has ended, start or attach to another") from error
-        magic, version, slots, capacity, *_ = _HEADER.unpack_from(memory.buf, 0)
+        magic, version, slots, capacity, *_ = _HEADER.unpack_from(_buffer(memory), 0)
         if magic != _MAGIC or version != LAYOUT_VERSION:
             memory.close()
             raise ProblemError(f"ring {name}: of another version; restart window and engine with the same installation")
@@ -177,8 +178,8 @@ class RingReader:
     def wavelength_nm(self) -> NDArray[np.float64]:
         """Wavelength of every pixel in nm, shape (pixels,); empty until a spectrometer was connected."""
         for _ in range(100):     # torn only while an axis is announced, which takes microseconds
-            *_, pixels, crc = _HEADER.unpack_from(self._memory.buf, 0)
-            data = bytes(self._memory.buf[self._layout.axis : self._layout.axis + 8 * pixels])
+            *_, pixels, crc = _HEADER.unpack_from(_buffer(self._memory), 0)
+            data = bytes(_buffer(self._memory)[self._layout.axis : self._layout.axis + 8 * pixels])
             if zlib.crc32(data) == crc:
                 return np.frombuffer(data, "<f8").copy()
         raise ProblemError("ring: its wavelength axis is damaged; restart the engine")
@@ -186,21 +187,22 @@ class RingReader:
     @property
     def written(self) -> int:
         """How many spectra were written since the engine started; the next one has this sequence number."""
-        return self._written[0]
+        return _count(self._memory)
 
     def _read(self, sequence: int) -> RingSpectrum | None:
         at = self._layout.slot(sequence)
-        stamp, crc = _SLOT.unpack_from(self._memory.buf, at)
+        stamp, crc = _SLOT.unpack_from(_buffer(self._memory), at)
         if stamp != sequence + 1:
             return None
-        fields = at + _SLOT.size
-        *numbers, pixels = _FIELDS.unpack_from(self._memory.buf, fields)
+        start = at + _SLOT.size
+        *numbers, pixels = _FIELDS.unpack_from(_buffer(self._memory), start)
         if pixels > self._layout.capacity:
             return None
-        payload = bytes(self._memory.buf[fields : fields + _FIELDS.size + 4 * pixels])
+        payload = bytes(_buffer(self._memory)[start : start + _FIELDS.size + 4 * pixels])
         if zlib.crc32(payload) != crc or numbers[0] != sequence:
             return None
-        return RingSpectrum(*numbers, np.frombuffer(payload, "<u4", offset=_FIELDS.size))
+        values = dict(zip(_NAMES, numbers, strict=True))
+        return RingSpectrum(**values, counts=np.frombuffer(payload, "<u4", offset=_FIELDS.size))
 
     def newest(self) -> RingSpectrum | None:
         """The last spectrum, or None if there is none yet."""
@@ -222,12 +224,18 @@ class RingReader:
 
     def close(self) -> None:
         """Detach; the ring itself belongs to its writer. Safe to call twice."""
-        self._written.release()
         self._memory.close()
 
 
-def _counter(memory: SharedMemory) -> memoryview:
-    return memory.buf[_COUNTER].cast("Q")
+def _buffer(memory: SharedMemory) -> memoryview:
+    if memory.buf is None:
+        raise ProblemError("ring: closed; attach to it again")
+    return memory.buf
+
+
+def _count(memory: SharedMemory) -> int:
+    with _buffer(memory)[_COUNTER] as word, word.cast("Q") as counter:
+        return int(counter[0])
 
 
 def _attach(name: str) -> SharedMemory:

@@ -13,7 +13,8 @@ from halidescope.acquisition.ring import RingReader, RingSpectrum, RingWriter
 def spectrum(sequence: int, pixels: int = 64) -> RingSpectrum:
     """Every pixel holds the sequence number, so that a torn spectrum shows."""
     counts = np.full(pixels, sequence, np.uint32)
-    return RingSpectrum(sequence, 1, sequence, 0.5 * sequence, 1.0, 2.0, 5.0, 0.2, 0.1, 100.0, sequence % 2 == 1, counts)
+    odd = sequence % 2 == 1
+    return RingSpectrum(sequence, 1, sequence, 0.5 * sequence, 1.0, 2.0, 5.0, 0.2, 0.1, 100.0, odd, counts)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_no_torn_spectrum_is_ever_given(ring):
 
 
 def test_another_process_reads_without_taking_the_ring_away(ring):
-    writer, reader = ring
+    writer, _ = ring
     writer.write(spectrum(0))
     program = (
         "import sys; from halidescope.acquisition.ring import RingReader\n"
