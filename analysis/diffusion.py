@@ -17,6 +17,7 @@ from halidescope.analysis.linear import inverse_of
 Numbers = NDArray[np.float64]
 Model = Callable[[Numbers], tuple[Numbers, Numbers]]
 UM2_TO_M2 = 1e-12
+EVIDENCE = 30.0   # χ² that a bump must save against a flat line; chance bumps anywhere in a map save up to about 25
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def fit_profile(
     starts = [
         np.array([centre, width, values.max() - base, base][:parameters]) for width in span * np.array([0.03, 0.1, 0.3])
     ]
-    found = _best_fit(model, values, errors, starts, sigma is not None, scale=1)
+    found = _best_fit(model, values, errors, starts, sigma is not None, width=1, flat=offset)
     p, covariance = found.parameters, found.covariance
     centre_se, width_se, amplitude_se = np.sqrt(np.diag(covariance))[:3]
     width = p[1]
@@ -201,7 +202,7 @@ def fit_halo(x_um: ArrayLike, y_um: ArrayLike, share: ArrayLike, sigma: ArrayLik
         np.array([x[top], y[top], radius, values[top] - base, base])
         for radius in np.geomspace(spacing, np.sqrt(area) / 2, 4)
     ]
-    found = _best_fit(model, values, errors, starts, sigma is not None, scale=2)
+    found = _best_fit(model, values, errors, starts, sigma is not None, width=2, flat=True)
     p = found.parameters
     se = [float(v) for v in np.sqrt(np.diag(found.covariance))]
     outside = not (x.min() <= p[0] <= x.max() and y.min() <= p[1] <= y.max())
@@ -237,8 +238,13 @@ class _Fit:
     flags: int
 
 
-def _best_fit(model: Model, values: Numbers, errors: Numbers, starts: list[Numbers], known: bool, scale: int) -> _Fit:
-    """Weighted least squares from several starts; parameter number ``scale`` is a width and ends positive."""
+def _best_fit(
+    model: Model, values: Numbers, errors: Numbers, starts: list[Numbers], known: bool, *, width: int, flat: bool
+) -> _Fit:
+    """Weighted least squares from several starts; parameter number ``width`` is a width and ends positive.
+
+    The result is held against a constant (``flat``) or against zero: flagged NO_SIGNAL where it explains no more.
+    """
 
     def misfit(p: Numbers) -> Numbers:
         return (model(p)[0] - values) / errors
@@ -249,12 +255,16 @@ def _best_fit(model: Model, values: Numbers, errors: Numbers, starts: list[Numbe
     options = {"jac": slope, "x_scale": "jac", "method": "lm", "xtol": 1e-12, "ftol": 1e-12, "gtol": 1e-12}
     best = min((least_squares(misfit, start, **options) for start in starts), key=lambda found: found.cost)
     p = best.x.copy()
-    p[scale] = abs(p[scale])
+    p[width] = abs(p[width])
     free = max(values.size - p.size, 1)
     reduced = 2 * best.cost / free
     jacobian = slope(p)
     covariance = inverse_of((jacobian.T @ jacobian)[None])[0] * (1.0 if known else reduced)
     residual = model(p)[0] - values
+    weights = errors**-2
+    level = (weights @ values) / weights.sum() if flat else 0.0
+    saved = weights @ (values - level) ** 2 - 2 * best.cost
+    signal = saved > EVIDENCE * (1.0 if known else reduced)
     converged = bool(best.status > 0 and np.isfinite(covariance).all())
     return _Fit(
         parameters=[float(v) for v in p],
@@ -262,7 +272,7 @@ def _best_fit(model: Model, values: Numbers, errors: Numbers, starts: list[Numbe
         residual_rms=float(np.sqrt(np.mean(residual**2))),
         reduced_chi2=float(reduced) if known else 1.0,
         converged=converged,
-        flags=0 if converged else int(Flag.NOT_CONVERGED),
+        flags=(0 if converged else int(Flag.NOT_CONVERGED)) | (0 if signal else int(Flag.NO_SIGNAL)),
     )
 
 

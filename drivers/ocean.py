@@ -342,14 +342,14 @@ class OceanSpectrometer(WireInstrument):
             Nothing came within the exposure and the time-out.
         """
         with self.lock:
-            exposure_s = self.exposure_s
-            answer = self.query(self.kind.spectrum, wait_s=exposure_s)
+            exposure_s, saturation = self.exposure_s, self.saturation_counts
             expected = self.kind.metadata_bytes + self.pixels * np.dtype(self.kind.count_type).itemsize
+            answer = self.query(self.kind.spectrum, wait_s=exposure_s)
             if len(answer.data) != expected:
                 raise self.bad_reply(self.kind.spectrum.name, f"{len(answer.data)} bytes", f"{expected} bytes")
         counts = np.frombuffer(answer.data, dtype=self.kind.count_type, offset=self.kind.metadata_bytes)
         native = counts.astype(counts.dtype.newbyteorder("="))
-        return Spectrum(native, exposure_s, bool(native.max() >= self.saturation_counts))
+        return Spectrum(native, exposure_s, bool(native.max() >= saturation))
 
 
 class OceanHDX(OceanSpectrometer):
