@@ -11,7 +11,7 @@ from halidescope.acquisition.instruments import check as check_instruments
 from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.problems import RefusedRunError
 from halidescope.drivers.catalogue import MODELS
-from halidescope.gui.terminal import say_json
+from halidescope.gui.terminal import complain, say_json
 from halidescope.simulators.microscope import ServedDevice, SimulatedMicroscope
 
 NO_DEVICE = "none"
@@ -94,9 +94,19 @@ def check(
     report = check_instruments(load_microscope(microscope))
     if as_json:
         say_json(report)
-        return
-    for line in report.lines():
-        typer.echo(line)
+    else:
+        for device in report.devices:
+            if not device.ok:
+                continue
+            who = device.identity
+            typer.echo(f"{device.role} {device.model} ({device.resource})")
+            typer.echo(f"  {'identity':<20} {who['manufacturer']} {who['model']}, {who['serial']}, {who['firmware']}")
+            for name, value in device.values.items():
+                typer.echo(f"  {name:<20} {value}")
+    for problem in report.problems:
+        complain(problem)
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 def devices(as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:

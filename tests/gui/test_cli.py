@@ -91,8 +91,12 @@ def test_check_identifies_without_lighting(simulator: SimulatorProcess, capsys: 
     before = simulator.ask({"get": "stage.position_um"})
     assert run(["check", str(simulator.microscope_file), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["laser"]["interlock_closed"] is True
-    assert report["stage"]["limits_um"] == [[0.0, 200.0], [0.0, 200.0]]
+    laser, stage, spectrometer = (device["values"] for device in report["devices"])
+    assert report["ok"] is True
+    assert laser["interlock_closed"] is True
+    assert laser["emission"] is False
+    assert stage["limits_um"] == [[0.0, 200.0], [0.0, 200.0]]
+    assert spectrometer["pixels"] == 2068
     assert simulator.ask({"get": "laser.emission"}) is False
     assert simulator.ask({"get": "stage.position_um"}) == pytest.approx(before, abs=0.05)
 
