@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
@@ -20,7 +22,6 @@ from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.composition import peak_energy
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
-from numpy.typing import NDArray
 
 FIT_EVERY_S = 0.25               # real seconds between two fits
 HC_EV_NM = 1239.841984           # Planck constant × speed of light (CODATA 2018)

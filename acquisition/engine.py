@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+
 from halidescope.acquisition.analyst import Analyst
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand

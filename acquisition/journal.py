@@ -15,6 +15,7 @@ from typing import Self
 
 import msgspec
 import numpy as np
+
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
     NUMBER_FIELDS,

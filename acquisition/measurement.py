@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+
 from halidescope.acquisition.analyst import Analyst, choose_endmembers
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.plan import Plan

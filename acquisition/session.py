@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import platformdirs
+
 from halidescope.acquisition.problems import ProblemError
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
 from halidescope.acquisition.nexus import COLUMNS, NexusFile, kept_shape, write_nexus
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Flag, Header
 from halidescope.acquisition.scan import Scan, dark_of
-from numpy.typing import NDArray
 
 
 def finish(out: Path) -> list[int]:
