@@ -1,7 +1,7 @@
 """Byte-stream servers for simulated instruments: TCP on loopback, and pseudo-terminals where the system has them.
 
-One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and knows
-nothing of what they mean.
+One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and
+knows nothing of what they mean.
 """
 
 import os
