@@ -93,7 +93,6 @@ def test_only_light_within_the_exposure_counts(bench: Bench) -> None:
     clock.time_s += 0.05
     bench.shine(0.0)
     clock.time_s += 5.0
-    total = sum(light.sum() for light in exposure.light_uw_s.values())
     bench.read_out(exposure)
     total = sum(light.sum() for light in exposure.light_uw_s.values())
     assert total == pytest.approx(40.0 * 0.05, rel=1e-9)
