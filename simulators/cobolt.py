@@ -212,7 +212,7 @@ class CoboltSession(PromptSession):
             return [self._reply(line) for line in lines if line.strip()]
 
     def _reply(self, line: bytes) -> bytes:
-        words = line.decode("ascii", errors="replace").split()
+        words = [word.decode("ascii", errors="replace") for word in line.split()]
         return (self._answer(words[0], words[1:]) + "\r\n").encode("ascii", errors="replace")
 
     def _answer(self, word: str, arguments: list[str]) -> str:

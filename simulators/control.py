@@ -104,8 +104,9 @@ class ControlPort:
             raise WrongRequestError(f"after is {after!r}; give a whole number of events, 0 or more")
         if role not in (None, "laser", "stage", "spectrometer"):
             raise WrongRequestError(f"device is {role!r}; give laser, stage or spectrometer")
+        delay_s = _number(request, "delay_s", 0.0, 60.0, "s") if "delay_s" in request else None
         try:
-            self._faults.inject(request["fault"], after, role)
+            self._faults.inject(request["fault"], after, role=role, delay_s=delay_s)
         except ValueError as error:
             raise WrongRequestError(str(error)) from error
         return {"ok": True}

@@ -74,7 +74,7 @@ class GcsSession(PromptSession):
         return b""      # other control bytes mean nothing
 
     def _run(self, line: bytes) -> bytes:
-        words = line.decode("ascii", errors="replace").split()
+        words = [word.decode("ascii", errors="replace") for word in line.split()]
         if not words:
             return b""
         controller = self._controller

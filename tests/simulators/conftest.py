@@ -50,7 +50,7 @@ class Wire:
 
     def ask(self, text: str) -> str:
         self.send(text.encode())
-        return self.line().decode()
+        return self.line().decode("latin-1")
 
     def tell(self, **request: object) -> dict[str, object]:
         """One request of the control port."""
@@ -93,20 +93,21 @@ class Wires:
 def obp_frame(message: int, data: bytes = b"", *, ack: bool = False, regarding: int = 0) -> bytes:
     """A request written down from the data sheet's table, independently of the simulator's codec."""
     head = b"\xc1\xc0" + struct.pack("<HHHII", 0x1100, 4 if ack else 0, 0, message, regarding) + bytes(6)
-    return head + bytes([0, len(data)]) + data.ljust(16, b"\0") + struct.pack("<I", 20) + bytes(16) + b"\xc5\xc4\xc3\xc2"
+    head += bytes([0, len(data)]) + data.ljust(16, b"\0") + struct.pack("<I", 20)
+    return head + bytes(16) + b"\xc5\xc4\xc3\xc2"
 
 
-@pytest.fixture()
+@pytest.fixture
 def frame() -> Callable[..., bytes]:
     return obp_frame
 
 
-@pytest.fixture()
+@pytest.fixture
 def clock() -> HandClock:
     return HandClock()
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_bench(clock: HandClock) -> Callable[..., Bench]:
     """A world on the hand clock with the stage at rest at (100, 100) µm."""
 
@@ -122,19 +123,19 @@ def make_bench(clock: HandClock) -> Callable[..., Bench]:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench()
 
 
-@pytest.fixture()
+@pytest.fixture
 def faults(bench: Bench) -> FaultBoard:
     board = FaultBoard()
     bench.watchers.append(board.happened)
     return board
 
 
-@pytest.fixture()
+@pytest.fixture
 def simulate() -> Iterator[Callable[..., Wires]]:
     """Start simulated microscopes; everything is closed at the end."""
     started: list[tuple[SimulatedMicroscope, Wires]] = []
@@ -152,13 +153,13 @@ def simulate() -> Iterator[Callable[..., Wires]]:
         microscope.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def pixels_of() -> Callable[[bytes], np.ndarray]:
     """Counts in an OBP spectrum frame."""
     return lambda reply: np.frombuffer(reply[44:-20], "<u2")
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_elsewhere() -> Callable[..., str]:
     """Run Python code in another process, bounded; returns what it printed."""
 

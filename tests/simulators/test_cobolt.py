@@ -22,12 +22,12 @@ class Terminal:
         return replies[0][:-2].decode()
 
 
-@pytest.fixture()
+@pytest.fixture
 def laser(bench: Bench, faults: FaultBoard) -> Terminal:
     return Terminal(CoboltHead(bench, faults))
 
 
-@pytest.fixture()
+@pytest.fixture
 def keyed(bench: Bench, faults: FaultBoard) -> Terminal:
     return Terminal(CoboltHead(bench, faults, keyed=True))
 
@@ -68,7 +68,9 @@ def test_values_out_of_range_are_refused_and_change_nothing(laser: Terminal, com
     assert laser("p?") == "0.0200"
 
 
-@pytest.mark.parametrize("command", ["bla", "L1", "p", "p 1 2", "p nan", "p inf", "p 1_0", "p 0x1", "p ¾", "l1 1", "?1"])
+@pytest.mark.parametrize(
+    "command", ["bla", "L1", "p", "p 1 2", "p nan", "p inf", "p 1_0", "p 0x1", "p ¾", "l1 1", "?1", "\x1c"]
+)
 def test_what_is_no_command_is_a_syntax_error(laser: Terminal, command: str) -> None:
     assert laser(command) == "Syntax error: illegal command"
 

@@ -36,14 +36,14 @@ class Terminal:
         self.controller.bench.clock.time_s += 1.0
 
 
-@pytest.fixture()
+@pytest.fixture
 def stage(bench: Bench, faults: FaultBoard) -> Terminal:
     for axis in bench.axes.values():
         axis.servo = False
     return Terminal(E727(bench, faults))
 
 
-@pytest.fixture()
+@pytest.fixture
 def servo(stage: Terminal) -> Terminal:
     stage("SVO 1 1 2 1\n")
     stage.settle()

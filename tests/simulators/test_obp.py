@@ -11,16 +11,17 @@ from halidescope.simulators.obp import ObpSession, OceanHdx
 
 SPECTRUM_BYTES = 64 + 2 * 2068
 SET_100_MS = bytes.fromhex(
-    "c1c0 0011 0000 0000 10001100 00000000 000000000000 00 04 a0860100" + "00" * 12 + "14000000" + "00" * 16 + "c5c4c3c2"
+    "c1c0 0011 0000 0000 10001100 00000000 000000000000 00 04 a0860100" + "00" * 12 + "14000000" + "00" * 16
+    + "c5c4c3c2"
 )
 
 
-@pytest.fixture()
+@pytest.fixture
 def device(bench: Bench, faults: FaultBoard) -> OceanHdx:
     return OceanHdx(bench, faults)
 
 
-@pytest.fixture()
+@pytest.fixture
 def session(device: OceanHdx) -> ObpSession:
     return device.session()
 
