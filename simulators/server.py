@@ -1,7 +1,7 @@
 """Byte-stream servers for simulated instruments: TCP on loopback, and pseudo-terminals where the system has them.
 
-One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and knows
-nothing of what they mean.
+One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and
+knows nothing of what they mean.
 """
 
 import os
@@ -83,7 +83,7 @@ class DeviceServer:
         self._wake, woken = socket.socketpair()
         self._woken = woken
         self._selector.register(woken, selectors.EVENT_READ, None)
-        self._stopping = False
+        self._stopping = self._closed = False
         self._thread = threading.Thread(target=self._run, name="simulated instruments", daemon=True)
 
     def listen(self, device: Device, port: int = 0) -> ServedDevice:
@@ -120,7 +120,10 @@ class DeviceServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving and close every port."""
+        """Stop serving and close every port. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
         if self._thread.is_alive():
             self._stopping = True
             self._wake.send(b"x")
@@ -131,7 +134,6 @@ class DeviceServer:
             listener.close()
         for slave in self._slaves:
             os.close(slave)
-        self._slaves.clear()
         self._selector.close()
         self._wake.close()
         self._woken.close()
