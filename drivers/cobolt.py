@@ -193,17 +193,10 @@ class CoboltMLD(WireInstrument):
     def _refused(self, command: str, answer: str) -> RefusedError:
         return RefusedError(self.device, f"refused {shown(command)}: {shown(answer.strip())}; state is shown by `gom?`")
 
-    def fence(self) -> None:
-        """Skip what was late: ask for the model code, which no other question is answered with."""
-        if not self._model_code:
-            self.adapter.flush_read_buffer()
-            return
-        with self.transaction("glm?"):
-            self.write("glm?")
-            for _ in range(100):
-                if self.read().strip() == self._model_code:
-                    return
-        raise self.bad_reply("glm?", "100 other lines", self._model_code)
+    @property
+    def landmark(self) -> tuple[str, str]:
+        """Get the model code as the landmark: no other question is answered with it."""
+        return "glm?", self._model_code
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 
@@ -355,6 +348,15 @@ class CoboltMLD(WireInstrument):
         ConnectionLostError
             The head could not be asked.
         """
+        try:
+            self._go_dark()
+        except ConnectionLostError:
+            if not self.can_reopen:
+                raise
+            self.reopen()    # the line may be all that was lost; dark must stay reachable
+            self._go_dark()
+
+    def _go_dark(self) -> None:
         refusal: InstrumentError | None = None
         for _ in range(2):     # a lost or garbled answer gets a second chance before this counts as failed
             try:

@@ -157,17 +157,10 @@ class PIE727(WireInstrument):
             words = ERRORS.get(code, "not in the list of known errors; see the controller's manual")
             raise RefusedError(self.device, f"refused {shown(command)}: error {code}, {words}")
 
-    def fence(self) -> None:
-        """Skip what was late: ask for the identification, which no other question is answered with."""
-        if not self._idn:
-            self.adapter.flush_read_buffer()
-            return
-        with self.transaction("*IDN?"):
-            self.write("*IDN?")
-            for _ in range(MANY_LINES):
-                if self.adapter.read().strip() == self._idn:
-                    return
-        raise self.bad_reply("*IDN?", f"{MANY_LINES} other lines", self._idn)
+    @property
+    def landmark(self) -> tuple[str, str]:
+        """Get the identification as the landmark: no other question is answered with it."""
+        return "*IDN?", self._idn
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 
