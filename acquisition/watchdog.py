@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -73,10 +74,8 @@ class WatchedPipe:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )
         hello = Hello(os.getpid(), microscope.toml_text(), str(log.absolute()))
+        self._watched = False
         self._send(msgspec.json.encode(hello))
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != b"watching\n":
-            raise ProblemError("watchdog: did not start; nothing may be lit without it, reinstall Halidescope")
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -93,9 +92,19 @@ class WatchedPipe:
         ProblemError
             Nobody watches: nothing may be lit.
         """
+        if lit:
+            self._await()
         self._lit = lit
         if not self._line() and lit:
             raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
+
+    def _await(self) -> None:
+        """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for."""
+        if not self._watched:
+            assert self._process.stdout is not None
+            self._watched = self._process.stdout.readline() == b"watching\n"
+            if not self._watched:
+                raise ProblemError("watchdog: did not start; nothing may be lit without it, start a new engine")
 
     def journal(self, path: Path | None) -> None:
         """Where the watchdog shall leave its word."""
@@ -111,7 +120,8 @@ class WatchedPipe:
         assert stdout is not None
         if not stdin.closed:
             self._send(msgspec.json.encode(Beat(farewell=True)))
-            stdin.close()
+            with suppress(BrokenPipeError):     # it has ended before us; whoever wanted light was told
+                stdin.close()
             stdout.close()
             self._process.wait(10.0)
 
