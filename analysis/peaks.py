@@ -148,7 +148,7 @@ def fit_peaks(
     rms = np.array([_rms(model, energy, row, p) for row, p in zip(rows, parameters, strict=True)])
     for values in (parameters, errors, covariance, rms):
         values[~usable] = np.nan
-    columns = {}
+    columns: dict[str, Numbers | None] = {}
     for i, name in enumerate(names):
         columns[name] = parameters[:, i].reshape(lead)[()]
         columns[f"{name}_se"] = errors[:, i].reshape(lead)[()]
