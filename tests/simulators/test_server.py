@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import serial
 
 
 def emission_on(wires) -> None:
@@ -56,7 +57,7 @@ def test_a_spectrum_takes_its_scaled_exposure(simulate, frame) -> None:
         spectrometer.send(frame(0x101000))
         spectrometer.exactly(4200)
         elapsed = time.perf_counter() - start
-        assert exposure_s / speed <= elapsed < exposure_s / speed + 0.1
+        assert exposure_s / speed <= elapsed < exposure_s / speed + 0.5
 
 
 def test_an_exposure_does_not_hold_up_the_others(simulate, frame) -> None:
@@ -135,8 +136,6 @@ def test_closing_frees_every_port_and_ends_the_thread(simulate) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals exist on POSIX systems only")
 def test_instruments_on_pseudo_terminals(simulate, frame, pixels_of) -> None:
-    import serial
-
     wires = simulate(serial=True, speed=10.0)
     paths = {device.role: device.path for device in wires.microscope.devices}
     assert all(device.resource == f"ASRL{device.path}::INSTR" for device in wires.microscope.devices)
