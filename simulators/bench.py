@@ -139,7 +139,8 @@ class Bench:
     def read_out(self, exposure: Exposure) -> NDArray[np.uint16]:
         """Counts of an exposure that is over, shape (pixels,)."""
         with self.lock:
-            self.advance()
+            # no further than needed: somebody waits for this answer
+            self._pass(min(self.clock.now_s(), exposure.end_s))
             self.discard(exposure)
             electrons = np.zeros(self.detector.pixels)
             for law, light in exposure.light_uw_s.items():
@@ -156,10 +157,13 @@ class Bench:
         """Let the world catch up with the clock; returns the time."""
         with self.lock:
             now = self.clock.now_s()
-            while self._time_s < now:
-                self._pass_until(self._end_of_piece(now))
+            self._pass(now)
             self._switch(now)
             return now
+
+    def _pass(self, now: float) -> None:
+        while self._time_s < now:
+            self._pass_piece(self._end_of_piece(now))
 
     def _end_of_piece(self, now: float) -> float:
         """End of the next piece of time with constant light, a stage that hardly moves and no shutter that moves."""
@@ -185,7 +189,7 @@ class Bench:
             step *= 2.0
         return step
 
-    def _pass_until(self, end_s: float) -> None:
+    def _pass_piece(self, end_s: float) -> None:
         start, duration = self._time_s, end_s - self._time_s
         self._switch(start)
         power_uw = self.optics.sample_uw(self._head_mw)

@@ -76,7 +76,7 @@ class ObpSession:
         """Spectra whose exposures are over."""
         device, replies = self._device, []
         with device.bench.lock:
-            now = device.bench.advance()
+            now = device.bench.clock.now_s()
             while self._pending and self._pending[0].exposures[-1].end_s <= now:
                 replies += self._read_out(self._pending.popleft())
         return replies

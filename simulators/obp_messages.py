@@ -97,7 +97,6 @@ def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes
         0x00110221: constant(struct.pack("<HH", 0, detector.pixels - 1)),
         0x00110222: constant(b""),      # no dark pixels
         0x00110223: constant(b""),
-        0x00110410: value("<B", lambda: settings.lamp),
         0x00110500: value("<I", lambda: settings.trigger_delay_us),
         0x00120000: value("<H", lambda: settings.scans_to_average),
         0x00121000: value("<B", lambda: settings.boxcar),

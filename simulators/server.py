@@ -170,9 +170,14 @@ class DeviceServer:
             peer, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return      # the client changed its mind
-        if device.single_client and any(line.device is device for line in self._lines):
-            peer.close()
-            return
+        if device.single_client:
+            for line in [line for line in self._lines if line.device is device]:
+                # a client that has just hung up must not keep the next one out
+                while line in self._lines and self._read(line):
+                    self._flush(line)
+            if any(line.device is device for line in self._lines):
+                peer.close()
+                return
         peer.setblocking(False)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._add(Line(device, device.session(), peer.fileno(), lambda: peer.recv(CHUNK), peer.send, peer.close))
@@ -188,18 +193,19 @@ class DeviceServer:
             line.session.close()
             line.hang_up()
 
-    def _read(self, line: Line) -> None:
+    def _read(self, line: Line) -> bool:
+        """Take what has arrived; False if nothing had, or if the other side is gone."""
         try:
             data = line.receive()
         except BlockingIOError:
-            return
+            return False
         except OSError:
-            self._drop(line)
-            return
+            data = b""
         if not data:
             self._drop(line)
-            return
+            return False
         self._post(line, line.session.feed(data))
+        return True
 
     def _post(self, line: Line, replies: list[bytes]) -> None:
         now = time.monotonic()

@@ -4,6 +4,7 @@ import json
 import tomllib
 
 import pytest
+from halidescope.acquisition.microscope import parse_microscope
 from halidescope.simulators.microscope import SimulatedMicroscope
 
 FAULTS = [
@@ -13,8 +14,6 @@ FAULTS = [
 
 
 def test_the_microscope_file_is_one(simulate) -> None:
-    from halidescope.acquisition.microscope import parse_microscope
-
     wires = simulate(speed=60.0)
     file = parse_microscope(wires.microscope.microscope_toml())
     assert file.speed == 60.0

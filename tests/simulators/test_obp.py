@@ -106,6 +106,45 @@ def test_refusals_are_nacks_with_their_number(
     assert device.settings.integration_us == 100_000
 
 
+@pytest.mark.parametrize(
+    ("get", "put", "form", "value"),
+    [
+        (0x110000, 0x110010, "<I", 250_000), (0x110100, 0x110110, "<B", 3),
+        (0x110500, 0x110510, "<I", 40), (0x120000, 0x120010, "<H", 5), (0x121000, 0x121010, "<B", 2),
+        (0x800, 0x810, "<I", 57600),
+    ],
+)
+def test_settings_are_kept_until_a_reset(session: ObpSession, frame, get: int, put: int, form: str, value: int) -> None:
+    before = query(session, frame, get)
+    session.feed(frame(put, struct.pack(form, value), ack=True))
+    assert struct.unpack(form, query(session, frame, get)) == (value,)
+    session.feed(frame(0x0))
+    assert query(session, frame, get) == before
+
+
+def test_the_lamp_line_is_a_command(session: ObpSession, device: OceanHdx, frame) -> None:
+    assert session.feed(frame(0x110410, b"\x01")) == []
+    assert device.settings.lamp == 1
+    (reply,) = session.feed(frame(0x110410, b"\x02", ack=True))
+    assert parts(reply)["error"] == 6
+
+
+def test_no_spectrum_without_a_trigger(session: ObpSession, frame) -> None:
+    session.feed(frame(0x110110, b"\x01"))
+    (reply,) = session.feed(frame(0x101000))
+    assert (parts(reply)["flags"] & 0xA, parts(reply)["error"]) == (0x8, 7)
+
+
+def test_boxcar_averages_neighbours(session: ObpSession, bench: Bench, frame) -> None:
+    session.feed(frame(0x121010, b"\x02"))
+    session.feed(frame(0x101000))
+    bench.clock.time_s += 0.2
+    (reply,) = session.collect()
+    counts = np.frombuffer(reply[44:-20], "<u2").astype(float)
+    assert len(counts) == 2068
+    assert counts.std() == pytest.approx(np.hypot(4.0 / 5**0.5, 0.29), rel=0.1)
+
+
 def test_a_spectrum_comes_after_its_exposure_and_not_before(session: ObpSession, bench: Bench, frame) -> None:
     session.feed(frame(0x110010, struct.pack("<I", 200_000)))
     start = bench.clock.time_s

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import serial
 
 
 def emission_on(wires) -> None:
@@ -56,7 +57,7 @@ def test_a_spectrum_takes_its_scaled_exposure(simulate, frame) -> None:
         spectrometer.send(frame(0x101000))
         spectrometer.exactly(4200)
         elapsed = time.perf_counter() - start
-        assert exposure_s / speed <= elapsed < exposure_s / speed + 0.1
+        assert exposure_s / speed <= elapsed < exposure_s / speed + 0.5
 
 
 def test_an_exposure_does_not_hold_up_the_others(simulate, frame) -> None:
@@ -94,15 +95,10 @@ def test_the_stage_serves_one_client_at_a_time(simulate) -> None:
     with pytest.raises(ConnectionResetError):
         second.ask("CSV?\n")
     assert first.ask("CSV?\n") == "2.0\n"
-    first.close()
-    deadline = time.monotonic() + 5.0
-    while True:
-        third = wires.connect("stage")
-        try:
-            assert third.ask("CSV?\n") == "2.0\n"
-            break
-        except ConnectionResetError:
-            assert time.monotonic() < deadline
+    for _ in range(50):     # a client that hung up does not keep the next one out
+        first.close()
+        first = wires.connect("stage")
+        assert first.ask("CSV?\n") == "2.0\n"
 
 
 def test_a_client_that_does_not_read_harms_nobody(simulate) -> None:
@@ -140,8 +136,6 @@ def test_closing_frees_every_port_and_ends_the_thread(simulate) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals exist on POSIX systems only")
 def test_instruments_on_pseudo_terminals(simulate, frame, pixels_of) -> None:
-    import serial
-
     wires = simulate(serial=True, speed=10.0)
     paths = {device.role: device.path for device in wires.microscope.devices}
     assert all(device.resource == f"ASRL{device.path}::INSTR" for device in wires.microscope.devices)
