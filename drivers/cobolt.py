@@ -308,7 +308,7 @@ class CoboltMLD(WireInstrument):
                     self.command("@cobas 0")
                 self.command("l1")
             self._await_emission()
-        except InstrumentError:
+        except BaseException:
             self.turn_off()
             raise
 
