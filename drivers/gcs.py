@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pymeasure.adapters import Adapter
 
 from halidescope.drivers.errors import LimitError, MoveError, RefusedError, WrongInstrumentError
-from halidescope.drivers.instrument import LONGEST_TALK, WireInstrument, number, shown
+from halidescope.drivers.instrument import LONGEST_TALK, WireInstrument, number, shown, whole
 from halidescope.drivers.roles import Identity
 
 STOPPED_BY_COMMAND = 10
@@ -150,7 +150,7 @@ class PIE727(WireInstrument):
         with self.lock:
             answer = self.ask(request).strip()
             try:
-                code = int(answer)
+                code = whole(answer)
             except ValueError as error:
                 raise self.bad_reply(request, answer, "an error number") from error
         if code and code not in allowed:

@@ -34,9 +34,18 @@ def shown(answer: str | bytes, longest: int = 60) -> str:
 def number(text: str) -> float:
     """A finite number; raises ValueError for anything else, ``nan`` and ``inf`` included."""
     value = float(text)
+    if "_" in text:    # Python reads 1_0 as 10, no instrument writes it
+        raise ValueError(f"{text!r} is not a number")
     if not abs(value) < float("inf"):
         raise ValueError(f"{text!r} is not a finite number")
     return value
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.removeprefix("-").isdecimal()):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def switch(text: str) -> bool:
