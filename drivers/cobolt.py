@@ -23,7 +23,7 @@ from halidescope.drivers.errors import (
     RefusedError,
     WrongInstrumentError,
 )
-from halidescope.drivers.instrument import WireInstrument, number, shown, switch
+from halidescope.drivers.instrument import WireInstrument, number, shown, switch, whole
 from halidescope.drivers.roles import Identity, LaserState
 
 FAULTS = {1: "temperature out of range", 3: "interlock was opened", 4: "constant-power time-out"}   # manual p27
@@ -51,12 +51,12 @@ def watts(text: str) -> float:
 
 def operating_state(text: str) -> LaserState:
     """An operating state, 0 to 6."""
-    return STATES[int(text)]
+    return STATES[whole(text)]
 
 
 def fault_number(text: str) -> int:
     """A fault number: 0, 1, 3 or 4."""
-    fault = int(text)
+    fault = whole(text)
     if fault and fault not in FAULTS:
         raise ValueError(f"fault {fault} is not in the manual")
     return fault
@@ -275,9 +275,11 @@ class CoboltMLD(WireInstrument):
             answer = self.ask("p?").strip()
             try:
                 kept_mw, resolution_mw = watts(answer) * 1e3, last_digit(answer) * 1e3
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise self.bad_reply("p?", answer, "a power in watts") from error
-            if abs(kept_mw - power_mw) > max(resolution_mw, 1e-3) * 1.001:
+            # heads show 0.1 mW; an answer with fewer digits is no licence for a coarser comparison
+            tolerance_mw = max(1e-3, min(resolution_mw, max(0.1, 0.002 * highest)))
+            if abs(kept_mw - power_mw) > tolerance_mw * 1.001:
                 raise RefusedError(
                     self.device,
                     f"power = {power_mw:g} mW was accepted but the head says {kept_mw:g} mW; "
@@ -308,7 +310,7 @@ class CoboltMLD(WireInstrument):
                     self.command("@cobas 0")
                 self.command("l1")
             self._await_emission()
-        except InstrumentError:
+        except BaseException:
             self.turn_off()
             raise
 

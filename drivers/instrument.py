@@ -8,6 +8,7 @@ Protocols are in the modules of the families, waiting and bytes in :mod:`halides
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -21,7 +22,7 @@ from halidescope.drivers.errors import BadReplyError, ConnectionLostError, Instr
 from halidescope.drivers.line import EndlessLineError, LineAdapter, SilenceError
 from halidescope.drivers.roles import Identity
 
-MANY_LATE_LINES = 10_000   # more than any answer has; who sends more is not answering
+LONGEST_TALK = 10   # time-outs; a peer that sends lines for longer is not answering
 
 
 def shown(answer: str | bytes, longest: int = 60) -> str:
@@ -33,9 +34,18 @@ def shown(answer: str | bytes, longest: int = 60) -> str:
 def number(text: str) -> float:
     """A finite number; raises ValueError for anything else, ``nan`` and ``inf`` included."""
     value = float(text)
+    if "_" in text:    # Python reads 1_0 as 10, no instrument writes it
+        raise ValueError(f"{text!r} is not a number")
     if not abs(value) < float("inf"):
         raise ValueError(f"{text!r} is not a finite number")
     return value
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.removeprefix("-").isdecimal()):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def switch(text: str) -> bool:
@@ -344,7 +354,8 @@ class WireInstrument(Instrument):
             self._landmarks_due += 1
             passed = False
             self.write(question)
-            for _ in range(MANY_LATE_LINES):
+            end = time.monotonic() + LONGEST_TALK * self.timeout_s
+            while time.monotonic() < end:
                 try:
                     found = self.adapter.read().strip() == answer
                 except TimeoutError:
@@ -356,7 +367,7 @@ class WireInstrument(Instrument):
                 self._landmarks_due -= found
                 if not self._landmarks_due:
                     return
-        raise self.bad_reply(question, f"{MANY_LATE_LINES} other lines", shown(answer))
+        raise self.bad_reply(question, "other lines without end", shown(answer))
 
 
 def _is_visa_timeout(error: BaseException) -> bool:

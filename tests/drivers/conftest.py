@@ -26,7 +26,7 @@ class Wire:
     def connect(self, role: str, **settings: Any) -> Any:
         """The driver of a role, connected; closed at the end of the test."""
         device = self.devices[role]
-        instrument = connect(device.model, device.resource, **{"timeout_s": TIMEOUT_S, **settings})
+        instrument = connect(device.model, device.resource, role=role, **{"timeout_s": TIMEOUT_S, **settings})
         self._connected.append(instrument)
         return instrument
 

@@ -9,7 +9,7 @@ from pymeasure.instruments import Instrument
 from halidescope.drivers.catalogue import MODELS, UnknownModelError, connect, find
 from halidescope.drivers.errors import BadReplyError, ConnectionLostError, InstrumentError
 from halidescope.drivers.instrument import WireInstrument
-from halidescope.drivers.roles import Identity
+from halidescope.drivers.roles import Identity, Laser, Spectrometer, Stage
 
 ROLES = ("laser", "stage", "spectrometer")
 DRIVERS = [entry.driver for entry in MODELS.values()]
@@ -124,8 +124,14 @@ class TestCatalogue:
         with pytest.raises(UnknownModelError, match="'pi-e727' is a stage, not a laser; allowed: cobolt-06-mld"):
             find("pi-e727", role="laser")
 
-    def test_connect_gives_an_identified_instrument(self, wire):
-        for role in ROLES:
+    def test_connect_gives_an_identified_instrument_of_the_role(self, wire):
+        for role, protocol in zip(ROLES, (Laser, Stage, Spectrometer), strict=True):
             instrument = wire.connect(role)
             assert isinstance(instrument, WireInstrument)
+            assert isinstance(instrument, protocol)
             assert isinstance(instrument.identity, Identity)
+
+    def test_a_wrong_instrument_leaves_no_port_open(self, wire):
+        with pytest.raises(InstrumentError):
+            connect("cobolt-06-mld", wire.devices["stage"].resource, timeout_s=0.2)
+        assert wire.connect("stage").servo_on    # it takes one client at a time

@@ -2,8 +2,12 @@
 
 import pytest
 
+from halidescope.drivers.catalogue import connect
 from halidescope.drivers.errors import ConnectionLostError, InterlockError, LaserFaultError, LimitError, RefusedError
 from halidescope.drivers.roles import LaserState
+from halidescope.simulators.microscope import SimulatedMicroscope
+
+TIMEOUT_S = 0.4
 
 
 @pytest.fixture
@@ -147,3 +151,19 @@ class TestLaser:
         with wire.connect("laser") as laser:
             light(laser, wire)
         assert not shines(wire)
+
+
+class TestLaserWithAKey:
+    """A unit with a key switch whose key nobody turns."""
+
+    def test_it_asks_for_the_key_and_ends_dark(self):
+        with SimulatedMicroscope(stage=None, spectrometer=None, speed=60.0, keyed=True, control_port=None) as simulated:
+            device = simulated.devices[0]
+            laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, key_wait_s=0.05)
+            laser.set_power(30.0)
+            with pytest.raises(RefusedError, match="turn the key switch to OFF and then ON"):
+                laser.turn_on()
+            assert not laser.emission
+            assert laser.state is LaserState.OFF
+            assert laser.power_mw == 0
+            laser.close()

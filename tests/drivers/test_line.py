@@ -38,10 +38,20 @@ def test_a_port_that_nobody_listens_on_is_named_at_once():
     assert time.monotonic() - start < BOUND_S
 
 
-@pytest.mark.parametrize("resource", ["nonsense", "TCPIP::127.0.0.1::SOCKET", "ASRL/dev/no-such-port::INSTR"])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "nonsense",
+        "TCPIP::127.0.0.1::SOCKET",
+        "TCPIP::127.0.0.1::99999::SOCKET",
+        "TCPIP::no-such-host.invalid::50000::SOCKET",
+        "ASRL/dev/no-such-port::INSTR",
+    ],
+)
 def test_a_resource_that_cannot_be_opened_is_named(resource):
     with pytest.raises(ConnectionLostError, match="check that it is switched on, that the resource string is right"):
         CoboltMLD(resource, timeout_s=TIMEOUT_S)
+    gc.collect()    # a socket left open would be warned of here
 
 
 def test_small_packets_leave_at_once(peer):
@@ -93,6 +103,15 @@ def test_a_line_that_never_ends_is_bounded(peer):
     with pytest.raises(BadReplyError, match="without a line end"):
         laser.start()
     laser.close()
+
+
+def test_an_answer_of_endless_lines_is_bounded(peer):
+    stage = PIE727(peer(lambda data: b"1=0 \n" * 200_000).resource, timeout_s=0.02)
+    start = time.monotonic()
+    with pytest.raises(InstrumentError):
+        _ = stage.position_um
+    assert time.monotonic() - start < BOUND_S
+    stage.close()
 
 
 def test_a_late_answer_is_never_taken_for_the_next_ones(peer):
