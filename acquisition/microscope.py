@@ -40,6 +40,9 @@ class SpectrometerTable(Table):
 
     model: str
     resource: str
+    electrons_per_count: float = Field(
+        1.0, gt=0, description="photoelectrons per count, from the data sheet or a photon-transfer curve"
+    )
 
 
 class OpticsTable(Table):

@@ -13,7 +13,7 @@ from halidescope.acquisition.plan import make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, RunEndedError
 from halidescope.acquisition.recipes import load_recipe
 from halidescope.acquisition.run import run_recipe
-from halidescope.acquisition.states import RunState, Status
+from halidescope.acquisition.states import Status
 from halidescope.gui.cli_instruments import film_option
 from halidescope.gui.terminal import StatusBar, say_json
 
@@ -49,17 +49,11 @@ def run(
 ) -> None:
     """Run one measurement without a window. Ctrl-C aborts: dark first, then the file."""
     wanted, instruments = load_recipe(recipe), load_microscope(microscope)
-    plan = make_plan(wanted, instruments, out=out)
     if dry_run:
-        if as_json:
-            say_json(plan.summary())
-        else:
-            for line in plan.lines():
-                typer.echo(line)
-    if plan.violations:
-        raise RefusedRunError("; ".join(plan.violations))
-    if dry_run:
+        _say_plan(wanted, instruments, out, as_json=as_json)
         return
+    if problems := make_plan(wanted, instruments, out).violations:
+        raise RefusedRunError("; ".join(problems))
 
     abort = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
