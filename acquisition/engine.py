@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from halidescope.acquisition.analyst import Analyst
+from halidescope.acquisition.analyst import Analyst, choose_endmembers
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
@@ -25,7 +25,7 @@ from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingWriter
 from halidescope.acquisition.safety import Beam
 from halidescope.acquisition.states import RunState, Status
-from halidescope.drivers.errors import ConnectionLostError, InstrumentError
+from halidescope.drivers.errors import InstrumentError
 from halidescope.drivers.roles import Laser
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
@@ -101,11 +101,11 @@ class Engine:
 
     def dark_now(self) -> None:
         """Switch emission off and prove it, whatever runs. Raises NotDarkError."""
-        if self._status.state.busy:
-            self.door.abort("darkness was asked for")
-        if self.beam is not None:
-            self.beam.dark_now()
-        self.events.note("dark now: emission proven off" if self.beam else "dark now: no laser is connected")
+        self.door.abort("darkness was asked for")      # void if nothing runs: a start clears it
+        beam = self.beam
+        if beam is not None:
+            beam.dark_now()
+        self.events.note("dark now: emission proven off" if beam else "dark now: no laser is connected")
 
     def pause(self) -> None:
         """Beam off after the present exposure."""
@@ -154,21 +154,24 @@ class Engine:
                     next_look = time.monotonic() + IDLE_S
                 self.door.sleep(IDLE_S)
         finally:
+            self.door.shut()
             self.disconnect()
 
     def _take_up(self, command: StartCommand) -> None:
         """Accept a measurement and run it, or say why not."""
         self.door.clear()
         try:
-            measurement = self._accept(command)
-        except (ProblemError, InstrumentError) as error:
-            self.events.note(f"not started: {error}", "error")
-            command.accepted.set_exception(error)
-            return
-        self.runs += 1
-        self.began_s = self.clock.now_s()
-        command.accepted.set_result(None)
-        measurement.run()
+            try:
+                measurement = self._accept(command)
+            except (ProblemError, InstrumentError) as error:
+                self.events.note(f"not started: {error}", "error")
+                command.accepted.set_exception(error)
+                return
+            self.runs += 1
+            command.accepted.set_result(None)
+            measurement.run()
+        finally:
+            self.door.free()
 
     def _accept(self, command: StartCommand) -> Measurement:
         recipe = parse_recipe(command.recipe)
@@ -182,24 +185,21 @@ class Engine:
         plan = make_plan(recipe, self.microscope, out, limits=limits_of(self.instruments))
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
+        wavelength_nm = self.instruments.spectrometer.wavelength_nm
+        endmembers = choose_endmembers(recipe, wavelength_nm)
         self.beam.allow()
+        self.began_s = self.clock.now_s()
         self.publish(
             state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=0,
             total=plan.spectra, remaining_s=plan.duration_s, elapsed_s=0.0,
         )
-        return Measurement(self, recipe, plan, out)
+        return Measurement(self, recipe, plan, out, endmembers)
 
     def connect(self) -> None:
         """Connect the instruments, if they are not or if the connection of last time is dead."""
-        if self.instruments is not None:
-            try:
-                for role in (self.instruments.laser, self.instruments.stage, self.instruments.spectrometer):
-                    self.expect(0.0)
-                    _ = role.emission if role is self.instruments.laser else role.identity
-                self.instruments.stage.position_um  # noqa: B018 - asks the stage
-                return
-            except ConnectionLostError:
-                self.disconnect()
+        if self._answering():
+            return
+        self.disconnect()
         self.expect(60.0)
         self.instruments = self._connector(self.microscope)
         self.beam = Beam(
@@ -210,6 +210,22 @@ class Engine:
         self.events.note(f"connected: {who}")
         if self.ring is not None:
             self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)
+
+    def _answering(self) -> bool:
+        """Whether all three instruments are connected and still answer."""
+        if self.instruments is None or self.beam is None:
+            return False
+        self.instruments.laser = self.beam.laser       # the beam may have had to connect it anew
+        self.expect(0.0)
+        try:
+            answers = (
+                self.instruments.laser.emission, self.instruments.stage.position_um,
+                self.instruments.spectrometer.exposure_s,
+            )
+        except InstrumentError as error:
+            self.events.note(f"connecting again: {error}", "warning")
+            return False
+        return all(answer is not None for answer in answers)
 
     def disconnect(self) -> None:
         """Leave the laser dark and close the ports."""

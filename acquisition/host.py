@@ -27,6 +27,7 @@ from halidescope.acquisition.watchdog import WatchedPipe
 from halidescope.drivers.errors import InstrumentError
 
 LOOPBACK = "127.0.0.1"
+SWITCH_S = 0.0005     # how long another Python thread may keep the measurement waiting; 5 ms is Python's own
 
 
 class Host:
@@ -46,6 +47,7 @@ class Host:
     def __init__(
         self, microscope: MicroscopeFile, *, session: Path | None = None, name: str = "", connect_now: bool = False
     ) -> None:
+        sys.setswitchinterval(SWITCH_S)
         self._session_path = session
         self._connect_now = connect_now
         log = (session or default_session_path()).with_suffix(".watchdog.log")
@@ -61,7 +63,11 @@ class Host:
         self._thread = threading.Thread(target=self._run, name="engine")
         self._thread.start()
         if session is not None:
-            self._open_door(session, name)
+            try:
+                self._open_door(session, name)
+            except (OSError, ProblemError):
+                self.close()
+                raise
 
     # what the engine tells its guard
 

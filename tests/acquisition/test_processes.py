@@ -79,7 +79,7 @@ def test_a_window_starts_watches_and_leaves_and_another_one_attaches(bench, laun
         assert other.status().state is RunState.FINISHED, other.status()
         with pytest.raises(ProblemError, match="exists and is never overwritten"):
             other.start(SMALL, tmp_path / "map.nxs")
-        with pytest.raises(ProblemError, match="unknown key '.*powr'"):
+        with pytest.raises(ProblemError, match=r"unknown key '.*powr'"):
             other.start({**SMALL, "powr": 3}, tmp_path / "new.nxs")
         other.quit()
     until(lambda: not session.exists(), "the session file to go")
@@ -160,7 +160,7 @@ def test_only_who_has_the_key_is_heard(launch, tmp_path):
 def test_an_engine_that_cannot_start_says_why(tmp_path):
     wrong = tmp_path / "wrong.toml"
     wrong.write_text('[laser]\nmodel = "x"\nlaser_colour = 3\n', encoding="utf-8")
-    with pytest.raises(ProblemError, match="unknown key 'laser.laser_colour'"):
+    with pytest.raises(ProblemError, match=r"unknown key 'laser.laser_colour'"):
         EngineClient.launch(wrong, tmp_path / "session.json")
     done = subprocess.run(
         [sys.executable, "-m", "halidescope.acquisition.host", "--microscope", str(tmp_path / "none.toml"), "--session",
