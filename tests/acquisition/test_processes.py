@@ -79,7 +79,7 @@ def test_a_window_starts_watches_and_leaves_and_another_one_attaches(bench, laun
         assert other.status().state is RunState.FINISHED, other.status()
         with pytest.raises(ProblemError, match="exists and is never overwritten"):
             other.start(SMALL, tmp_path / "map.nxs")
-        with pytest.raises(ProblemError, match="unknown key '.*powr'"):
+        with pytest.raises(ProblemError, match=r"unknown key '.*powr'"):
             other.start({**SMALL, "powr": 3}, tmp_path / "new.nxs")
         other.quit()
     until(lambda: not session.exists(), "the session file to go")
@@ -144,6 +144,30 @@ def test_what_a_kill_left_can_be_finished_later(bench, launch, tmp_path):
         assert scan.metadata["state"] == "cut off"
 
 
+def test_a_window_that_is_killed_leaves_the_measurement_running(bench, tmp_path):
+    session = tmp_path / "session.json"
+    window = (
+        "import json, os, signal, sys\n"
+        "from halidescope.acquisition.client import EngineClient\n"
+        "client = EngineClient.launch(sys.argv[1], sys.argv[2])\n"
+        "client.start(json.loads(sys.argv[3]), sys.argv[4])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    out = tmp_path / "long.nxs"
+    died = subprocess.run(
+        [sys.executable, "-c", window, str(bench.file(tmp_path)), str(session), json.dumps(LONG), str(out)], check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    with EngineClient.attach(session) as client:
+        until(lambda: client.status().done >= 5, "spectra")
+        assert bench.ask(get="laser.emission") is True
+        client.quit()
+    until(lambda: not session.exists(), "the engine to end")
+    assert bench.ask(get="laser.emission") is False
+    with open_scan(out) as scan:
+        assert scan.metadata["reason"] == "the engine was asked to end"
+
+
 def test_only_who_has_the_key_is_heard(launch, tmp_path):
     client = launch()
     session = read_session(tmp_path / "session.json")
@@ -160,7 +184,7 @@ def test_only_who_has_the_key_is_heard(launch, tmp_path):
 def test_an_engine_that_cannot_start_says_why(tmp_path):
     wrong = tmp_path / "wrong.toml"
     wrong.write_text('[laser]\nmodel = "x"\nlaser_colour = 3\n', encoding="utf-8")
-    with pytest.raises(ProblemError, match="unknown key 'laser.laser_colour'"):
+    with pytest.raises(ProblemError, match=r"unknown key 'laser.laser_colour'"):
         EngineClient.launch(wrong, tmp_path / "session.json")
     done = subprocess.run(
         [sys.executable, "-m", "halidescope.acquisition.host", "--microscope", str(tmp_path / "none.toml"), "--session",
