@@ -106,8 +106,8 @@ class Analysis:
 
 
 SHARES_NOTE = (
-    "Shares are shares of the emission, not volume fractions: carriers funnel to iodide-rich regions and quantum yields "
-    "differ."
+    "Shares are shares of the emission, not volume fractions: carriers funnel to iodide-rich regions and quantum "
+    "yields differ."
 )
 
 
