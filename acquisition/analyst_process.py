@@ -242,8 +242,9 @@ def follow(stdin: BinaryIO, stdout: BinaryIO) -> None:
                 following = None
             if news is not None:
                 say(news)
-        except (ProblemError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-            say(News(problem=f"online analysis stopped: {error}; the spectra are safe, analyse the file again"))
+        except Exception as error:  # noqa: BLE001 - said plainly; the measurement goes on without analysis
+            what = str(error) if isinstance(error, ProblemError) else f"{type(error).__name__}: {error}"
+            say(News(problem=f"online analysis stopped: {what}; the spectra are safe, analyse the file again"))
             if following:
                 following.close()
             following = None
