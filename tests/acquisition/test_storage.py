@@ -1,5 +1,6 @@
 """A measurement comes back from journal and finished file as it was written, in our and others' readers."""
 
+import random
 import sqlite3
 
 import h5py
@@ -178,6 +179,23 @@ def test_hostile_files_give_one_sentence(tmp_path, content, words):
     path.write_bytes(content)
     with pytest.raises(ScanFileError, match=words):
         open_scan(path)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_a_file_with_torn_bytes_opens_or_is_refused_with_a_sentence(write_journal, seed):
+    out = write_journal(header(), SERPENTINE)
+    finish(out)
+    data = bytearray(out.read_bytes())
+    rng = random.Random(seed)
+    start = rng.randrange(len(data))
+    for k in range(start, min(start + rng.choice([1, 64, 1024]), len(data))):
+        data[k] = rng.randrange(256)
+    out.write_bytes(bytes(data[:start] if seed % 5 == 0 else data))
+    try:
+        with open_scan(out) as scan:
+            assert scan.to_xarray().shape == (3, 4, PIXELS)
+    except ScanFileError:
+        pass
 
 
 def test_files_of_others_and_of_the_future_are_refused(tmp_path, write_journal):
