@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import OnlineResults

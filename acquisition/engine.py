@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from halidescope.acquisition.analyst import Analyst, choose_endmembers
+
+from halidescope.acquisition.analyst import choose_endmembers
+from halidescope.acquisition.analyst_process import AnalystProcess
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
@@ -71,7 +73,7 @@ class Engine:
         self.runs = 0
         self.instruments: Instruments | None = None
         self.beam: Beam | None = None
-        self.analyst: Analyst | None = None
+        self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
         self._reconnector = reconnector
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
@@ -89,7 +91,7 @@ class Engine:
 
     def results(self, first: int) -> OnlineResults:
         """The online analysis of the running or last measurement."""
-        return self.analyst.results(first) if self.analyst is not None else OnlineResults()
+        return self.analyst.results(first)
 
     def abort(self, reason: str = "aborted on request") -> None:
         """End the measurement: dark at once, then the file. Raises NotDarkError if darkness cannot be proven."""
@@ -156,6 +158,7 @@ class Engine:
         finally:
             self.door.shut()
             self.disconnect()
+            self.analyst.close()
 
     def _take_up(self, command: StartCommand) -> None:
         """Accept a measurement and run it, or say why not."""
@@ -185,15 +188,14 @@ class Engine:
         plan = make_plan(recipe, self.microscope, out, limits=limits_of(self.instruments))
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
-        wavelength_nm = self.instruments.spectrometer.wavelength_nm
-        endmembers = choose_endmembers(recipe, wavelength_nm)
+        choose_endmembers(recipe, self.instruments.spectrometer.wavelength_nm)    # raises if a reference is no good
         self.beam.allow()
         self.began_s = self.clock.now_s()
         self.publish(
             state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=0,
             total=plan.spectra, remaining_s=plan.duration_s, elapsed_s=0.0,
         )
-        return Measurement(self, recipe, plan, out, endmembers)
+        return Measurement(self, recipe, plan, out)
 
     def connect(self) -> None:
         """Connect the instruments, if they are not or if the connection of last time is dead."""

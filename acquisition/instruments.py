@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
+
 from halidescope.acquisition.microscope import LaserTable, MicroscopeFile, SpectrometerTable, StageTable
 from halidescope.acquisition.problems import BadFileError
 from halidescope.drivers import catalogue

@@ -15,6 +15,7 @@ from typing import Self
 
 import msgspec
 import numpy as np
+
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
     NUMBER_FIELDS,
@@ -228,8 +229,25 @@ class JournalReader:
             row = self._db.execute("SELECT * FROM spectra WHERE sequence = ?", (sequence,)).fetchone()
         except UNREADABLE:
             return None               # a torn page: reported as damaged by the caller, the other rows are still good
-        if row is None:
-            return None
+        return None if row is None else self._record(row)
+
+    def spectra(self, first: int, most: int) -> list[SpectrumRecord | None]:
+        """Up to ``most`` spectra from number ``first`` on, as far as they are there yet; None for a damaged row.
+
+        Raises
+        ------
+        ScanFileError
+            The journal cannot be read any more.
+        """
+        try:
+            rows = self._db.execute(
+                "SELECT * FROM spectra WHERE sequence >= ? ORDER BY sequence LIMIT ?", (first, most)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {self.path}: cannot be followed ({error})") from error
+        return [self._record(row) for row in rows]
+
+    def _record(self, row: tuple) -> SpectrumRecord | None:
         *numbers, counts, crc = row
         # SQLite keeps NaN as NULL; only the planned time may be one
         if numbers[2] is None:

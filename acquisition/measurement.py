@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
-from halidescope.acquisition.analyst import Analyst, Endmembers
+
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
@@ -43,14 +43,13 @@ class Measurement:
     """Runs once, in the engine's thread."""
 
     def __init__(
-        self, engine: "Engine", recipe: TimeSeries | RasterMap, plan: Plan, out: Path, endmembers: Endmembers | str
+        self, engine: "Engine", recipe: TimeSeries | RasterMap, plan: Plan, out: Path
     ) -> None:
         assert engine.instruments is not None
         assert engine.beam is not None
         self._engine, self._recipe, self._plan, self._out = engine, recipe, plan, out
         self._instruments, self._beam = engine.instruments, engine.beam
         self._clock, self._door, self._events = engine.clock, engine.door, engine.events
-        self._endmembers = endmembers
         self._first_event = len(engine.events)
         self._noted: set[int] = set()     # events that are in the journal
         self._journal: JournalWriter | None = None
@@ -110,9 +109,7 @@ class Measurement:
             raise ProblemError(f"{self._beam.laser.device}: emits during the dark spectra; check the laser's control")
         dark = np.array(darks, first.counts.dtype).reshape(-1, len(wavelength_nm))
         self._dark_level = float(dark.mean()) if len(dark) else 0.0
-        self._engine.analyst = Analyst(
-            recipe, wavelength_nm, dark, float(spectrometer.saturation_counts), self._endmembers, self._events
-        )
+        self._engine.analyst.begin(journal_path(self._out))
         self._move(self._plan.points[0])
         self._look()
         self._beam.set_power(recipe.sample_power_uw)
@@ -243,9 +240,7 @@ class Measurement:
         )
 
     def _show(self, point: Point, time_s: float, dose: float, spectrum: Spectrum) -> None:
-        """To the online analysis, and to whoever watches."""
-        assert self._engine.analyst is not None
-        self._engine.analyst.add(point.index, time_s, spectrum.counts)
+        """To whoever watches."""
         ring = self._engine.ring
         if ring is not None:
             ring.write(RingSpectrum(
@@ -319,8 +314,8 @@ class Measurement:
         journal = self._journal
         assert journal is not None
         with _closing(journal):
-            if self._engine.analyst is not None and self._done:
-                journal.set_results(self._engine.analyst.finish())
+            if self._done:
+                journal.set_results(self._engine.analyst.finish(self._done))
             self._note("emission proven off" if not self._beam.on else "EMISSION COULD NOT BE PROVEN OFF")
             for event in self._events.since(self._first_event):      # what other threads noted meanwhile
                 if event.sequence not in self._noted:

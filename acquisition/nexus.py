@@ -16,11 +16,12 @@ from typing import Any
 import h5py
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header
 from halidescope.acquisition.results import OnlineResults
-from numpy.typing import NDArray
 
 COLUMNS = {   # of a SpectrumRecord, with units; stored per point
     "planned_s": "s", "start_s": "s", "time_s": "s", "x_commanded_um": "um", "y_commanded_um": "um", "x_um": "um",

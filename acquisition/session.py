@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import platformdirs
+
 from halidescope.acquisition.problems import ProblemError
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.journal import note_in_journal
 from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope

@@ -23,7 +23,7 @@ from halidescope.drivers.errors import (
     RefusedError,
     WrongInstrumentError,
 )
-from halidescope.drivers.instrument import WireInstrument, number, shown, switch
+from halidescope.drivers.instrument import WireInstrument, number, shown, switch, whole
 from halidescope.drivers.roles import Identity, LaserState
 
 FAULTS = {1: "temperature out of range", 3: "interlock was opened", 4: "constant-power time-out"}   # manual p27
@@ -51,12 +51,12 @@ def watts(text: str) -> float:
 
 def operating_state(text: str) -> LaserState:
     """An operating state, 0 to 6."""
-    return STATES[int(text)]
+    return STATES[whole(text)]
 
 
 def fault_number(text: str) -> int:
     """A fault number: 0, 1, 3 or 4."""
-    fault = int(text)
+    fault = whole(text)
     if fault and fault not in FAULTS:
         raise ValueError(f"fault {fault} is not in the manual")
     return fault
@@ -193,17 +193,10 @@ class CoboltMLD(WireInstrument):
     def _refused(self, command: str, answer: str) -> RefusedError:
         return RefusedError(self.device, f"refused {shown(command)}: {shown(answer.strip())}; state is shown by `gom?`")
 
-    def fence(self) -> None:
-        """Skip what was late: ask for the model code, which no other question is answered with."""
-        if not self._model_code:
-            self.adapter.flush_read_buffer()
-            return
-        with self.transaction("glm?"):
-            self.write("glm?")
-            for _ in range(100):
-                if self.read().strip() == self._model_code:
-                    return
-        raise self.bad_reply("glm?", "100 other lines", self._model_code)
+    @property
+    def landmark(self) -> tuple[str, str]:
+        """Get the model code as the landmark: no other question is answered with it."""
+        return "glm?", self._model_code
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 
@@ -282,9 +275,11 @@ class CoboltMLD(WireInstrument):
             answer = self.ask("p?").strip()
             try:
                 kept_mw, resolution_mw = watts(answer) * 1e3, last_digit(answer) * 1e3
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise self.bad_reply("p?", answer, "a power in watts") from error
-            if abs(kept_mw - power_mw) > max(resolution_mw, 1e-3) * 1.001:
+            # heads show 0.1 mW; an answer with fewer digits is no licence for a coarser comparison
+            tolerance_mw = max(1e-3, min(resolution_mw, max(0.1, 0.002 * highest)))
+            if abs(kept_mw - power_mw) > tolerance_mw * 1.001:
                 raise RefusedError(
                     self.device,
                     f"power = {power_mw:g} mW was accepted but the head says {kept_mw:g} mW; "
@@ -315,7 +310,7 @@ class CoboltMLD(WireInstrument):
                     self.command("@cobas 0")
                 self.command("l1")
             self._await_emission()
-        except InstrumentError:
+        except BaseException:
             self.turn_off()
             raise
 
@@ -355,6 +350,15 @@ class CoboltMLD(WireInstrument):
         ConnectionLostError
             The head could not be asked.
         """
+        try:
+            self._go_dark()
+        except ConnectionLostError:
+            if not self.can_reopen:
+                raise
+            self.reopen()    # the line may be all that was lost; dark must stay reachable
+            self._go_dark()
+
+    def _go_dark(self) -> None:
         refusal: InstrumentError | None = None
         for _ in range(2):     # a lost or garbled answer gets a second chance before this counts as failed
             try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord

@@ -8,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 import xarray as xr
+
 from halidescope.acquisition import storage
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.problems import ScanFileError

@@ -110,9 +110,10 @@ def test_a_head_that_rounds_to_its_last_digit_is_believed():
         laser.set_power(1.25)
 
 
-def test_a_head_that_keeps_another_power_is_not_believed():
+@pytest.mark.parametrize("answer", ["0.0200", "2e-2", "0.02"])
+def test_a_head_that_keeps_another_power_is_not_believed(answer):
     with (
-        expected_protocol(CoboltMLD, [*LIMITS, ("p 0.050000", "OK"), ("p?", "0.0200")]) as laser,
+        expected_protocol(CoboltMLD, [*LIMITS, ("p 0.050000", "OK"), ("p?", answer)]) as laser,
         pytest.raises(RefusedError, match="head says 20 mW"),
     ):
         laser.set_power(50.0)
@@ -292,3 +293,21 @@ def test_any_power_is_an_error_or_that_number(answer):
             return
         assert power_mw == float(answer) * 1e3
         assert 0 <= power_mw < float("inf")
+
+
+@given(answer=st.text(alphabet="0123456789.-+eE_naif", max_size=10))
+def test_a_set_point_is_kept_or_the_answer_is_an_error(answer):
+    pairs = [*LIMITS, ("p 0.050000", "OK"), ("p?", answer), *([("p?", answer)] * 2 if not answer else [])]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        try:
+            laser.set_power(50.0)
+        except InstrumentError:
+            return
+        assert float(answer) == pytest.approx(0.05, abs=0.0002 * 1.001)    # 0.2 % of the head's 100 mW
+
+
+@pytest.mark.parametrize("answer", ["1_0", "0e999", "nan", "inf", "-0.01", "0,05", "0.05 W"])
+def test_what_python_takes_for_a_number_is_not_always_one(answer):
+    pairs = [*LIMITS, ("p 0.050000", "OK"), ("p?", answer)]
+    with expected_protocol(CoboltMLD, pairs) as laser, pytest.raises(BadReplyError):
+        laser.set_power(50.0)
