@@ -158,7 +158,7 @@ class Analyst:
         """Unmix spectra, in the order of taking."""
         if self._unmixing is not None and records:
             self._unmixing.add(
-                [record.point for record in records],
+                [record.index for record in records],
                 [record.time_s for record in records],
                 np.stack([record.counts for record in records]),
                 self._dark,

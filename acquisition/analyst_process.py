@@ -1,8 +1,8 @@
 """The online analysis in a process of its own, so that no fit ever keeps the measurement waiting.
 
-Python runs one thread at a time: a fit in the engine's process would delay the engine's answers to its instruments, and
-with them the time stamps. The worker follows the measurement's journal, which others may read while it grows, and sends
-what it finds as lines of JSON. Both ends are here: :class:`AnalystProcess` (in the engine's process) and :func:`follow`.
+Python runs one thread at a time: a fit in the engine's process would delay the engine's talk with its instruments, and
+with it the time stamps. The worker follows the measurement's journal, which others may read while it grows, and sends
+what it finds as lines of JSON. Both ends are here: :class:`AnalystProcess` (the engine's) and :func:`follow`.
 """
 
 import os
@@ -237,13 +237,14 @@ def follow(stdin: BinaryIO, stdout: BinaryIO) -> None:
             if order.complete is not None:
                 following.complete = order.complete
             news = following.look()
+            if news is not None and news.finished:
+                following.close()  # before the word, which lets the engine delete the journal
+                following = None
             if news is not None:
                 say(news)
-                if news.finished:
-                    following.close()
-                    following = None
-        except (ProblemError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-            say(News(problem=f"online analysis stopped: {error}; the spectra are safe, analyse the file again"))
+        except Exception as error:  # noqa: BLE001 - said plainly; the measurement goes on without analysis
+            what = str(error) if isinstance(error, ProblemError) else f"{type(error).__name__}: {error}"
+            say(News(problem=f"online analysis stopped: {what}; the spectra are safe, analyse the file again"))
             if following:
                 following.close()
             following = None

@@ -7,6 +7,7 @@ results made plain for JSON.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,8 +107,8 @@ class Analysis:
 
 
 SHARES_NOTE = (
-    "Shares are shares of the emission, not volume fractions: carriers funnel to iodide-rich regions and quantum yields "
-    "differ."
+    "Shares are shares of the emission, not volume fractions: carriers funnel to iodide-rich regions and quantum "
+    "yields differ."
 )
 
 
@@ -123,7 +124,7 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
     """
     _same_axis(scan.wavelength_nm, endmembers.wavelength_nm, scan.source, f"references {endmembers.sources[0]}")
     microscope = parse_microscope(str(scan.metadata["microscope"]), source=f"microscope of {scan.source}")
-    detector = {
+    detector: dict[str, Any] = {
         "references_se": endmembers.spectra_se,
         "dark": scan.dark.mean,
         "dark_se": np.nan_to_num(scan.dark.mean_se, nan=0.0),

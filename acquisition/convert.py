@@ -50,7 +50,8 @@ def convert(source: Path, out: Path) -> None:
 def write_csv(scan: Scan, path: Path) -> None:
     """One row per valid spectrum: numbers with units in the header, then raw counts by wavelength."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(f"# {scan.metadata['title']}{' SIMULATED' if scan.simulated else ''}; raw counts, dark not subtracted\n")
+        mark = " SIMULATED" if scan.simulated else ""
+        file.write(f"# {scan.metadata['title']}{mark}; raw counts, dark not subtracted\n")
         table = csv.writer(file)
         table.writerow([
             "point", "time (s)", "x (um)", "y (um)", "power (uW)", "exposure (s)", "dose (J/cm2)", "saturated",

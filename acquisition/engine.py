@@ -142,6 +142,7 @@ class Engine:
     def run(self) -> None:
         """Serve until asked to quit, then leave everything dark and closed."""
         next_look = 0.0
+        self.analyst.start()
         try:
             while not self.door.quitting:
                 self.door.look()

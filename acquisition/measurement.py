@@ -314,8 +314,9 @@ class Measurement:
         journal = self._journal
         assert journal is not None
         with _closing(journal):
+            results = self._engine.analyst.finish(self._done)
             if self._done:
-                journal.set_results(self._engine.analyst.finish(self._done))
+                journal.set_results(results)
             self._note("emission proven off" if not self._beam.on else "EMISSION COULD NOT BE PROVEN OFF")
             for event in self._events.since(self._first_event):      # what other threads noted meanwhile
                 if event.sequence not in self._noted:

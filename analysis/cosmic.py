@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.cosmic_kernels import FAR, scan
 from numpy.typing import ArrayLike, NDArray
+
+from halidescope.analysis.cosmic_kernels import FAR, scan
 
 Numbers = NDArray[np.float64]
 SIGMAS = 7.0    # chance excess of a core: none expected in 10⁹ channels

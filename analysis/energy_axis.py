@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.composition import HC_EV_NM, Medium, air_index, energy_ev
 from numpy.typing import ArrayLike, NDArray
+
+from halidescope.analysis.composition import HC_EV_NM, Medium, air_index, energy_ev
 
 Numbers = NDArray[np.float64]
 

@@ -7,14 +7,16 @@ unit. Nothing is fitted here, and nothing is written to a file.
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from numpy.typing import ArrayLike, NDArray
 
 GROWING = "#1a9850"  # bromide-rich
 PRISTINE = "#d73027"  # iodide-rich
 IMAGE_MAP = "viridis"
-PROFILE_SPECTRA = 6
+SPECTRA_SHOWN = 6
 
 
 def time_series_figure(
@@ -59,16 +61,9 @@ def time_series_figure(
     figure.colorbar(mesh, ax=image, label="intensity (counts)")
     image.set(xlabel="wavelength (nm)", ylabel="time (s)", title="spectra against time")
 
-    chosen = np.unique(np.linspace(0, len(time) - 1, PROFILE_SPECTRA).astype(int))
-    shade = np.linspace(0.0, 0.9, len(chosen))
-    for k, grey in zip(chosen, shade, strict=True):
-        lines.plot(
-            wavelength[seen],
-            counts[k, seen],
-            color=(grey * 0.1, 0.2 + 0.4 * grey, 0.8 - 0.5 * grey),
-            lw=1,
-            label=f"{time[k]:.0f} s",
-        )
+    chosen = evenly_changed(growing, SPECTRA_SHOWN)
+    for k, shade in zip(chosen, colormaps[IMAGE_MAP](np.linspace(0.0, 0.9, len(chosen))), strict=True):
+        lines.plot(wavelength[seen], counts[k, seen], color=shade, lw=1, label=f"{time[k]:.0f} s")
     lines.set(xlabel="wavelength (nm)", ylabel="intensity (counts)", title="spectra at chosen times")
     lines.legend(frameon=False, fontsize="small")
 
@@ -93,23 +88,30 @@ def time_series_figure(
 def map_figure(
     x_um: ArrayLike,
     y_um: ArrayLike,
+    wavelength_nm: ArrayLike,
+    spectra: ArrayLike,
     share: ArrayLike,
-    intensity: ArrayLike,
-    profile_y_um: float,
+    centre_um: tuple[float, float],
+    radius_um: float,
     *,
     share_se: ArrayLike | None = None,
     label: str = "Br-rich",
     profile_fit: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Figure:
-    """Share of the grown phase, total intensity, and the profile through the exposed spot (as the paper's Figure 4).
+    """Share of the grown phase, intensity, the profile through the exposed spot, spectra across it (paper's Figure 4).
 
     Parameters
     ----------
     x_um, y_um : array_like, shape (nx,), (ny,)
-    share, intensity : array_like, shape (ny, nx)
-        NaN or masked where nothing was measured.
-    profile_y_um : float
-        The line of the profile.
+    wavelength_nm : array_like, shape (channels,)
+    spectra : array_like, shape (ny, nx, channels)
+        Dark-subtracted counts; NaN where nothing was measured.
+    share : array_like, shape (ny, nx)
+        NaN where nothing was measured.
+    centre_um : tuple of float
+        Centre of the exposed spot; the profile runs along x through it.
+    radius_um : float
+        1/e radius of the halo, drawn as a circle; NaN if it is not known.
     share_se : array_like, shape (ny, nx), optional
         Standard errors of the shares, drawn on the profile.
     label : str
@@ -119,23 +121,34 @@ def map_figure(
     """
     x = np.asarray(x_um, dtype=float)
     y = np.asarray(y_um, dtype=float)
-    grown = np.ma.masked_invalid(np.ma.asarray(share, dtype=float))
-    counts = np.ma.masked_invalid(np.ma.asarray(intensity, dtype=float))
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    cube = np.asarray(spectra, dtype=float)
+    grown = np.ma.masked_invalid(np.asarray(share, dtype=float))
+    figure = Figure(figsize=(11, 8.4), layout="constrained")
+    (left, middle), (profile, lines) = figure.subplots(2, 2)
     draw_map(figure, left, x, y, 100 * grown, f"{label} share of the emission (%)")
-    draw_map(figure, middle, x, y, counts, "intensity (counts)", colour_map="magma")
-    left.axhline(profile_y_um, color="white", lw=0.6, ls=":")
+    draw_map(figure, middle, x, y, np.ma.masked_invalid(cube.sum(axis=-1)), "intensity (counts)", colour_map="magma")
+    row = int(np.argmin(np.abs(y - centre_um[1])))
+    left.axhline(y[row], color="white", lw=0.6, ls=":")
+    if np.isfinite(radius_um):
+        left.add_patch(Circle(centre_um, radius_um, fill=False, color="white", lw=0.8))
 
-    row = int(np.argmin(np.abs(y - profile_y_um)))
     error = None if share_se is None else 100 * np.asarray(share_se, dtype=float)[row]
-    right.errorbar(x, 100 * grown[row], error, fmt="o", ms=3, lw=0.7, color=GROWING, label=f"y = {y[row]:g} µm")
+    profile.errorbar(x, 100 * grown[row], error, fmt="o", ms=3, lw=0.7, color=GROWING, label=f"y = {y[row]:g} µm")
     if profile_fit is not None:
-        right.plot(
-            np.asarray(profile_fit[0]), 100 * np.asarray(profile_fit[1]), color="black", lw=1.2, label="Gaussian halo"
-        )
-    right.set(xlabel="x (µm)", ylabel=f"{label} share (%)", title="profile through the spot")
-    right.legend(frameon=False, fontsize="small")
+        at, fitted = (np.asarray(part, dtype=float) for part in profile_fit)
+        profile.plot(at, 100 * fitted, color="black", lw=1.2, label="Gaussian halo")
+    profile.set(xlabel="x (µm)", ylabel=f"{label} share (%)", title="profile through the spot")
+    profile.legend(frameon=False, fontsize="small")
+
+    wavelength = np.asarray(wavelength_nm, dtype=float)
+    start = int(np.argmin(np.abs(x - centre_um[0])))
+    places = evenly_changed(-np.ma.filled(grown[row], 0.0)[start:], 5) + start
+    seen = emitting_window(wavelength, cube[row, places])
+    for column, shade in zip(places, colormaps[IMAGE_MAP](np.linspace(0.9, 0.0, len(places))), strict=True):
+        lines.plot(wavelength[seen], cube[row, column, seen], color=shade, lw=1,
+                   label=f"{abs(x[column] - centre_um[0]):.0f} µm")  # fmt: skip
+    lines.set(xlabel="wavelength (nm)", ylabel="intensity (counts)", title="spectra at distances from the spot")
+    lines.legend(frameon=False, fontsize="small")
     return figure
 
 
@@ -182,3 +195,11 @@ def emitting_window(wavelength_nm: NDArray[np.float64], spectra: NDArray[np.floa
         return slice(0, len(wavelength_nm))
     low, high = wavelength_nm[bright[0]] - margin_nm, wavelength_nm[bright[-1]] + margin_nm
     return slice(int(np.searchsorted(wavelength_nm, low)), int(np.searchsorted(wavelength_nm, high)) + 1)
+
+
+def evenly_changed(share: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Indices of spectra between which about the same part of the change happened, first and last included."""
+    travelled = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(np.nan_to_num(np.maximum.accumulate(share)))))])
+    if not travelled[-1] > 0:
+        return np.unique(np.linspace(0, len(share) - 1, count).astype(np.intp))
+    return np.unique(np.searchsorted(travelled, np.linspace(0.0, travelled[-1], count)).clip(0, len(share) - 1))

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.peaks_kernels import BIGAUSSIAN, GAUSSIAN, fit_rows
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 Model = Literal["gaussian", "bigaussian"]

@@ -1,16 +1,16 @@
 """Verbs about measured files: ``analyse`` and ``convert``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 
-from halidescope.acquisition.batch import Analysis, analyse_scan, load_endmembers
-from halidescope.acquisition.convert import convert as convert_file
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.storage import open_scan
-from halidescope.gui.report import with_error
 from halidescope.gui.terminal import complain, say_json
+
+if TYPE_CHECKING:
+    from halidescope.acquisition.batch import Analysis
 
 
 def analyse(
@@ -26,6 +26,9 @@ def analyse(
 
     A file that cannot be analysed is reported and the others go on; the exit code is then 1.
     """
+    from halidescope.acquisition.batch import analyse_scan, load_endmembers  # numba loads only when needed
+    from halidescope.acquisition.storage import open_scan
+
     endmembers = load_endmembers(references, labels)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -49,7 +52,9 @@ def analyse(
         raise ScanFileError(f"{failed} of {len(files)} files could not be analysed; see above")
 
 
-def _say(found: Analysis) -> None:
+def _say(found: "Analysis") -> None:
+    from halidescope.gui.report import with_error
+
     kind = f"{found.kind}, simulated" if found.simulated else found.kind
     typer.echo(f"{found.source} ({kind}, {found.spectra} spectra)")
     for name, number in found.numbers.items():
@@ -64,6 +69,8 @@ def convert(
     out: Path = typer.Option(..., help="File to write: .nxs, .csv, .npz or .hspy."),
 ) -> None:
     """Write a measurement in another format; a journal becomes the finished file that it lacks."""
+    from halidescope.acquisition.convert import convert as convert_file
+
     convert_file(file, out)
     typer.echo(f"wrote {out}")
 

@@ -66,7 +66,7 @@ def simulate(
                 raise RefusedRunError("a microscope file needs a laser, a stage and a spectrometer: leave out 'none'")
             microscope_out.write_text(simulated.microscope_toml(), encoding="utf-8")
         devices = list(simulated.devices)
-        if control is not None:
+        if simulated.control is not None:
             devices.append(simulated.control)
         for device in devices:
             if as_json:

@@ -4,15 +4,16 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import typer
 
-from halidescope.acquisition.microscope import load_microscope
-from halidescope.acquisition.plan import make_plan
+from halidescope.acquisition.instruments import connect
+from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
+from halidescope.acquisition.plan import limits_of, make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, RunEndedError
-from halidescope.acquisition.recipes import load_recipe
-from halidescope.acquisition.run import run_recipe
+from halidescope.acquisition.recipes import RasterMap, TimeSeries, load_recipe
 from halidescope.acquisition.states import Status
 from halidescope.gui.cli_instruments import film_option
 from halidescope.gui.terminal import StatusBar, say_json
@@ -48,6 +49,8 @@ def run(
     as_json: bool = typer.Option(False, "--json", help="Print progress and outcome as JSON lines."),
 ) -> None:
     """Run one measurement without a window. Ctrl-C aborts: dark first, then the file."""
+    from halidescope.acquisition.run import run_recipe  # numba loads only when something is measured
+
     wanted, instruments = load_recipe(recipe), load_microscope(microscope)
     if dry_run:
         _say_plan(wanted, instruments, out, as_json=as_json)
@@ -67,14 +70,34 @@ def run(
                 bar.show(status)
 
         outcome = run_recipe(instruments, wanted, out, on_status=show, abort=abort)
+    ended = outcome.status
     if as_json:
-        say_json(
-            {"state": outcome.state, "reason": outcome.reason, "file": str(outcome.file), "spectra": outcome.spectra}
-        )
+        say_json({"state": ended.state, "reason": ended.reason, "file": str(outcome.file), "spectra": ended.done})
+    if not outcome.ok:
+        where = f"{ended.done} spectra are in {outcome.file}" if outcome.file.exists() else "nothing was measured"
+        raise RunEndedError(f"{ended.state}: {ended.reason}; {where}")
+    if not as_json:
+        typer.echo(f"{ended.state}: {ended.done} spectra in {outcome.file}")
+
+
+def _say_plan(recipe: TimeSeries | RasterMap, microscope: MicroscopeFile, out: Path, *, as_json: bool) -> None:
+    """What the measurement would be; its limits are read from the instruments, which stay dark and still."""
+    instruments = connect(microscope)
+    try:
+        plan = make_plan(recipe, microscope, out, limits=limits_of(instruments))
+    finally:
+        instruments.close()
+    if as_json:
+        say_json(plan.summary())
     else:
-        typer.echo(f"{outcome.state}: {outcome.spectra} spectra in {outcome.file}")
-    if outcome.state is not RunState.FINISHED:
-        raise RunEndedError(f"{outcome.state}: {outcome.reason}; {outcome.spectra} spectra are in {outcome.file}")
+        typer.echo(plan.title)
+        typer.echo(f"  {'spectra':<18} {plan.spectra}")
+        typer.echo(f"  {'duration':<18} {timedelta(seconds=round(plan.duration_s))}")
+        typer.echo(f"  {'data':<18} {plan.bytes / 1e6:.1f} MB")
+        typer.echo(f"  {'peak irradiance':<18} {plan.peak_irradiance_w_cm2:.4g} W/cm²")
+        typer.echo(f"  {'peak dose':<18} {plan.peak_dose_j_cm2:.4g} J/cm²")
+    if plan.violations:
+        raise RefusedRunError("; ".join(plan.violations))
 
 
 def demo(

@@ -1,4 +1,4 @@
-"""What the demo found: ``summary.json`` and ``report.html``, recovered numbers beside the simulated film's true ones."""
+"""What the demo found: ``summary.json`` and ``report.html``, recovered numbers beside the film's true ones."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -167,21 +167,27 @@ def _series_section(scan: Scan, result: SeriesResult, endmembers: Endmembers) ->
         "Time series",
         "Spectra of one spot under constant light, unmixed into the endmembers; the growing share is fitted with "
         "1 − (k₀₁ e^(−k₁ t) + k₀₂ e^(−k₂ t)).",
-        [Picture(figure, "Left: spectra against time. Middle: spectra at chosen times. Right: shares of the emission.")],
+        [
+            Picture(
+                figure, "Left: spectra against time. Middle: spectra at chosen times. Right: shares of the emission."
+            )
+        ],
     )
 
 
 def _map_section(scan: Scan, result: HaloResult, endmembers: Endmembers) -> Section:
     share = np.where(scan.valid & result.unmixing.valid, result.unmixing.shares[..., -1], np.nan)
-    intensity = np.where(scan.valid, (scan.spectra - scan.dark.mean).sum(axis=-1), np.nan)
+    spectra = np.where(scan.valid[..., None], scan.spectra - scan.dark.mean, np.nan)
     x = np.linspace(scan.axes["x"][0], scan.axes["x"][-1], 400)
     row = scan.axes["y"][np.argmin(np.abs(scan.axes["y"] - result.centre_um[1]))]
     figure = map_figure(
         scan.axes["x"],
         scan.axes["y"],
+        scan.wavelength_nm,
+        spectra,
         share,
-        intensity,
-        float(row),
+        result.centre_um,
+        result.radius_um,
         share_se=result.unmixing.shares_se[..., -1],
         label=endmembers.labels[-1],
         profile_fit=(x, result.halo.evaluate(x, np.full_like(x, row))),
@@ -189,5 +195,11 @@ def _map_section(scan: Scan, result: HaloResult, endmembers: Endmembers) -> Sect
     return Section(
         "Map",
         "The field around the exposed spot, read with a probe too weak to change it. Grey pixels were not measured.",
-        [Picture(figure, "Left: share of the grown phase. Middle: intensity. Right: profile through the spot.")],
+        [
+            Picture(
+                figure,
+                "Share of the grown phase with the halo's 1/e radius; intensity; profile along the dotted line; "
+                "spectra at distances from the spot.",
+            )
+        ],
     )

@@ -1,5 +1,7 @@
 """What every laser driver must do, over the wire."""
 
+import time
+
 import pytest
 
 from halidescope.drivers.catalogue import connect
@@ -31,7 +33,7 @@ def light(laser, wire):
     """Really shining, in the simulated world."""
     laser.set_power(30.0)
     laser.turn_on()
-    until(lambda: shines(wire))
+    assert shines(wire)
 
 
 class TestLaser:
@@ -59,12 +61,32 @@ class TestLaser:
         laser.turn_on()
         assert laser.emission
         assert laser.state is LaserState.ON
-        until(lambda: laser.power_mw > 29.0)
+        assert laser.power_mw > 29.0
         assert wire.get("laser.power_mw") == pytest.approx(30.0, rel=0.05)
         laser.turn_off()
         assert not shines(wire)
         assert laser.power_mw == 0
         assert laser.power_setpoint_mw == pytest.approx(30.0)
+
+    def test_on_returns_when_light_is_there_and_says_when_it_came(self, laser, wire):
+        assert laser.lit_between_s is None
+        laser.set_power(30.0)
+        before = time.perf_counter()
+        laser.turn_on()
+        assert shines(wire)
+        assert laser.power_mw > 29.0
+        dark_at, lit_at = laser.lit_between_s
+        assert before <= dark_at < lit_at <= time.perf_counter()
+        laser.turn_off()
+
+    def test_at_zero_power_no_light_is_waited_for(self, laser):
+        if laser.power_limits_mw[0] > 0:
+            pytest.skip("the head has no set-point of zero")
+        laser.set_power(0.0)
+        laser.turn_on()
+        assert laser.emission
+        assert laser.lit_between_s is None
+        laser.turn_off()
 
     def test_power_does_not_switch_emission(self, laser, wire):
         laser.set_power(10.0)
