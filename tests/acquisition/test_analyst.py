@@ -3,11 +3,13 @@
 import msgspec
 import numpy as np
 import pytest
-from halidescope.acquisition.analyst import Analyst, Endmembers, choose_endmembers
-from halidescope.acquisition.clock import Clock
-from halidescope.acquisition.events import EventLog
+
+from halidescope.acquisition.analyst import Analyst, choose_endmembers
+from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.records import Flag, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.storage import finish
 
@@ -52,47 +54,54 @@ def test_measured_references_are_brought_onto_the_axis(write_journal):
         choose_endmembers(recipe(analysis={"references": [str(out)], "labels": ["a", "b"]}), AXIS)
 
 
+def spectrum(index: int, time_s: float, counts: np.ndarray) -> SpectrumRecord:
+    return SpectrumRecord(
+        index, index, time_s, time_s, time_s, 0.0, 0.0, 0.0, 0.0, 120.0, 120.0, 0.2, 1.0, Flag.NONE, counts
+    )
+
+
 def test_a_growing_series_is_unmixed_and_fitted():
-    events = EventLog(Clock())
     asked = recipe(sample={"composition": 1.5})
     endmembers = choose_endmembers(asked, AXIS)
     rng = np.random.default_rng(1)
     dark = rng.normal(100, 3, (10, 200)).round().astype(np.uint16)
-    analyst = Analyst(asked, AXIS, dark, 65535.0, endmembers, events)
+    analyst = Analyst(asked, AXIS, dark, saturation=65535.0, gain=1.0)
     time_s = np.arange(200) * 0.5
     share = 1 - 0.7 * np.exp(-0.1 * time_s) - 0.3 * np.exp(-1e-3 * time_s)
+    records = []
     for k, (at, grown) in enumerate(zip(time_s, share, strict=True)):
         light = 4e5 * ((1 - grown) * endmembers.spectra[0] + grown * endmembers.spectra[1])
-        analyst.add(k, float(at), rng.poisson(light + 100).astype(np.uint16))
-    results = analyst.finish()
-    assert results.count == 200
-    assert np.allclose(np.array(results.shares)[:, 1], share, atol=0.02)
-    k1 = results.numbers["k1_per_s"]
+        records.append(spectrum(k, float(at), rng.poisson(light + 100).astype(np.uint16)))
+    analyst.add(records[:150])
+    first = analyst.news()
+    analyst.add(records[150:])
+    analyst.fit()
+    second = analyst.news()
+    assert (first.first, first.count, second.first, second.count) == (0, 150, 150, 200)
+    assert second.references == []
+    assert np.allclose(np.array(first.shares + second.shares)[:, 1], share, atol=0.02)
+    k1 = second.numbers["k1_per_s"]
     assert abs(k1.value - 0.1) < 5 * k1.se
-    assert len(results.fit_low) == len(results.fit_share) == len(results.fit_time_s)
-    assert len(analyst.results(150).shares) == 50
-    assert analyst.results(150).references == []
-    assert msgspec.json.decode(msgspec.json.encode(results), type=OnlineResults) == results
-    assert len(events) == 0
+    assert len(second.fit_low) == len(second.fit_share) == len(second.fit_time_s)
+    assert msgspec.json.decode(msgspec.json.encode(second), type=OnlineResults) == second
 
 
 def test_a_saturated_spectrum_is_none_not_a_number():
     asked = recipe(sample={"composition": 1.5})
-    analyst = Analyst(
-        asked, AXIS, np.zeros((0, 200), np.uint16), 65535.0, choose_endmembers(asked, AXIS), EventLog(Clock())
-    )
-    analyst.add(0, 0.1, np.full(200, 65535, np.uint16))
-    results = analyst.finish()
+    analyst = Analyst(asked, AXIS, np.zeros((0, 200), np.uint16), saturation=65535.0, gain=1.0)
+    analyst.add([spectrum(0, 0.1, np.full(200, 65535, np.uint16))])
+    results = analyst.news()
     assert results.shares == [[None, None]]
     assert msgspec.json.decode(msgspec.json.encode(results), type=OnlineResults) == results
 
 
-def test_a_failure_inside_is_an_event_not_an_end():
-    events = EventLog(Clock())
-    asked = recipe(sample={"composition": 1.5})
-    endmembers = Endmembers(np.eye(2, 200), ("a", "b"), "")
-    analyst = Analyst(asked, AXIS, np.zeros((0, 200), np.uint16), 65535.0, endmembers, events)
-    analyst.add(0, 0.1, np.zeros(7, np.uint16))      # of another length
-    results = analyst.finish()
-    assert "stopped" in results.note
-    assert "the spectra are safe" in events.since(0)[0].text
+def test_a_failure_inside_is_a_complaint_and_keeps_nobody_waiting(write_journal):
+    out = write_journal(header("time-series"), [0, 1])     # its recipe lacks what an analysis needs
+    complaints = []
+    worker = AnalystProcess(complaints.append)
+    try:
+        worker.begin(journal_path(out))
+        assert worker.finish(2).count == 0
+        assert "the spectra are safe" in complaints[0]
+    finally:
+        worker.close()

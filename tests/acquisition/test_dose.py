@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from halidescope.acquisition.dose import DoseLedger
 from hypothesis import given
 from hypothesis import strategies as st
+
+from halidescope.acquisition.dose import DoseLedger
 
 
 def test_dose_is_irradiance_times_time_lit_waiting_included():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from halidescope.acquisition.journal import JournalWriter, journal_path, note_in_journal
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.storage import finish, open_scan

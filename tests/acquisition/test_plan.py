@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.plan import Limits, make_plan
 from halidescope.acquisition.recipes import parse_recipe

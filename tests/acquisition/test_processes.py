@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.problems import ProblemError

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.instruments import check
 from halidescope.acquisition.journal import journal_path

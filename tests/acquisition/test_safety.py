@@ -1,6 +1,7 @@
 """Light only inside, dark and proven outside, whatever happens inside; and limits before anything is sent."""
 
 import pytest
+
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.microscope import parse_microscope

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from halidescope.acquisition import watchdog
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.watchdog import WatchedPipe
