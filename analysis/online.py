@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential, fit_biexponential
-from halidescope.analysis.unmixing import Unmixer, unit_sum
+from halidescope.analysis.references import unit_sum
+from halidescope.analysis.unmixing import Unmixer
 from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]

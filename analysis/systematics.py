@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from halidescope.analysis.linear import inverse_of
-from halidescope.analysis.unmixing import unit_sum
+from halidescope.analysis.references import unit_sum
 from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
