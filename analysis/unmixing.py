@@ -6,7 +6,7 @@ regions and quantum yields differ. Where the references come from is not decided
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from halidescope.analysis.flags import Flag
@@ -169,7 +169,7 @@ class Unmixer:
 
     def _rows(
         self,
-        spectra: NDArray[np.generic],
+        spectra: NDArray[Any],
         dark: Numbers,
         amplitudes: Numbers,
         covariance: Numbers,
@@ -178,15 +178,16 @@ class Unmixer:
     ) -> None:
         """Fill the results of some rows; detector integers are read as they are, other types as float64."""
         channels = self.references.shape[1]
-        values = spectra if spectra.dtype == np.uint16 else spectra.astype(np.float64)
-        values = np.ascontiguousarray(values)
+        kept = np.uint16 if spectra.dtype == np.uint16 else np.float64
+        values: NDArray[Any] = np.ascontiguousarray(spectra, dtype=kept)
         squares = np.empty(len(values))
         self._solve(self._prepared, values, dark, self.read_variance, amplitudes, covariance, squares)
         residual_rms[:] = np.sqrt(np.maximum(squares, 0.0) / channels)
         if self.saturation is not None:
-            for row in np.flatnonzero((values >= self.saturation).any(axis=1)):
+            for row in np.flatnonzero((values >= self.saturation).any(axis=1)).tolist():
                 flags[row] |= Flag.SATURATED
-                self._cut_row(values[row], dark, row, amplitudes, covariance, residual_rms)
+                keep = values[row] < self.saturation
+                self._cut_row(values[row], keep, dark, row, amplitudes, covariance, residual_rms)
         unusable = ~np.isfinite(amplitudes).all(axis=1) | ~np.isfinite(residual_rms)
         flags[unusable] |= Flag.NOT_FINITE
         for numbers in (amplitudes, covariance, residual_rms):
@@ -194,7 +195,8 @@ class Unmixer:
 
     def _cut_row(
         self,
-        values: NDArray[np.generic],
+        values: NDArray[Any],
+        keep: NDArray[np.bool_],
         dark: Numbers,
         row: int,
         amplitudes: Numbers,
@@ -202,7 +204,6 @@ class Unmixer:
         residual_rms: Numbers,
     ) -> None:
         """One row again without its saturated channels; NaN where what remains cannot tell the references apart."""
-        keep = values < self.saturation
         amplitudes[row] = np.nan
         try:
             prepared = prepare(check_references(self.references[:, keep]))
@@ -219,7 +220,7 @@ class Unmixer:
     def _solve(
         self,
         prepared: Prepared,
-        values: NDArray[np.generic],
+        values: NDArray[Any],
         dark: Numbers,
         read_variance: Numbers,
         amplitudes: Numbers,

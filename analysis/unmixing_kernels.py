@@ -24,7 +24,7 @@ LONG = 16         # channels in a block where the references are smooth enough f
 FAST = {"reassoc", "contract", "nsz"}   # reorder sums, but keep NaN and infinity
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def sums(y: Counts, z: Counts, dark_y: Array, dark_z: Array, basis: Array, first: int, out: Array) -> None:
     """Sums of (y − dark) · basis over all channels for references ``first`` … ``first`` + 2, and Σ (y − dark)².
 
@@ -49,7 +49,7 @@ def sums(y: Counts, z: Counts, dark_y: Array, dark_z: Array, basis: Array, first
     out[1, first], out[1, first + 1], out[1, first + 2], out[1, last] = t0, t1, t2, t3
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def subtract(y: Counts, dark: Array, values: Array) -> float:
     """Write y − dark into ``values``; returns the sum of squares."""
     squares = 0.0
@@ -60,7 +60,7 @@ def subtract(y: Counts, dark: Array, values: Array) -> float:
     return squares
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def long_block_sums(values: Array, basis: Array, first: int, blocks: int, out: Array) -> None:
     """As :func:`block_sums` for ``blocks`` whole blocks of ``LONG`` channels; unrolled by the compiler."""
     f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
@@ -75,7 +75,7 @@ def long_block_sums(values: Array, basis: Array, first: int, blocks: int, out: A
         out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def block_sums(values: Array, basis: Array, first: int, length: int, out: Array) -> None:
     """Sums of values · basis over every block of ``length`` channels for references ``first`` … ``first`` + 2."""
     f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
@@ -91,7 +91,7 @@ def block_sums(values: Array, basis: Array, first: int, length: int, out: Array)
         out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def weighted_sums(weights: Array, projected: Array, pairs: Array, right: Array, gram: Array) -> None:
     """Normal equations from the sums over blocks."""
     for i in range(right.size):
@@ -354,7 +354,7 @@ def poisson_rows(
             a[:] = np.nan
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def weights_of(amplitudes: Array, means: Array, base: Array, gain: float, weights: Array) -> None:
     """Inverse variances of all blocks from the model; ``base`` is the variance that does not depend on the light."""
     blocks = weights.size
