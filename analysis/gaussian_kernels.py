@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 LENGTH = 16         # channels in a block of the first stage
 COARSE_STEPS, FINE_STEPS = 25, 8
-SETTLED = 1e-6      # squared step, in squared standard errors
+SETTLED = 1e-6      # squared last step, in squared standard errors: the next would be a thousand times smaller
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -121,7 +121,6 @@ def settle(
     ``noise`` scales the errors where weights are 1: 0 takes the variance from the residual.
     """
     n = x.size
-    quiet = False
     mean = np.mean(base)
     for _ in range(steps):
         level = max(p[0], 0.0) * p[2] * 2.5066 / (x[n - 1] - x[0]) + max(p[3], 0.0)
@@ -129,8 +128,6 @@ def settle(
         if not floor > 0.0:
             floor = 1.0 / gain
         squares = sums(x, y, base, p, gain, floor, poisson, work[0, :n], work[1, :n], gram, right)
-        if quiet:   # the Gram matrix now belongs to the final parameters
-            return True
         if not solve_damped(gram, right, 1e-12, factor, step):
             return False
         variance = 1.0 if poisson else squares / max(n - 4, 1)
@@ -145,7 +142,8 @@ def settle(
         if not (p[2] > 0.0 and x[0] < p[1] < x[n - 1]):
             return False
         tiny = abs(step[1]) < 1e-9 * p[2] and abs(step[2]) < 1e-9 * p[2]
-        quiet = shrink == 1.0 and (change < SETTLED * variance or tiny)
+        if shrink == 1.0 and (change < SETTLED * variance or tiny):
+            return True   # the Gram matrix is that of a thousandth of an error before: near enough
     return False
 
 
@@ -185,6 +183,12 @@ def fit_gaussians(
             coarse_x, coarse_y, coarse_base, gain, poisson, COARSE_STEPS, 30.0, p, work, gram, right, factor, step
         ):
             continue
+        if length > 1:   # a mean over a block is flatter and wider than the band by the block's own variance
+            block_width = (x[channels - 1] - x[0]) / blocks
+            narrow = p[2] * p[2] - block_width * block_width / 12.0
+            if narrow > 0.0:
+                p[0] *= p[2] / math.sqrt(narrow)
+                p[2] = math.sqrt(narrow)
         if not settle(x, y, base, gain, poisson, FINE_STEPS, 0.0, p, work, gram, right, factor, step):
             continue
         settled[row] = True
