@@ -6,10 +6,11 @@ Same estimator as :mod:`~halidescope.analysis.peaks_kernels`; a spectrum that do
 import math
 
 import numpy as np
-from halidescope.analysis.line_shapes import GAUSSIAN
-from halidescope.analysis.peaks_kernels import FLOOR, solve_damped, start_from_moments
 from numba import njit
 from numpy.typing import NDArray
+
+from halidescope.analysis.line_shapes import GAUSSIAN
+from halidescope.analysis.peaks_kernels import FLOOR, solve_damped, start_from_moments
 
 Array = NDArray[np.float64]
 FAST = {"reassoc", "contract", "nsz", "arcp"}

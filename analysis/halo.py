@@ -9,7 +9,6 @@ from halidescope.analysis.diffusion import Halo, fit_halo, halo_slope
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
 from halidescope.analysis.unmixing import Unmixing, unmix
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 

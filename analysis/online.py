@@ -14,7 +14,6 @@ from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential, fit_biexponential
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.unmixing import Unmixer
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 CURVE_POINTS = 200

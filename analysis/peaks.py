@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis import line_shapes as shapes
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.gaussian_kernels import fit_gaussians
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.peaks_kernels import fit_rows
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 Model = Literal["gaussian", "bigaussian", "emg", "voigt", "two-gaussians"]

@@ -6,9 +6,10 @@ Shapes and their parameters are in :mod:`~halidescope.analysis.line_shapes`.
 import math
 
 import numpy as np
-from halidescope.analysis.line_shapes import BIGAUSSIAN, EMG, HEIGHT, PLACE, TWO, VOIGT, WIDTH, shape_at
 from numba import njit
 from numpy.typing import NDArray
+
+from halidescope.analysis.line_shapes import BIGAUSSIAN, EMG, HEIGHT, PLACE, TWO, VOIGT, WIDTH, shape_at
 
 Array = NDArray[np.float64]
 

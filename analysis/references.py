@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from halidescope.analysis.unmixing_kernels import FLOOR, LANES, LONG
 from numpy.typing import ArrayLike, NDArray
+
+from halidescope.analysis.unmixing_kernels import FLOOR, LANES, LONG
 
 Numbers = NDArray[np.float64]
 MOST_REFERENCES = 6

@@ -12,7 +12,6 @@ from halidescope.analysis.kinetics import Biexponential, fit_biexponential
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
 from halidescope.analysis.unmixing import Unmixing, unmix
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.references import unit_sum
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 BLOCK = 128

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.flags import Flag
-from halidescope.analysis.line_shapes import erfcx, faddeeva, shape_at
-from halidescope.analysis.peaks import MODELS, fit_peaks
 from scipy import special
 from scipy.optimize import curve_fit
 from scipy.special import voigt_profile
+
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.line_shapes import erfcx, faddeeva, shape_at
+from halidescope.analysis.peaks import MODELS, fit_peaks
 
 ENERGY = np.linspace(1.7, 2.7, 400)
 
