@@ -162,6 +162,7 @@ class Analyst:
                 [record.time_s for record in records],
                 np.stack([record.counts for record in records]),
                 self._dark,
+                [record.time_se_s for record in records],
             )
 
     def fit(self) -> None:

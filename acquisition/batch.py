@@ -143,6 +143,7 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
             scan.time_s[rows],
             scan.spectra[rows],
             endmembers.spectra,
+            time_se_s=scan.time_se_s[rows],
             zero_se_s=float(scan.metadata["light_on_se_s"]),
             **detector,
         )

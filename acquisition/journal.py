@@ -39,8 +39,8 @@ CHECKPOINT_S = 0.5    # real seconds between two checkpoints; a power cut loses 
 _SCHEMA = """
 CREATE TABLE header  (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE spectra (sequence INTEGER PRIMARY KEY, point INTEGER NOT NULL, planned_s REAL, start_s REAL, time_s REAL,
-                      x_commanded_um REAL, y_commanded_um REAL, x_um REAL, y_um REAL, sample_power_uw REAL,
-                      measured_power_uw REAL, exposure_s REAL, dose_j_cm2 REAL, flags INTEGER,
+                      time_se_s REAL, x_commanded_um REAL, y_commanded_um REAL, x_um REAL, y_um REAL,
+                      sample_power_uw REAL, measured_power_uw REAL, exposure_s REAL, dose_j_cm2 REAL, flags INTEGER,
                       counts BLOB NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE dark    (sequence INTEGER PRIMARY KEY, start_s REAL, exposure_s REAL, counts BLOB NOT NULL,
                       crc INTEGER NOT NULL);
@@ -102,7 +102,7 @@ class JournalWriter:
         counts = little_endian(record.counts, self._type)
         numbers = record.numbers
         self._write(
-            "INSERT INTO spectra VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO spectra VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (*numbers, counts, checksum(numbers, counts)),
         )
 

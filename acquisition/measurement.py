@@ -4,6 +4,7 @@ preparing → running ⇄ paused → finishing → finished | aborted | failed. 
 proven, then the online analysis's last word, then the file.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -215,6 +216,7 @@ class Measurement:
         recipe = self._recipe
         start_s = self._clock.now_s() - self._zero_s
         spectrum = self._acquire()
+        arrival_s = self._clock.now_s() - self._zero_s
         if self._door.abort_reason is not None:
             self._look()      # the light may have gone during the exposure: not a spectrum to keep
         due_s = float("nan") if point.due_s is None else point.due_s + self._paused_s
@@ -223,9 +225,11 @@ class Measurement:
         flags |= Flag.AFTER_PAUSE if self._after_pause else Flag.NONE
         self._after_pause = False
         dose = self._engine.ledger.here(self._clock.now_s())
-        time_s = start_s + 0.5 * spectrum.exposure_s
+        # the exposure lay somewhere between request and arrival; how much room it had is how well its time is known
+        room_s = max(0.0, arrival_s - start_s - spectrum.exposure_s)
+        time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
         self._journal.append(SpectrumRecord(
-            self._done, point.index, due_s, start_s, time_s, point.x_um, point.y_um, *self._position,
+            self._done, point.index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
             self._beam.sample_power_uw, self._measured_uw, spectrum.exposure_s, dose, flags, spectrum.counts,
         ))
         self._show(point, time_s, dose, spectrum)

@@ -24,7 +24,8 @@ from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag,
 from halidescope.acquisition.results import OnlineResults
 
 COLUMNS = {   # of a SpectrumRecord, with units; stored per point
-    "planned_s": "s", "start_s": "s", "time_s": "s", "x_commanded_um": "um", "y_commanded_um": "um", "x_um": "um",
+    "planned_s": "s", "start_s": "s", "time_s": "s", "time_se_s": "s",
+    "x_commanded_um": "um", "y_commanded_um": "um", "x_um": "um",
     "y_um": "um", "sample_power_uw": "uW", "measured_power_uw": "uW", "exposure_s": "s", "dose_j_cm2": "J/cm^2",
 }
 _AXES = {"y": ("um", "stage y"), "x": ("um", "stage x"), "time": ("s", "time since the light came on")}

@@ -77,7 +77,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str = ""
 
 
-_NUMBERS = struct.Struct("<qq3d4d2dddq")
+_NUMBERS = struct.Struct("<qq4d4d2dddq")
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ class SpectrumRecord:
     ----------
     sequence, index : int
         Order of taking; place in the recipe (for a map: row × columns + column).
-    planned_s, start_s, time_s : float
-        Planned start and actual request, and the middle of the exposure, in s since the light first came on;
-        ``planned_s`` is NaN where the recipe has no schedule.
+    planned_s, start_s, time_s, time_se_s : float
+        Planned start, actual request, best guess of the middle of the exposure and its standard error, in s since the
+        light first came on; ``planned_s`` is NaN where the recipe has no schedule. The exposure lay somewhere between
+        request and arrival, anywhere with equal chance.
     x_commanded_um, y_commanded_um, x_um, y_um : float
         Where the stage was sent, and the position read back, µm.
     sample_power_uw, measured_power_uw : float
@@ -107,6 +108,7 @@ class SpectrumRecord:
     planned_s: float
     start_s: float
     time_s: float
+    time_se_s: float
     x_commanded_um: float
     y_commanded_um: float
     x_um: float
@@ -122,7 +124,7 @@ class SpectrumRecord:
     def numbers(self) -> tuple[int | float, ...]:
         """Everything but the counts, in the order of the fields."""
         return (
-            self.sequence, self.index, self.planned_s, self.start_s, self.time_s, self.x_commanded_um,
+            self.sequence, self.index, self.planned_s, self.start_s, self.time_s, self.time_se_s, self.x_commanded_um,
             self.y_commanded_um, self.x_um, self.y_um, self.sample_power_uw, self.measured_power_uw, self.exposure_s,
             self.dose_j_cm2, int(self.flags),
         )

@@ -83,6 +83,8 @@ class Scan:
     valid : ndarray of bool, shape points
     time_s : ndarray, shape points
         Middle of the exposure, s since the light came on.
+    time_se_s : ndarray, shape points
+        Its standard error: half-known because the exposure lay somewhere between request and arrival.
     position_um : ndarray, shape points + (2,)
         Position read back from the stage, x and y in µm.
     exposure_s, sample_power_uw, dose_j_cm2 : ndarray, shape points
@@ -105,6 +107,7 @@ class Scan:
     wavelength_nm: Floats
     valid: NDArray[np.bool_]
     time_s: Floats
+    time_se_s: Floats
     position_um: Floats
     exposure_s: Floats
     sample_power_uw: Floats
@@ -174,7 +177,7 @@ class Scan:
         }
         coordinates["wavelength"] = ("wavelength", self.wavelength_nm, {"units": "nm"})
         for name, values, unit in (
-            ("time_s", self.time_s, "s"), ("x_um", self.position_um[..., 0], "um"),
+            ("time_s", self.time_s, "s"), ("time_se_s", self.time_se_s, "s"), ("x_um", self.position_um[..., 0], "um"),
             ("y_um", self.position_um[..., 1], "um"), ("dose_j_cm2", self.dose_j_cm2, "J/cm^2"),
             ("exposure_s", self.exposure_s, "s"), ("sample_power_uw", self.sample_power_uw, "uW"),
             ("valid", self.valid, ""), ("saturated", self.saturated, ""),

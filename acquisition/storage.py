@@ -181,6 +181,7 @@ def _scan(path: Path, header: Header, ending: Ending | None, columns: dict[str, 
     shape = columns["valid"].shape
     return Scan(
         source=str(path), kind=header.kind, valid=columns["valid"], time_s=columns["time_s"],
+        time_se_s=columns["time_se_s"],
         position_um=np.stack([columns["x_um"], columns["y_um"]], axis=-1), exposure_s=columns["exposure_s"],
         sample_power_uw=columns["sample_power_uw"], dose_j_cm2=columns["dose_j_cm2"],
         axes={name: np.asarray(axis)[:size] for (name, axis), size in zip(header.axes.items(), shape, strict=True)},

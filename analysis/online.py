@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.diffusion import Halo, fit_halo
-from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential, fit_biexponential
+from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential
 from halidescope.analysis.references import unit_sum
+from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixer
 
 Numbers = NDArray[np.float64]
@@ -96,15 +97,18 @@ class OnlineUnmixing:
         self._count = 0
         self._index = np.empty(64, dtype=np.int64)
         self._time_s = np.empty(64)
+        self._time_se_s = np.empty(64)
         self._numbers = np.empty((64, 3, k))       # amplitudes, shares, their errors
         self._residual_rms = np.empty(64)
         self._flags = np.empty(64, dtype=np.int64)
 
-    def add(self, index: ArrayLike, time_s: ArrayLike, counts: ArrayLike, dark: ArrayLike) -> None:
+    def add(
+        self, index: ArrayLike, time_s: ArrayLike, counts: ArrayLike, dark: ArrayLike, time_se_s: ArrayLike = 0.0
+    ) -> None:
         """Unmix one spectrum (channels,) or a batch (n, channels) and remember the result.
 
-        ``index`` is the place of the point in the recipe, ``time_s`` its mid-exposure time, ``dark`` the dark spectrum
-        (channels,), one per spectrum, or a number.
+        ``index`` is the place of the point in the recipe, ``time_s`` its mid-exposure time and ``time_se_s`` the
+        standard error of that, ``dark`` the dark spectrum (channels,), one per spectrum, or a number.
         """
         spectra = np.atleast_2d(np.asarray(counts))
         places, times = np.atleast_1d(np.asarray(index)), np.atleast_1d(np.asarray(time_s, dtype=np.float64))
@@ -115,6 +119,7 @@ class OnlineUnmixing:
         new = slice(self._count, self._count + len(spectra))
         self._index[new] = places
         self._time_s[new] = times
+        self._time_se_s[new] = time_se_s
         self._numbers[new] = np.stack([found.amplitudes, found.shares, found.shares_se], axis=1)
         self._residual_rms[new] = found.residual_rms
         self._flags[new] = found.flags
@@ -126,7 +131,7 @@ class OnlineUnmixing:
         if needed <= size:
             return
         extra = max(needed, 2 * size) - size
-        for name in ("_index", "_time_s", "_numbers", "_residual_rms", "_flags"):
+        for name in ("_index", "_time_s", "_time_se_s", "_numbers", "_residual_rms", "_flags"):
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.empty((extra, *old.shape[1:]), dtype=old.dtype)]))
 
@@ -186,7 +191,9 @@ class OnlineSeries(OnlineUnmixing):
         if len(np.unique(self.time_s[good])) < FEWEST_POINTS:
             self.note = f"{int(good.sum())} usable spectra so far, the fit needs {FEWEST_POINTS}"
             return None
-        found = fit_biexponential(self.time_s[good], share[good], rising=True, sigma=error[good])
+        found, _ = fit_with_time_errors(
+            self.time_s[good], share[good], rising=True, sigma=error[good], t_se=self._time_se_s[: self.count][good]
+        )
         end = float(self.time_s[good].max())
         phi = found.share_at(end)
         at = np.linspace(0.0, end, CURVE_POINTS)
@@ -230,13 +237,15 @@ class OnlineMap(OnlineUnmixing):
         )
         self.shape = shape
 
-    def add(self, index: ArrayLike, time_s: ArrayLike, counts: ArrayLike, dark: ArrayLike) -> None:
+    def add(
+        self, index: ArrayLike, time_s: ArrayLike, counts: ArrayLike, dark: ArrayLike, time_se_s: ArrayLike = 0.0
+    ) -> None:
         """As :meth:`OnlineUnmixing.add`; ValueError for an index outside the map."""
         places = np.atleast_1d(np.asarray(index))
         pixels = self.shape[0] * self.shape[1]
         if ((places < 0) | (places >= pixels)).any():
             raise ValueError(f"index {int(places.max())} is outside a map of {pixels} pixels")
-        super().add(index, time_s, counts, dark)
+        super().add(index, time_s, counts, dark, time_se_s)
 
     def _map(self, values: Numbers) -> "np.ma.MaskedArray":
         out = np.full((self.shape[0] * self.shape[1], *values.shape[1:]), np.nan)

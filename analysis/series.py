@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halidescope.analysis.kinetics import Biexponential, fit_biexponential
+from halidescope.analysis.kinetics import Biexponential
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
+from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixing, unmix
 
 Numbers = NDArray[np.float64]
@@ -63,6 +64,7 @@ def analyse_series(
     read_noise: float = 0.0,
     saturation: float | None = None,
     phi_time_s: float | None = None,
+    time_se_s: ArrayLike = 0.0,
     zero_se_s: float = 0.0,
 ) -> SeriesResult:
     """Unmix a time series and fit the share of the last reference, 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)).
@@ -81,14 +83,16 @@ def analyse_series(
         Electrons per count, standard deviation of a dark spectrum in counts, limit of the detector in counts.
     phi_time_s : float, optional
         When φ is read off the curve; the last time by default.
+    time_se_s : scalar or (n,)
+        Standard errors of the single times, independent of each other.
     zero_se_s : float
         Standard error of the zero of the times, the instant at which the light came on; shifts all times alike.
 
     Raises
     ------
     ValueError
-        As :func:`~halidescope.analysis.unmixing.unmix` and :func:`~halidescope.analysis.kinetics.fit_biexponential`;
-        one reference only.
+        As :func:`~halidescope.analysis.unmixing.unmix` and
+        :func:`~halidescope.analysis.time_errors.fit_with_time_errors`; one reference only.
     """
     times = np.asarray(time_s, dtype=np.float64)
     if np.ndim(references) < 2 or np.shape(references)[0] < 2:
@@ -107,7 +111,10 @@ def analyse_series(
     if share.shape != times.shape:
         raise ValueError(f"{times.size} times for spectra of shape {np.shape(spectra)}")
     good = unmixed.valid & (sigma > 0) & np.isfinite(sigma)
-    fit = fit_biexponential(times[good], share[good], rising=True, sigma=sigma[good])
+    time_errors = np.broadcast_to(np.asarray(time_se_s, dtype=np.float64), times.shape)
+    fit, effective = fit_with_time_errors(
+        times[good], share[good], rising=True, sigma=sigma[good], t_se=time_errors[good]
+    )
     end = float(times[good].max()) if phi_time_s is None else float(phi_time_s)
 
     def decays(at: Numbers) -> Numbers:
@@ -122,14 +129,14 @@ def analyse_series(
     derived[1] = [*(k0 / k0.sum()), *((k - average) / k0.sum())]
     derived[2:] = np.eye(4)
     statistical = derived @ fit.covariance @ derived.T
-    response = derived @ gain_of(decays(times[good]), fit.covariance, sigma[good])
+    response = derived @ gain_of(decays(times[good]), fit.covariance, effective)
     if fit.one_exponential_suffices:
         slope = -fit.single_amplitude * times[good] * np.exp(-fit.single_rate * times[good])
         flat = np.exp(-fit.single_rate * times[good])
         jacobian = -np.stack([slope, flat], axis=1)
-        covariance = np.linalg.inv((jacobian / sigma[good][:, None] ** 2).T @ jacobian)
-        response[1] = gain_of(jacobian, covariance, sigma[good])[0]
-        statistical[1] = statistical[:, 1] = (response * sigma[good] ** 2) @ response[1]
+        covariance = np.linalg.inv((jacobian / effective[:, None] ** 2).T @ jacobian)
+        response[1] = gain_of(jacobian, covariance, effective)[0]
+        statistical[1] = statistical[:, 1] = (response * effective ** 2) @ response[1]
     systematic = reference_covariance(
         response, unmixed.amplitudes[good], references, references_se, dark_se, gain=gain, read_noise=read_noise
     )

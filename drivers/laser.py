@@ -22,7 +22,7 @@ from halidescope.drivers.errors import (
 from halidescope.drivers.instrument import WireInstrument
 from halidescope.drivers.roles import LaserState
 
-POLL_S = 0.005
+POLL_S = 0.001
 
 
 class LaserHead(WireInstrument):

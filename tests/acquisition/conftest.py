@@ -53,7 +53,7 @@ def record(sequence: int, index: int, seed: int = 0, pixels: int = PIXELS) -> Sp
     """A spectrum whose counts tell which it is."""
     counts = np.random.default_rng((seed, sequence)).integers(0, 60000, pixels).astype(np.uint16)
     return SpectrumRecord(
-        sequence, index, float("nan"), 1.001 * sequence, 1.001 * sequence + 0.1 + 0.002 * (sequence % 3),
+        sequence, index, float("nan"), 1.001 * sequence, 1.001 * sequence + 0.1 + 0.002 * (sequence % 3), 0.001,
         4.0 * index, 0.0, 4.0 * index + 0.001, 0.002, 5.0, 4.99, 0.2, 0.1 * (index + 1),
         Flag.SATURATED if index == 2 else Flag.NONE, counts,
     )

@@ -56,7 +56,7 @@ def test_measured_references_are_brought_onto_the_axis(write_journal):
 
 def spectrum(index: int, time_s: float, counts: np.ndarray) -> SpectrumRecord:
     return SpectrumRecord(
-        index, index, time_s, time_s, time_s, 0.0, 0.0, 0.0, 0.0, 120.0, 120.0, 0.2, 1.0, Flag.NONE, counts
+        index, index, time_s, time_s, time_s, 0.0, 0.0, 0.0, 0.0, 0.0, 120.0, 120.0, 0.2, 1.0, Flag.NONE, counts
     )
 
 
