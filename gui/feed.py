@@ -1,0 +1,252 @@
+"""The only place of the window that knows the engine's door and ring: data and answers come out as signals.
+
+Spectra are polled from the shared-memory ring 30 times a second, in the window's thread: that never waits. Everything
+that goes through the door may wait, and has lanes of its own: one for status, results and commands, one for *dark now*,
+which must not queue behind anything, and one for files.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.states import Status
+from halidescope.drivers.errors import InstrumentError
+from halidescope.gui.lane import Lane
+from halidescope.gui.run_data import TakenSpectrum
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+
+RING_PERIOD_MS = 33
+STATUS_PERIOD_MS = 200
+LOST_AFTER = 3   # polls in a row without an answer
+
+
+class Ring(Protocol):
+    """Spectra in shared memory, newest last."""
+
+    @property
+    def wavelength_nm(self) -> NDArray[np.float64]: ...
+    def since(self, sequence: int) -> Sequence[TakenSpectrum]: ...
+    def close(self) -> None: ...
+
+
+class Session(Protocol):
+    """The engine as the window sees it; :class:`halidescope.acquisition.client.EngineClient` is one."""
+
+    def status(self) -> Status: ...
+    def results(self, first: int = 0) -> OnlineResults: ...
+    def events(self, first: int = 0) -> Sequence[Any]: ...
+    def start(self, recipe: Mapping[str, Any], out: Path) -> object: ...
+    def pause(self) -> object: ...
+    def resume(self) -> object: ...
+    def abort(self) -> object: ...
+    def dark_now(self) -> object: ...
+    def quit(self) -> object: ...
+    def ring(self) -> Ring: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session, and a second way to the same engine that is kept free for *dark now*."""
+
+    session: Session
+    urgent: Session
+
+
+@dataclass(frozen=True)
+class _Moment:
+    status: Status
+    results: OnlineResults | None
+    events: Sequence[Any]
+    ring: Ring | None
+
+
+class SessionFeed(QObject):
+    """Polls a session and hands on what is new.
+
+    Signals
+    -------
+    opened(), closed()
+        There is a session; there is none any more.
+    status(Status)
+        Five times a second.
+    axis(ndarray), spectra(list)
+        Wavelengths in nm of a new ring; spectra that arrived since the last time, in order.
+    results(OnlineResults), events(list)
+        Rows and events that were not handed on before.
+    refused(str)
+        A command that was not done, as a sentence.
+    lost(str)
+        The engine does not answer; polling goes on, ``found()`` follows if it comes back.
+    dark()
+        The engine says that the laser is verified dark, after :meth:`dark_now`.
+    """
+
+    opened = Signal()
+    closed = Signal()
+    status = Signal(object)
+    axis = Signal(object)
+    spectra = Signal(object)
+    results = Signal(object)
+    events = Signal(object)
+    started = Signal(str)
+    refused = Signal(str)
+    lost = Signal(str)
+    found = Signal()
+    dark = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._door = Lane("halidescope-door", self)
+        self._urgent = Lane("halidescope-dark", self)
+        self._open: Opened | None = None
+        self._ring: Ring | None = None
+        self._sequence = 0
+        self._asked = False
+        self._unanswered = 0
+        self._file = ""
+        self._results = 0
+        self._events = 0
+        self._ring_timer = QTimer(self)
+        self._ring_timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._ring_timer.setInterval(RING_PERIOD_MS)
+        self._ring_timer.timeout.connect(self._poll_ring)
+        self._status_timer = QTimer(self)
+        self._status_timer.setInterval(STATUS_PERIOD_MS)
+        self._status_timer.timeout.connect(self._poll_door)
+
+    @property
+    def connected(self) -> bool:
+        """True if there is a session."""
+        return self._open is not None
+
+    def open(self, opener: Callable[[], Opened]) -> None:
+        """Get a session from ``opener``, which may take seconds, and follow it."""
+        self._door.ask(opener, self._take, self._refuse)
+
+    def _take(self, opened: Opened) -> None:
+        self._open = opened
+        self._file, self._results, self._events, self._unanswered = "", 0, 0, 0
+        self.opened.emit()
+        self._status_timer.start()
+        self._ring_timer.start()
+        self._poll_door()
+
+    def start(self, recipe: Mapping[str, Any], out: Path) -> None:
+        """Begin a measurement; a refusal comes as :attr:`refused`."""
+        self._command(lambda session: session.start(recipe, out), lambda _: self.started.emit(str(out)))
+
+    def pause(self) -> None:
+        """Hold the measurement, the laser dark."""
+        self._command(lambda session: session.pause())
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._command(lambda session: session.resume())
+
+    def abort(self) -> None:
+        """End the measurement: dark, then the file."""
+        self._command(lambda session: session.abort())
+
+    def quit_engine(self, then: Callable[[], object]) -> None:
+        """Abort what runs, and end the engine's process; ``then`` is called when it is done, or has failed."""
+        self._command(lambda session: session.quit(), lambda _: then(), lambda error: (self._refuse(error), then()))
+
+    def dark_now(self) -> None:
+        """Switch the laser off now, past everything that waits."""
+        if self._open is None:
+            self.refused.emit("no engine is connected, so this window cannot switch a laser: turn its key if it is lit")
+            return
+        urgent = self._open.urgent
+        self._urgent.ask(urgent.dark_now, lambda _: self.dark.emit(), self._refuse)
+
+    def _command(
+        self,
+        call: Callable[[Session], object],
+        then: Callable[[object], object] = lambda _: None,
+        otherwise: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        if self._open is None:
+            self.refused.emit("no engine is connected; open a microscope file first")
+            return
+        session = self._open.session
+        self._door.ask(lambda: call(session), then, otherwise or self._refuse)
+
+    def _refuse(self, error: BaseException) -> None:
+        """Say what an engine or a file has against it; anything else is a mistake of ours and goes up."""
+        if isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+            self.refused.emit(str(error) or type(error).__name__)
+            return
+        raise error
+
+    def _poll_ring(self) -> None:
+        if self._ring is None:
+            return
+        fresh = list(self._ring.since(self._sequence))
+        if fresh:
+            self._sequence = fresh[-1].sequence
+            self.spectra.emit(fresh)
+
+    def _poll_door(self) -> None:
+        if self._open is None or self._asked:
+            return
+        self._asked = True
+        session, file, results, events, lacks_ring = (
+            self._open.session, self._file, self._results, self._events, self._ring is None,
+        )  # fmt: skip
+        self._door.ask(lambda: _moment(session, file, results, events, lacks_ring), self._answered, self._silent)
+
+    def _answered(self, moment: _Moment) -> None:
+        self._asked = False
+        if self._unanswered >= LOST_AFTER:
+            self.found.emit()
+        self._unanswered = 0
+        if moment.ring is not None:
+            self._ring, self._sequence = moment.ring, 0
+            self.axis.emit(np.asarray(moment.ring.wavelength_nm, dtype=float))
+        if moment.status.file != self._file:
+            self._file, self._results = moment.status.file, 0
+        self.status.emit(moment.status)
+        if moment.events:
+            self._events += len(moment.events)
+            self.events.emit(list(moment.events))
+        if moment.results is not None:
+            self._results = moment.results.first + len(moment.results.index)
+            self.results.emit(moment.results)
+
+    def _silent(self, error: BaseException) -> None:
+        self._asked = False
+        if not isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+            raise error
+        self._unanswered += 1
+        if self._unanswered == LOST_AFTER:
+            self.lost.emit(f"the engine does not answer ({error}); the laser's state is not known here")
+
+    def close(self) -> None:
+        """Let go of the session; the engine and its measurement go on."""
+        self._ring_timer.stop()
+        self._status_timer.stop()
+        self._door.close()
+        self._urgent.close()
+        if self._ring is not None:
+            self._ring.close()
+        if self._open is not None:
+            for session in {id(one): one for one in (self._open.session, self._open.urgent)}.values():
+                session.close()
+            self._open = None
+            self.closed.emit()
+
+
+def _moment(session: Session, file: str, results: int, events: int, lacks_ring: bool) -> _Moment:
+    """Everything that is new behind the door; runs in the lane's thread."""
+    status = session.status()
+    ring = session.ring() if lacks_ring else None
+    first = results if status.file == file else 0
+    fresh = session.results(first)
+    news = bool(fresh.index) or fresh.first == 0
+    return _Moment(status, fresh if news else None, session.events(events) if status.events > events else (), ring)

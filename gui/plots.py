@@ -1,0 +1,64 @@
+"""What all plots have in common: axes with units, theme colours, and ranges that stand still.
+
+A range that follows every spectrum costs three times the painting and cannot be read; ranges here move only when the
+data leave them, or use less than a third of them.
+"""
+
+import numpy as np
+import pyqtgraph as pg
+from halidescope.gui.theme import Theme
+
+PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
+
+
+class Plot(pg.PlotWidget):
+    """A plot with labelled axes and a fixed range.
+
+    Parameters
+    ----------
+    left, bottom : tuple of (str, str)
+        Label and unit of the axes; an empty unit for pure numbers.
+    """
+
+    def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
+        super().__init__()
+        self._labels = {"left": left, "bottom": bottom}
+        item = self.getPlotItem()
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        item.disableAutoRange()
+        for side in ("left", "bottom"):
+            item.getAxis(side).enableAutoSIPrefix(False)
+        item.getAxis("left").setWidth(62)
+
+    def name_axis(self, side: str, label: str, unit: str, theme: Theme) -> None:
+        """Give an axis another label."""
+        self._labels[side] = (label, unit)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours."""
+        self.setBackground(theme.plot)
+        for side, (label, unit) in self._labels.items():
+            axis = self.getPlotItem().getAxis(side)
+            axis.setPen(pg.mkPen(theme.line))
+            axis.setTextPen(pg.mkPen(theme.text))
+            axis.setLabel(f"{label} ({unit})" if unit else label, color=theme.text)
+
+
+class SteadyRange:
+    """A range that moves only when it must."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def follow(self, low: float, high: float) -> bool:
+        """Move the range if the data leave it or use less than a third; True if it moved."""
+        if not (np.isfinite(low) and np.isfinite(high)):
+            return False
+        wide = self.high - self.low
+        if low >= self.low and high <= self.high and high - low > wide / 3:
+            return False
+        margin = 0.15 * max(high - low, 1e-9)
+        self.low, self.high = low - margin / 2, high + margin
+        return True
