@@ -1,0 +1,188 @@
+"""The other side of the door: how a window (or a script) talks to an engine in another process."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.records import Event
+from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.ring import RingReader
+from halidescope.acquisition.session import Session, default_session_path, read_session
+from halidescope.acquisition.states import Status
+
+T = TypeVar("T")
+
+START_S = 30.0     # real seconds that an engine may take to open its door
+ANSWER_S = 60.0    # real seconds that any answer may take; starting includes connecting three instruments
+
+
+class EngineClient:
+    """One connection to an engine; may be shared by threads, calls then wait for each other.
+
+    Every method raises :class:`ProblemError` with the engine's own sentence if the engine refuses, or with one of its
+    own if the engine is gone.
+    """
+
+    def __init__(self, session: Session, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.session = session
+        self._process = process     # kept so that an engine that we started is also reaped by us
+        self._lock = threading.Lock()
+        try:
+            self._connection: Connection = Client(
+                (session.address, session.port), authkey=bytes.fromhex(session.authkey)
+            )
+        except (OSError, EOFError, AuthenticationError) as error:
+            raise ProblemError(f"engine {session.pid}: does not answer at {session.address}:{session.port} ({error}); "
+                               "it has ended, start a new one") from error
+
+    @classmethod
+    def launch(cls, microscope_path: Path | str, session: Path | str | None = None) -> "EngineClient":
+        """Start an engine in its own process, which survives this one, and connect to it.
+
+        Parameters
+        ----------
+        microscope_path : Path
+            The microscope file.
+        session : Path, optional
+            Where the engine leaves its address; the user's runtime folder by default.
+
+        Raises
+        ------
+        ProblemError
+            An engine runs there already, or the new one did not come up; the text holds what it said.
+        """
+        path = Path(session) if session is not None else default_session_path()
+        try:
+            running = cls.attach(path)
+        except ProblemError:
+            path.unlink(missing_ok=True)       # of an engine that has ended
+        else:
+            pid = running.session.pid
+            running.close()
+            raise ProblemError(f"engine {pid} runs already (session file {path}); attach to it or end it first")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "halidescope.acquisition.host", "--microscope", str(microscope_path),
+             "--session", str(path)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=os.getcwd(),
+            start_new_session=True,
+        )
+        said = _Said(process)
+        give_up = time.monotonic() + START_S
+        while not path.exists():
+            if process.poll() is not None:
+                raise ProblemError(said.text() or f"engine ended with code {process.returncode} before it was ready")
+            if time.monotonic() > give_up:
+                process.kill()
+                process.wait()
+                raise ProblemError(f"engine did not open its door within {START_S:g} s; is the computer overloaded?")
+            said.closed.wait(0.02)
+        return cls(read_session(path), process)
+
+    @classmethod
+    def attach(cls, session: Path | str | None = None) -> "EngineClient":
+        """Connect to a running engine through its session file."""
+        return cls(read_session(Path(session) if session is not None else default_session_path()))
+
+    def _ask(self, call: str, kind: type[T] | Any = None, **arguments: object) -> T:
+        with self._lock:
+            try:
+                self._connection.send_bytes(msgspec.json.encode({"call": call, "arguments": arguments}))
+                if not self._connection.poll(ANSWER_S):
+                    raise ProblemError(f"engine {self.session.pid}: no answer to {call} within {ANSWER_S:g} s")
+                reply = self._connection.recv_bytes()
+            except (OSError, EOFError) as error:
+                raise ProblemError(
+                    f"engine {self.session.pid}: gone while asked to {call} ({error or 'connection closed'}); "
+                    "its journal is safe, start a new engine"
+                ) from error
+        answer = msgspec.json.decode(reply)
+        if "problem" in answer:
+            raise ProblemError(answer["problem"])
+        return msgspec.convert(answer["ok"], kind)
+
+    def status(self) -> Status:
+        """The engine's present moment."""
+        return self._ask("status", Status)
+
+    def start(self, recipe: dict[str, object], out: Path | str) -> None:
+        """Start a measurement; returns when the engine has accepted it. ``out`` is the file it will become."""
+        self._ask("start", recipe=recipe, out=str(Path(out).absolute()))
+
+    def pause(self) -> None:
+        """Beam off within one exposure, then wait."""
+        self._ask("pause")
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._ask("resume")
+
+    def abort(self) -> None:
+        """End the measurement now: dark, then the file."""
+        self._ask("abort")
+
+    def dark_now(self) -> None:
+        """Switch emission off at once, verified, whatever runs; a running measurement is aborted."""
+        self._ask("dark_now")
+
+    def quit(self) -> None:
+        """End the engine, its measurement first; returns when it has said that it will."""
+        self._ask("quit")
+        self.close()
+        if self._process is not None:
+            self._process.wait(ANSWER_S)
+
+    def results(self, first: int = 0) -> OnlineResults:
+        """The online analysis, per-spectrum rows from ``first`` on."""
+        return self._ask("results", OnlineResults, first=first)
+
+    def events(self, first: int = 0) -> list[Event]:
+        """Events from number ``first`` on."""
+        return self._ask("events", list[Event], first=first)
+
+    def ring(self) -> RingReader:
+        """The engine's ring of spectra."""
+        return RingReader.attach(self.session.ring)
+
+    def close(self) -> None:
+        """Close the connection; the engine goes on. Safe to call twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Said(threading.Thread):
+    """Reads what a starting engine complains about, and keeps reading so that its pipe never fills up."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(name="engine's complaints", daemon=True)
+        self._process = process
+        self._lines: list[bytes] = []
+        self.closed = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        stream = self._process.stderr
+        assert stream is not None
+        with stream:
+            for line in stream:
+                self._lines = [*self._lines[-20:], line]
+        self.closed.set()
+
+    def text(self) -> str:
+        self.join(2.0)
+        return b"".join(self._lines).decode(errors="replace").strip()

@@ -1,0 +1,296 @@
+"""The journal: where a measurement lives while it runs, and after it was cut off.
+
+``FILE.nxs.journal`` is an SQLite database in WAL mode. One commit per spectrum, so that killing the process loses
+nothing acknowledged; a helper thread makes the log durable at least once a second, so that a power cut loses at most
+that second. Other processes may read it while it grows. The finished file is written by
+:mod:`halidescope.acquisition.nexus`.
+"""
+
+import sqlite3
+import struct
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import numpy as np
+from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.records import (
+    NUMBER_FIELDS,
+    SCHEMA_VERSION,
+    DarkRecord,
+    Ending,
+    Event,
+    Flag,
+    Header,
+    SpectrumRecord,
+    checksum,
+    dark_checksum,
+    little_endian,
+)
+from halidescope.acquisition.results import OnlineResults
+
+CHECKPOINT_S = 0.5    # real seconds between two checkpoints; a power cut loses no more than twice this
+
+_SCHEMA = """
+CREATE TABLE header  (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE spectra (sequence INTEGER PRIMARY KEY, point INTEGER NOT NULL, planned_s REAL, start_s REAL, time_s REAL,
+                      x_commanded_um REAL, y_commanded_um REAL, x_um REAL, y_um REAL, sample_power_uw REAL,
+                      measured_power_uw REAL, exposure_s REAL, dose_j_cm2 REAL, flags INTEGER,
+                      counts BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE dark    (sequence INTEGER PRIMARY KEY, start_s REAL, exposure_s REAL, counts BLOB NOT NULL,
+                      crc INTEGER NOT NULL);
+CREATE TABLE events  (sequence INTEGER PRIMARY KEY, time_s REAL, at TEXT, level TEXT, text TEXT);
+"""
+
+
+def journal_path(out: Path) -> Path:
+    """Where the journal of a measurement's file is."""
+    return out.with_name(out.name + ".journal")
+
+
+class JournalWriter:
+    """The one writer of a journal. Not thread-safe but for its own checkpoints; used by the engine's thread.
+
+    Parameters
+    ----------
+    path : Path
+        The journal; must not exist.
+    header : Header
+
+    Raises
+    ------
+    ScanFileError
+        The journal cannot be created.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self._type = header.count_type
+        try:
+            path.touch(exist_ok=False)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint=0")   # the helper does it, off the measurement's path
+            self._db.executescript(_SCHEMA)
+            self._put("schema_version", str(SCHEMA_VERSION))
+            self._put("header", msgspec.json.encode(header).decode())
+        except (OSError, sqlite3.Error) as error:
+            raise ScanFileError(f"journal {path}: cannot be created ({error}); choose another folder") from error
+        self._helper = _Checkpoints(path)
+
+    def _put(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (key, value))
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        problem = self._helper.problem
+        if problem is not None:
+            raise ScanFileError(f"journal {self.path}: cannot be made durable ({problem}); check the disk") from problem
+        try:
+            self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {self.path}: cannot be written ({error}); check the disk") from error
+        self._helper.dirty.set()
+
+    def append(self, record: SpectrumRecord) -> None:
+        """Commit one spectrum; on return it survives the death of this process."""
+        counts = little_endian(record.counts, self._type)
+        numbers = record.numbers
+        self._write(
+            "INSERT INTO spectra VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (*numbers, counts, checksum(numbers, counts)),
+        )
+
+    def append_dark(self, dark: DarkRecord) -> None:
+        """Commit one dark spectrum."""
+        counts = little_endian(dark.counts, self._type)
+        self._write(
+            "INSERT INTO dark VALUES (?,?,?,?,?)",
+            (dark.sequence, dark.start_s, dark.exposure_s, counts, dark_checksum(dark, counts)),
+        )
+
+    def append_event(self, event: Event) -> None:
+        """Commit one event."""
+        self._write(
+            "INSERT INTO events VALUES (?,?,?,?,?)", (event.sequence, event.time_s, event.at, event.level, event.text)
+        )
+
+    def set_light_on(self, light_on_s: float) -> None:
+        """When, on the engine's clock, the light first came on: the zero of the spectra's times."""
+        self._write("INSERT OR REPLACE INTO header VALUES ('light_on_s', ?)", (repr(light_on_s),))
+
+    def set_results(self, results: OnlineResults) -> None:
+        """Keep the online analysis's last word."""
+        encoded = msgspec.json.encode(results).decode()
+        self._write("INSERT OR REPLACE INTO header VALUES ('results', ?)", (encoded,))
+
+    def end(self, ending: Ending) -> None:
+        """Write how the measurement ended."""
+        encoded = msgspec.json.encode(ending).decode()
+        self._write("INSERT OR REPLACE INTO header VALUES ('ending', ?)", (encoded,))
+
+    def close(self) -> None:
+        """Make everything durable and close. Safe to call twice."""
+        self._helper.stop()
+        self._db.close()
+
+
+class _Checkpoints(threading.Thread):
+    """Moves the write-ahead log into the database, with fsync, whenever something was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="journal checkpoints", daemon=True)
+        self._path = path
+        self.dirty = threading.Event()
+        self._stopping = threading.Event()
+        self.problem: sqlite3.Error | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            db = sqlite3.connect(self._path, isolation_level=None, timeout=0.2)
+            try:
+                while not self._stopping.wait(CHECKPOINT_S):
+                    if self.dirty.is_set():
+                        self.dirty.clear()
+                        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            finally:
+                db.close()
+        except sqlite3.Error as error:
+            self.problem = error      # raised by the next write, in the measurement's own thread
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+
+class JournalReader:
+    """Reads a journal, also one that still grows or was cut off.
+
+    Raises
+    ------
+    ScanFileError
+        Not a journal, from a newer version, or damaged beyond its rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise ScanFileError(f"journal {path}: not found; check the path")
+        try:
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            pairs = dict(self._db.execute("SELECT key, value FROM header").fetchall())
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {path}: not a readable journal ({error})") from error
+        try:
+            version = int(pairs.get("schema_version", "0"))
+            if version > SCHEMA_VERSION:
+                raise ScanFileError(
+                    f"journal {path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update it"
+                )
+            header = msgspec.json.decode(pairs["header"], type=Header)
+            light_on = float(pairs["light_on_s"]) if "light_on_s" in pairs else None
+            self.header = msgspec.structs.replace(header, light_on_s=light_on)
+            self.ending = msgspec.json.decode(pairs["ending"], type=Ending) if "ending" in pairs else None
+            self.results = msgspec.json.decode(pairs["results"], type=OnlineResults) if "results" in pairs else None
+        except (KeyError, ValueError, msgspec.MsgspecError) as error:
+            self._db.close()
+            raise ScanFileError(f"journal {path}: its header cannot be read ({error})") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database. Safe to call twice."""
+        self._db.close()
+
+    def places(self) -> dict[int, int]:
+        """Point index → sequence of its spectrum; of a point taken twice the later one."""
+        try:
+            return {point: sequence for sequence, point in self._db.execute(
+                "SELECT sequence, point FROM spectra ORDER BY sequence")}
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {self.path}: its list of spectra cannot be read ({error})") from error
+
+    def spectrum(self, sequence: int) -> SpectrumRecord | None:
+        """One spectrum, or None if its row is damaged (unreadable, or its CRC does not match)."""
+        try:
+            row = self._db.execute("SELECT * FROM spectra WHERE sequence = ?", (sequence,)).fetchone()
+        except sqlite3.DatabaseError:
+            return None               # a torn page: reported as damaged by the caller, the other rows are still good
+        if row is None:
+            return None
+        *numbers, counts, crc = row
+        # SQLite keeps NaN as NULL; only the planned time may be one
+        if numbers[2] is None:
+            numbers[2] = float("nan")
+        try:
+            if checksum(tuple(numbers), counts) != crc or len(counts) != self._row_bytes:
+                return None
+        except (TypeError, struct.error):      # a column of another type than was written
+            return None
+        values = dict(zip(NUMBER_FIELDS, numbers, strict=True))
+        values["flags"] = Flag(values["flags"])
+        return SpectrumRecord(**values, counts=self._counts(counts))
+
+    @property
+    def _row_bytes(self) -> int:
+        return len(self.header.wavelength_nm) * np.dtype(self.header.count_type).itemsize
+
+    def _counts(self, stored: bytes) -> np.ndarray:
+        return np.frombuffer(stored, self.header.count_type)
+
+    def dark(self) -> tuple[list[DarkRecord], int]:
+        """The dark spectra, and how many rows of them are damaged."""
+        good, damaged = [], 0
+        for sequence, start_s, exposure_s, counts, crc in self._rows("dark"):
+            if len(counts) == self._row_bytes:
+                dark = DarkRecord(sequence, start_s, exposure_s, self._counts(counts))
+                if dark_checksum(dark, counts) == crc:
+                    good.append(dark)
+                    continue
+            damaged += 1
+        return good, damaged
+
+    def events(self) -> list[Event]:
+        """All events, in order."""
+        return [
+            Event(sequence=sequence, time_s=time_s, at=at, level=level, text=text)
+            for sequence, time_s, at, level, text in self._rows("events")
+        ]
+
+    def _rows(self, table: str) -> list[tuple]:
+        try:
+            return self._db.execute(f"SELECT * FROM {table} ORDER BY sequence").fetchall()
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {self.path}: table {table} cannot be read ({error})") from error
+
+
+def delete_journal(path: Path) -> None:
+    """Delete a closed journal with its log and index."""
+    for name in (path.name + "-wal", path.name + "-shm", path.name):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def note_in_journal(path: Path, *, at: str, level: str, text: str) -> None:
+    """Add an event to a journal whose writer is dead; the watchdog's way to leave its word.
+
+    Raises
+    ------
+    sqlite3.Error
+        The journal cannot be written.
+    """
+    db = sqlite3.connect(path, timeout=2.0)
+    try:
+        with db:
+            sequence, time_s = db.execute("SELECT COALESCE(MAX(sequence), -1) + 1, MAX(time_s) FROM events").fetchone()
+            db.execute("INSERT INTO events VALUES (?,?,?,?,?)", (sequence, time_s or 0.0, at, level, text))
+    finally:
+        db.close()

@@ -1,0 +1,160 @@
+"""What a measurement writes down: its header, its spectra, its dark spectra, its events. Plain values, no files.
+
+How they are kept while measuring is in :mod:`halidescope.acquisition.journal`, how they end up in the measurement's
+file in :mod:`halidescope.acquisition.nexus`.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass, fields
+from enum import IntFlag
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+
+
+class Flag(IntFlag):
+    """What is special about a spectrum."""
+
+    NONE = 0
+    SATURATED = 1
+    LATE = 2          # started more than one exposure after its planned time
+    AFTER_PAUSE = 4   # the first spectrum after the light came back
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something worth knowing that happened: when, how grave, one sentence.
+
+    ``time_s`` is on the engine's clock, ``at`` the same moment as ISO 8601 (UTC).
+    """
+
+    sequence: int
+    time_s: float
+    at: str
+    level: str        # "info", "warning" or "error"
+    text: str
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known before the first spectrum.
+
+    ``axes`` are the planned axes in the order of the data's dimensions, without the wavelength: for a map ``y`` and
+    ``x`` in µm, for a series ``time`` in s (planned starts after the light came on).
+    """
+
+    kind: str
+    title: str
+    recipe: dict[str, object]
+    plan_hash: str
+    microscope: str                              # text of the microscope file
+    identities: dict[str, dict[str, str]]        # role → manufacturer, model, serial, firmware
+    axes: dict[str, list[float]]
+    wavelength_nm: list[float]                   # in the detector's own pixel order
+    count_type: str                              # little-endian numpy type of the counts, "<u2" or "<u4"
+    calibration: dict[str, float]                # path transmission, waist, laser wavelength, saturation level
+    versions: dict[str, str]
+    started_at: str                              # ISO 8601, UTC
+    light_on_s: float | None = None
+    simulated: bool = False
+    speed: float = 1.0
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Planned shape of the data without the channels: (ny, nx) or (n,)."""
+        return tuple(len(axis) for axis in self.axes.values())
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a measurement ended; a journal without one was cut off."""
+
+    state: str        # "finished", "aborted" or "failed"
+    reason: str = ""
+    ended_at: str = ""
+
+
+_NUMBERS = struct.Struct("<qq3d4d2dddq")
+
+
+@dataclass(frozen=True)
+class SpectrumRecord:
+    """One spectrum with all that belongs to it.
+
+    Attributes
+    ----------
+    sequence, index : int
+        Order of taking; place in the recipe (for a map: row × columns + column).
+    planned_s, start_s, time_s : float
+        Planned start and actual request, and the middle of the exposure, in s since the light first came on;
+        ``planned_s`` is NaN where the recipe has no schedule.
+    x_commanded_um, y_commanded_um, x_um, y_um : float
+        Where the stage was sent, and the position read back, µm.
+    sample_power_uw, measured_power_uw : float
+        Power at the sample: set-point, and from the head's own power meter, µW.
+    exposure_s, dose_j_cm2 : float
+        Exposure; peak dose accumulated at this spot up to the end of the exposure, J/cm².
+    flags : Flag
+    counts : ndarray of uint16 or uint32, shape (pixels,)
+        As the detector gave them.
+    """
+
+    sequence: int
+    index: int
+    planned_s: float
+    start_s: float
+    time_s: float
+    x_commanded_um: float
+    y_commanded_um: float
+    x_um: float
+    y_um: float
+    sample_power_uw: float
+    measured_power_uw: float
+    exposure_s: float
+    dose_j_cm2: float
+    flags: Flag
+    counts: NDArray[np.unsignedinteger]
+
+    @property
+    def numbers(self) -> tuple[int | float, ...]:
+        """Everything but the counts, in the order of the fields."""
+        return (
+            self.sequence, self.index, self.planned_s, self.start_s, self.time_s, self.x_commanded_um,
+            self.y_commanded_um, self.x_um, self.y_um, self.sample_power_uw, self.measured_power_uw, self.exposure_s,
+            self.dose_j_cm2, int(self.flags),
+        )
+
+
+@dataclass(frozen=True)
+class DarkRecord:
+    """One spectrum taken with the laser verified dark.
+
+    ``start_s`` is on the engine's clock; ``counts`` as in :class:`SpectrumRecord`.
+    """
+
+    sequence: int
+    start_s: float
+    exposure_s: float
+    counts: NDArray[np.unsignedinteger]
+
+
+NUMBER_FIELDS = tuple(entry.name for entry in fields(SpectrumRecord) if entry.name != "counts")
+
+
+def checksum(numbers: tuple[int | float, ...], counts: bytes) -> int:
+    """CRC-32 over a spectrum's numbers and counts."""
+    return zlib.crc32(counts, zlib.crc32(_NUMBERS.pack(*numbers)))
+
+
+def dark_checksum(dark: DarkRecord, counts: bytes) -> int:
+    """CRC-32 over a dark spectrum's numbers and counts."""
+    return zlib.crc32(counts, zlib.crc32(struct.pack("<q2d", dark.sequence, dark.start_s, dark.exposure_s)))
+
+
+def little_endian(counts: NDArray[np.unsignedinteger], count_type: str) -> bytes:
+    """Counts as the bytes that are stored; raises ValueError if they are not of the announced type."""
+    if counts.dtype.newbyteorder("<").str != count_type:
+        raise ValueError(f"counts are {counts.dtype.str}, the header announced {count_type}")
+    return np.ascontiguousarray(counts).astype(count_type, copy=False).tobytes()

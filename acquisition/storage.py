@@ -1,0 +1,179 @@
+"""From journal to finished file, and back into memory: :func:`finish` and :func:`open_scan`.
+
+The journal's own format is in :mod:`halidescope.acquisition.journal`, the file's in
+:mod:`halidescope.acquisition.nexus`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
+from halidescope.acquisition.nexus import COLUMNS, NexusFile, kept_shape, write_nexus
+from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.records import Ending, Flag, Header
+from halidescope.acquisition.scan import Scan, dark_of
+from numpy.typing import NDArray
+
+
+def finish(out: Path) -> list[int]:
+    """Make the finished file ``out`` from its closed journal, compare the two, and only then delete the journal.
+
+    Returns
+    -------
+    list of int
+        Points whose journal rows were damaged. If there are any, the journal is kept.
+
+    Raises
+    ------
+    ScanFileError
+        The file could not be written, or reads back differently. The journal is kept.
+    """
+    source = journal_path(out)
+    part = out.with_name(out.name + ".part")
+    try:
+        with JournalReader(source) as journal:
+            damaged = write_nexus(journal, part)
+            _durable(part)
+            _compare(journal, part)
+        if out.exists():
+            raise ScanFileError(f"{out}: exists and is not overwritten; the measurement is safe in {source}")
+        os.replace(part, out)
+        _durable(out.parent)
+    except (OSError, RuntimeError) as error:   # h5py reports a full disk as either
+        raise ScanFileError(f"{out}: cannot be written ({error}); the measurement is safe in {source}") from error
+    if not damaged:
+        delete_journal(source)
+    return damaged
+
+
+def _durable(path: Path) -> None:
+    """Force a file or a folder to the disk; Windows knows no folders here and needs none."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _compare(journal: JournalReader, part: Path) -> None:
+    """Read the new file back and hold every spectrum and number against the journal."""
+    file = NexusFile(part)
+    try:
+        order = np.argsort(journal.header.wavelength_nm, kind="stable")
+        shape = file.intensity.shape[:-1]
+        row: tuple[Any, NDArray] = (None, np.empty(0))
+        for point, sequence in sorted(journal.places().items()):
+            record = journal.spectrum(sequence)
+            place = tuple(int(index) for index in np.unravel_index(point, shape))
+            if record is None:
+                same = not file.columns["valid"][place]
+            else:
+                line = place[0] if len(place) > 1 else place[0] // 64
+                if row[0] != line:
+                    row = line, file.intensity[line if len(place) > 1 else slice(line * 64, line * 64 + 64)]
+                counts = row[1][place[1] if len(place) > 1 else place[0] % 64]
+                same = bool(file.columns["valid"][place]) and np.array_equal(counts, record.counts[order]) and all(
+                    np.array_equal(file.columns[name][place], getattr(record, name), equal_nan=True) for name in COLUMNS
+                )
+            if not same:
+                raise ScanFileError(
+                    f"{part}: point {point} reads back differently; check the disk, "
+                    f"the measurement is safe in {journal.path}"
+                )
+    finally:
+        file.close()
+
+
+def open_scan(path: Path | str) -> Scan:
+    """Open a measurement: finished (``.nxs``), or a journal (``.nxs.journal``) that still grows or was cut off.
+
+    If ``path`` does not exist but its journal does, the journal is opened.
+
+    Raises
+    ------
+    ScanFileError
+        The file is missing, not a measurement of ours, damaged, or from a newer version.
+    """
+    path = Path(path)
+    if not path.exists() and journal_path(path).exists():
+        path = journal_path(path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(16)
+    except OSError as error:
+        raise ScanFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    return _from_journal(path) if magic.startswith(b"SQLite format 3") else _from_nexus(path)
+
+
+def _from_nexus(path: Path) -> Scan:
+    file = NexusFile(path)
+
+    def read(point: tuple[int, ...] | None) -> NDArray[np.unsignedinteger]:
+        try:
+            return file.intensity[()] if point is None else file.intensity[point]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ScanFileError(f"{path}: spectra cannot be read ({error})") from error
+
+    exposure_s = float(file.dark_exposure_s[0]) if len(file.dark_exposure_s) else float("nan")
+    return _scan(
+        path, file.header, file.ending, file.columns, dark=dark_of(file.dark_spectra, exposure_s), events=file.events,
+        results=file.results, wavelength_nm=file.wavelength_nm, saturated=file.saturated, damaged=file.damaged,
+        read_spectra=read, release=file.close,
+    )
+
+
+def _from_journal(path: Path) -> Scan:
+    with JournalReader(path) as journal:
+        header = journal.header
+        places = journal.places()
+        shape = kept_shape(journal, places)
+        order = np.argsort(header.wavelength_nm, kind="stable")
+        spectra = np.zeros((*shape, len(order)), header.count_type)
+        columns: dict[str, NDArray] = {name: np.full(shape, np.nan) for name in COLUMNS}
+        columns["valid"] = np.zeros(shape, bool)
+        flags = np.zeros(shape, np.int64)
+        damaged = []
+        for point, sequence in places.items():
+            record = journal.spectrum(sequence)
+            if record is None:
+                damaged.append(point)
+                continue
+            place = np.unravel_index(point, shape)
+            spectra[place] = record.counts[order]
+            columns["valid"][place] = True
+            flags[place] = record.flags
+            for name in COLUMNS:
+                columns[name][place] = getattr(record, name)
+        darks, _ = journal.dark()
+        dark = np.array([one.counts[order] for one in darks], header.count_type).reshape(-1, len(order))
+        return _scan(
+            path, header, journal.ending, columns, dark=dark_of(dark, darks[0].exposure_s if darks else float("nan")),
+            events=tuple(journal.events()), results=journal.results,
+            wavelength_nm=np.asarray(header.wavelength_nm)[order], saturated=(flags & int(Flag.SATURATED)) != 0,
+            damaged=tuple(damaged), read_spectra=lambda point: spectra if point is None else spectra[point],
+            release=lambda: None,
+        )
+
+
+def _scan(path: Path, header: Header, ending: Ending | None, columns: dict[str, NDArray], **rest: Any) -> Scan:
+    shape = columns["valid"].shape
+    return Scan(
+        source=str(path), kind=header.kind, valid=columns["valid"], time_s=columns["time_s"],
+        position_um=np.stack([columns["x_um"], columns["y_um"]], axis=-1), exposure_s=columns["exposure_s"],
+        sample_power_uw=columns["sample_power_uw"], dose_j_cm2=columns["dose_j_cm2"],
+        axes={name: np.asarray(axis)[:size] for (name, axis), size in zip(header.axes.items(), shape, strict=True)},
+        metadata=_metadata(header, ending), **rest,
+    )
+
+
+def _metadata(header: Header, ending: Ending | None) -> dict[str, Any]:
+    """The header without its arrays, and how the measurement ended (state ``cut off`` if nobody wrote it)."""
+    values: dict[str, Any] = msgspec.to_builtins(header)
+    del values["axes"], values["wavelength_nm"]
+    ended = ending or Ending(state="cut off", reason="the measurement was cut off before its end")
+    return {**values, "sample": header.recipe.get("sample", {}), **msgspec.to_builtins(ended)}

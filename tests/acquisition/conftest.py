@@ -1,0 +1,73 @@
+"""Measurements written by hand, for the tests of files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
+
+PIXELS = 96
+FINISHED = Ending(state="finished")
+
+
+def wavelengths(curved: bool = True, descending: bool = False) -> np.ndarray:
+    """Wavelengths of a small spectrometer, with the curvature that real gratings have, or without."""
+    pixel = np.arange(PIXELS)
+    axis = 480.0 + 3.0 * pixel - (2e-3 * pixel**2 if curved else 0.0)
+    return axis[::-1] if descending else axis
+
+
+def header(
+    kind: str = "raster-map", wavelength_nm: np.ndarray | None = None, rows: int = 3, columns: int = 4
+) -> Header:
+    """The header of a small measurement: a map of rows × columns, or a series of rows × columns spectra."""
+    axes = (
+        {"y": [4.0 * k for k in range(rows)], "x": [4.0 * k for k in range(columns)]} if kind == "raster-map"
+        else {"time": [1.0 * k for k in range(rows * columns)]}
+    )
+    return Header(
+        kind=kind, title=f"small {kind}", recipe={"kind": kind, "sample_power_uw": 5.0, "sample": {"name": "film 12"}},
+        plan_hash="0123", microscope="[laser]\n", axes=axes, count_type="<u2",
+        identities={
+            role: {"manufacturer": "M", "model": role, "serial": "1", "firmware": "2"}
+            for role in ("laser", "stage", "spectrometer")
+        },
+        wavelength_nm=(wavelengths() if wavelength_nm is None else wavelength_nm).tolist(),
+        calibration={"laser_wavelength_nm": 405.0, "waist_um": 1.0, "sample_uw_per_head_mw": 4.0},
+        versions={"halidescope": "0"}, started_at="2025-01-01T00:00:00+00:00", simulated=True,
+    )
+
+
+def record(sequence: int, index: int, seed: int = 0, pixels: int = PIXELS) -> SpectrumRecord:
+    """A spectrum whose counts tell which it is."""
+    counts = np.random.default_rng((seed, sequence)).integers(0, 60000, pixels).astype(np.uint16)
+    return SpectrumRecord(
+        sequence, index, float("nan"), 1.001 * sequence, 1.001 * sequence + 0.1 + 0.002 * (sequence % 3),
+        4.0 * index, 0.0, 4.0 * index + 0.001, 0.002, 5.0, 4.99, 0.2, 0.1 * (index + 1),
+        Flag.SATURATED if index == 2 else Flag.NONE, counts,
+    )
+
+
+@pytest.fixture
+def write_journal(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a closed journal of the given points and returns the path of the file it belongs to."""
+
+    def write(head: Header, points: list[int], ending: Ending | None = FINISHED, darks: int = 4) -> Path:
+        out = tmp_path / "scan.nxs"
+        writer = JournalWriter(journal_path(out), head)
+        for k in range(darks):
+            counts = np.full(len(head.wavelength_nm), 100 + k, np.uint16)
+            writer.append_dark(DarkRecord(k, 0.2 * k, 0.2, counts))
+        writer.set_light_on(3.25)
+        for sequence, point in enumerate(points):
+            writer.append(record(sequence, point))
+        at = "2025-01-01T00:00:01+00:00"
+        writer.append_event(Event(sequence=0, time_s=1.0, at=at, level="info", text="light on"))
+        if ending is not None:
+            writer.end(ending)
+        writer.close()
+        return out
+
+    return write
