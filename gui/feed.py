@@ -5,15 +5,18 @@ that goes through the door may wait, and has lanes of its own: one for status, r
 which must not queue behind anything, and one for files.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import Status
+from halidescope.acquisition.storage import open_scan
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
 from halidescope.gui.run_data import TakenSpectrum
@@ -26,21 +29,21 @@ LOST_AFTER = 3   # polls in a row without an answer
 
 
 class Ring(Protocol):
-    """Spectra in shared memory, newest last."""
+    """Spectra in shared memory; :class:`halidescope.acquisition.ring.RingReader` is one."""
 
     @property
     def wavelength_nm(self) -> NDArray[np.float64]: ...
-    def since(self, sequence: int) -> Sequence[TakenSpectrum]: ...
+    def since(self, sequence: int) -> tuple[Sequence[TakenSpectrum], int]: ...
     def close(self) -> None: ...
 
 
-class Session(Protocol):
+class Engine(Protocol):
     """The engine as the window sees it; :class:`halidescope.acquisition.client.EngineClient` is one."""
 
     def status(self) -> Status: ...
     def results(self, first: int = 0) -> OnlineResults: ...
     def events(self, first: int = 0) -> Sequence[Any]: ...
-    def start(self, recipe: Mapping[str, Any], out: Path) -> object: ...
+    def start(self, recipe: dict[str, Any], out: Path) -> object: ...
     def pause(self) -> object: ...
     def resume(self) -> object: ...
     def abort(self) -> object: ...
@@ -54,8 +57,28 @@ class Session(Protocol):
 class Opened:
     """A session, and a second way to the same engine that is kept free for *dark now*."""
 
-    session: Session
-    urgent: Session
+    session: Engine
+    urgent: Engine
+
+
+def launched(microscope_path: Path, session: Path | None) -> Opened:
+    """Start an engine for a microscope file; takes seconds."""
+    return _twice(EngineClient.launch(microscope_path, session=session))
+
+
+def attached(session: Path | None) -> Opened:
+    """Reach an engine that runs already."""
+    return _twice(EngineClient.attach(session))
+
+
+def status_of(session: Path) -> Status:
+    """What the engine of a session file is doing; raises :class:`ProblemError` if it has ended."""
+    with EngineClient.attach(session) as client:
+        return client.status()
+
+
+def _twice(client: EngineClient) -> Opened:
+    return Opened(client, EngineClient(client.session))
 
 
 @dataclass(frozen=True)
@@ -73,10 +96,14 @@ class SessionFeed(QObject):
     -------
     opened(), closed()
         There is a session; there is none any more.
+    started(str)
+        The engine has accepted a measurement; the file it will become.
     status(Status)
         Five times a second.
     axis(ndarray), spectra(list)
-        Wavelengths in nm of a new ring; spectra that arrived since the last time, in order.
+        Wavelengths in nm, when a measurement's first spectra come; spectra since the last time, in order.
+    loaded(Scan)
+        A measurement's file or journal, asked for with :meth:`load`.
     results(OnlineResults), events(list)
         Rows and events that were not handed on before.
     refused(str)
@@ -99,14 +126,18 @@ class SessionFeed(QObject):
     lost = Signal(str)
     found = Signal()
     dark = Signal()
+    loaded = Signal(object)
+    unreadable = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._door = Lane("halidescope-door", self)
         self._urgent = Lane("halidescope-dark", self)
+        self._files = Lane("halidescope-files", self)
         self._open: Opened | None = None
         self._ring: Ring | None = None
         self._sequence = 0
+        self._run: int | None = None
         self._asked = False
         self._unanswered = 0
         self._file = ""
@@ -137,7 +168,7 @@ class SessionFeed(QObject):
         self._ring_timer.start()
         self._poll_door()
 
-    def start(self, recipe: Mapping[str, Any], out: Path) -> None:
+    def start(self, recipe: dict[str, Any], out: Path) -> None:
         """Begin a measurement; a refusal comes as :attr:`refused`."""
         self._command(lambda session: session.start(recipe, out), lambda _: self.started.emit(str(out)))
 
@@ -165,9 +196,18 @@ class SessionFeed(QObject):
         urgent = self._open.urgent
         self._urgent.ask(urgent.dark_now, lambda _: self.dark.emit(), self._refuse)
 
+    def load(self, path: Path) -> None:
+        """Read a measurement's file, or its journal while it runs."""
+        self._files.ask(lambda: read_whole(path), self.loaded.emit, self._not_read)
+
+    def _not_read(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError):
+            raise error
+        self.unreadable.emit(str(error))
+
     def _command(
         self,
-        call: Callable[[Session], object],
+        call: Callable[[Engine], object],
         then: Callable[[object], object] = lambda _: None,
         otherwise: Callable[[BaseException], object] | None = None,
     ) -> None:
@@ -187,10 +227,15 @@ class SessionFeed(QObject):
     def _poll_ring(self) -> None:
         if self._ring is None:
             return
-        fresh = list(self._ring.since(self._sequence))
-        if fresh:
-            self._sequence = fresh[-1].sequence
-            self.spectra.emit(fresh)
+        fresh, _ = self._ring.since(self._sequence)   # what came too late for the ring is in the file
+        if not fresh:
+            return
+        self._sequence = fresh[-1].sequence + 1
+        if fresh[-1].run != self._run:
+            self._run = fresh[-1].run
+            fresh = [spectrum for spectrum in fresh if spectrum.run == self._run]
+            self.axis.emit(np.asarray(self._ring.wavelength_nm, dtype=float))
+        self.spectra.emit(fresh)
 
     def _poll_door(self) -> None:
         if self._open is None or self._asked:
@@ -207,8 +252,7 @@ class SessionFeed(QObject):
             self.found.emit()
         self._unanswered = 0
         if moment.ring is not None:
-            self._ring, self._sequence = moment.ring, 0
-            self.axis.emit(np.asarray(moment.ring.wavelength_nm, dtype=float))
+            self._ring, self._sequence, self._run = moment.ring, 0, None
         if moment.status.file != self._file:
             self._file, self._results = moment.status.file, 0
         self.status.emit(moment.status)
@@ -233,6 +277,7 @@ class SessionFeed(QObject):
         self._status_timer.stop()
         self._door.close()
         self._urgent.close()
+        self._files.close()
         if self._ring is not None:
             self._ring.close()
         if self._open is not None:
@@ -242,7 +287,14 @@ class SessionFeed(QObject):
             self.closed.emit()
 
 
-def _moment(session: Session, file: str, results: int, events: int, lacks_ring: bool) -> _Moment:
+def read_whole(path: Path) -> Scan:
+    """A measurement with its spectra, its file closed again."""
+    with open_scan(path) as scan:
+        _ = scan.spectra
+    return scan
+
+
+def _moment(session: Engine, file: str, results: int, events: int, lacks_ring: bool) -> _Moment:
     """Everything that is new behind the door; runs in the lane's thread."""
     status = session.status()
     ring = session.ring() if lacks_ring else None

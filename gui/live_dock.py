@@ -45,6 +45,15 @@ class LivePanel(QWidget):
         )
         self.saturated.setVisible(spectrum.saturated)
 
+    def show_kept(self, data: RunData, index: int) -> None:
+        """Show a point that was taken before, with its parts."""
+        counts, place = data.counts(index), data.place(index)
+        if counts is None or place is None:
+            return
+        self.view.set_counts_label(dark_subtracted=data.dark is not None)
+        self.view.show_spectrum(counts)
+        self.view.caption.setText(f"x {place[0]:.2f} µm, y {place[1]:.2f} µm, {duration(place[2])} after light on")
+
     def show_results(self, data: RunData) -> None:
         """Show parts, residual and shares of the newest analysed spectrum."""
         index = data.newest_analysed

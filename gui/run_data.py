@@ -25,6 +25,8 @@ class TakenSpectrum(Protocol):
     @property
     def sequence(self) -> int: ...
     @property
+    def run(self) -> int: ...
+    @property
     def index(self) -> int: ...
     @property
     def time_s(self) -> float: ...
@@ -88,6 +90,7 @@ class RunData:
     def __init__(self) -> None:
         self.wavelength_nm: NDArray[np.float64] = np.empty(0)
         self.grid: Grid | None = None
+        self.run: int | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -117,10 +120,12 @@ class RunData:
         self.wavelength_nm = axis
 
     def add(self, spectra: Iterable[TakenSpectrum]) -> None:
-        """Take in spectra in the order of taking; one that is older than the last belongs to a new measurement."""
+        """Take in spectra in the order of taking; those of another run than before begin a new measurement."""
         for spectrum in spectra:
-            if spectrum.time_s < self.last_time_s:
-                self.clear()
+            if spectrum.run != self.run:
+                if self.run is not None:
+                    self.clear()
+                self.run = spectrum.run
             self.last_time_s = spectrum.time_s
             self.newest_index = spectrum.index
             self._keep(spectrum.index, spectrum.time_s, (spectrum.x_um, spectrum.y_um), spectrum.counts)
@@ -138,6 +143,13 @@ class RunData:
                 self.stack = TimeStack(self.wavelength_nm)
             self.stack.add(time_s, self._counts[index])
 
+    def _restack(self) -> None:
+        """Make the colour map anew in the order of time: what was missed is older than what was seen."""
+        self.stack = None if self.grid is not None else TimeStack(self.wavelength_nm)
+        if self.stack is not None:
+            for index in sorted(self._counts, key=lambda one: self._places[one][2]):
+                self.stack.add(self._places[index][2], self._counts[index])
+
     def load(self, scan: Scan) -> None:
         """Take in a measurement's file or journal: what was missed is added, what is known stays."""
         self.set_axis(scan.wavelength_nm)
@@ -154,6 +166,7 @@ class RunData:
             self._keep(int(index), float(time_s[index]), place, counts[index])
             if time_s[index] > self.last_time_s:
                 self.last_time_s, self.newest_index = float(time_s[index]), int(index)
+        self._restack()
         if scan.results is not None and len(scan.results.index) > self.analysed:
             self.add_results(scan.results)
 

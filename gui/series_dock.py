@@ -102,11 +102,14 @@ class SeriesPanel(QWidget):
             self.legend.addItem(self.fit, f"fit of {labels[-1]}, 95 % band")
 
     def show_stack(self, data: RunData) -> None:
-        """Show the colour map as far as it goes; counts less the dark spectrum's mean are not needed for a look."""
+        """Show the colour map as far as it goes."""
         stack = data.stack
         if stack is None or stack.rows == 0:
             return
         image = stack.image()
+        if data.dark is not None:
+            image = image - stack.binned(data.dark)
+        self.bar.setLabel("right", "counts above dark" if data.dark is not None else "counts", color=self._theme.text)
         low, high = stack.wavelength_range_nm
         finite = image[np.isfinite(image)]
         top = float(finite.max()) if len(finite) else 1.0

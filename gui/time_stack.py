@@ -45,8 +45,7 @@ class TimeStack:
 
     def add(self, time_s: float, counts: NDArray[np.generic]) -> None:
         """Take in one spectrum, shape (channels,); the second one tells how long a row is."""
-        binned = np.bincount(self._bin, weights=np.asarray(counts, dtype=float), minlength=len(self._width))
-        row = np.divide(binned, self._width, out=np.full_like(binned, np.nan), where=self._width > 0)
+        row = self.binned(counts)
         if self.bin_s == 0.0:
             if self._first is None:
                 self._first = (time_s, row)
@@ -57,6 +56,11 @@ class TimeStack:
             self.bin_s = time_s - self.start_s
             self._put(0, first_row)
         self._put(int((time_s - self.start_s) / self.bin_s + 0.5), row)
+
+    def binned(self, counts: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Mean counts in every bin of wavelength, shape (columns,); not-a-number in a bin without a channel."""
+        total = np.bincount(self._bin, weights=np.asarray(counts, dtype=float), minlength=len(self._width))
+        return np.divide(total, self._width, out=np.full_like(total, np.nan), where=self._width > 0)
 
     def _put(self, place: int, row: NDArray[np.float64]) -> None:
         if place < 0:
