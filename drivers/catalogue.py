@@ -1,0 +1,101 @@
+"""Supported models: the name a microscope file gives, what role it plays, and the class that drives it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from halidescope.drivers.cobolt import CoboltMLD
+from halidescope.drivers.gcs import PIE727
+from halidescope.drivers.instrument import WireInstrument
+from halidescope.drivers.ocean import OceanHDX
+from halidescope.drivers.roles import Laser, Spectrometer, Stage
+
+
+class UnknownModelError(ValueError):
+    """A model that is not in the catalogue, or not of the role it is wanted for."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One supported model.
+
+    Attributes
+    ----------
+    role : str
+        ``laser``, ``stage`` or ``spectrometer``.
+    driver : type
+        The class; it fulfils the role of the same name in :mod:`halidescope.drivers.roles`.
+    description : str
+        What it is, for people.
+    """
+
+    role: str
+    driver: type[WireInstrument]
+    description: str
+
+
+# one table a role, so that a type checker sees that every driver fulfils its role
+LASERS: Mapping[str, type[Laser]] = {"cobolt-06-mld": CoboltMLD}
+STAGES: Mapping[str, type[Stage]] = {"pi-e727": PIE727}
+SPECTROMETERS: Mapping[str, type[Spectrometer]] = {"ocean-hdx": OceanHDX}
+
+MODELS: Mapping[str, Model] = MappingProxyType(
+    {
+        "cobolt-06-mld": Model("laser", CoboltMLD, "Hübner Cobolt 06-MLD diode laser, 5 V dialect"),
+        "pi-e727": Model("stage", PIE727, "PI E-727 controller with a P-545 nanopositioning stage, GCS 2.0"),
+        "ocean-hdx": Model("spectrometer", OceanHDX, "Ocean HDX array spectrometer, Ocean Binary Protocol"),
+    }
+)
+
+
+def find(model: str, *, role: str | None = None) -> Model:
+    """The catalogue's entry for a model.
+
+    Raises
+    ------
+    UnknownModelError
+        No such model, or it plays another role than ``role``.
+    """
+    allowed = [name for name, entry in MODELS.items() if role is None or entry.role == role]
+    if model not in MODELS:
+        raise UnknownModelError(f"model {model!r} is not supported; allowed: {', '.join(allowed)}")
+    found = MODELS[model]
+    if role is not None and found.role != role:
+        raise UnknownModelError(f"model {model!r} is a {found.role}, not a {role}; allowed: {', '.join(allowed)}")
+    return found
+
+
+def connect(
+    model: str, resource: str, *, role: str | None = None, timeout_s: float = 3.0, **settings: Any
+) -> WireInstrument:
+    """Open, identify and bring into its safe state: laser dark, servo on, spectrometer in its plain state.
+
+    Parameters
+    ----------
+    model : str
+        A name in :data:`MODELS`.
+    resource : str
+        VISA resource string.
+    role : str, optional
+        Role that the model must play.
+    timeout_s : float
+        Longest wait for one answer in seconds.
+    **settings
+        Handed on to the driver.
+
+    Raises
+    ------
+    UnknownModelError
+        The model is not supported or has another role.
+    InstrumentError
+        It does not answer, is another instrument, or cannot be made safe; the port is closed again.
+    """
+    instrument = find(model, role=role).driver(resource, timeout_s=timeout_s, **settings)
+    try:
+        instrument.start()
+    except BaseException:
+        instrument.close()
+        raise
+    return instrument
+

@@ -1,0 +1,390 @@
+"""Hübner Cobolt 06-MLD diode lasers, the "5 V" dialect of their line protocol.
+
+Every command is one line and is answered by one line: ``OK``, a value, or a text that starts with ``Syntax error``.
+Powers are watts on the wire and milliwatts of the head here. Sources: Cobolt owner's manual D0105-A (pages in the
+text), and the manufacturer's open clients (pycobolt, Micro-Manager device adapter).
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pymeasure.adapters import Adapter
+
+from halidescope.drivers.errors import (
+    BadReplyError,
+    ConnectionLostError,
+    InstrumentError,
+    InterlockError,
+    LaserFaultError,
+    LimitError,
+    NotDarkError,
+    RefusedError,
+    WrongInstrumentError,
+)
+from halidescope.drivers.instrument import WireInstrument, number, shown, switch
+from halidescope.drivers.roles import Identity, LaserState
+
+FAULTS = {1: "temperature out of range", 3: "interlock was opened", 4: "constant-power time-out"}   # manual p27
+STATES = {
+    0: LaserState.OFF,
+    1: LaserState.WAITING_FOR_KEY,
+    2: LaserState.ON,
+    3: LaserState.ON,      # on/off modulation
+    4: LaserState.ON,      # modulation
+    5: LaserState.FAULT,
+    6: LaserState.OFF,     # start sequence aborted
+}
+MODEL_CODE = re.compile(r"(?P<wavelength>\d{4})-06-(?P<version>\d{2})-(?P<power>\d{4})-(?P<configuration>\d{3,4})")
+EMPTY_ANSWERS = 3      # queries repeated when the head answers an empty line, as seen in the field
+POLL_S = 0.01
+
+
+def watts(text: str) -> float:
+    """A power in watts."""
+    power_w = number(text)
+    if power_w < 0:
+        raise ValueError("a power cannot be negative")
+    return power_w
+
+
+def operating_state(text: str) -> LaserState:
+    """An operating state, 0 to 6."""
+    return STATES[int(text)]
+
+
+def fault_number(text: str) -> int:
+    """A fault number: 0, 1, 3 or 4."""
+    fault = int(text)
+    if fault and fault not in FAULTS:
+        raise ValueError(f"fault {fault} is not in the manual")
+    return fault
+
+
+def last_digit(text: str) -> float:
+    """Value of one unit in the last digit of a decimal number: ``0.0500`` gives 0.0001."""
+    mantissa, _, exponent = text.lower().partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    return float(10.0 ** (int(exponent or 0) - decimals))
+
+
+class CoboltMLD(WireInstrument):
+    """Cobolt 06-MLD diode laser, 5 V dialect.
+
+    :meth:`start` switches emission off if the head is found emitting, and verifies it; :attr:`found_emitting` says so.
+    A key switch is never bypassed: heads with a key are started by their own sequence, which asks for the key.
+
+    Parameters
+    ----------
+    adapter : str or Adapter
+        VISA resource string, or any PyMeasure adapter.
+    pause_s : float, optional
+        Rest between an answer and the next command. The manufacturer's client waits 0.1 s; by default that is kept on
+        serial lines and left out on network sockets.
+    key_wait_s : float
+        How long :meth:`turn_on` waits for a person to turn the key.
+    on_wait_s, dark_wait_s : float
+        How long emission may take to come on, and to be gone.
+    """
+
+    role: ClassVar[str] = "laser"
+    model: ClassVar[str] = "cobolt-06-mld"
+    terminations: ClassVar[tuple[str, str]] = ("\r", "\n")
+
+    def __init__(
+        self,
+        adapter: str | Adapter,
+        name: str = "Cobolt 06-MLD",
+        *,
+        pause_s: float | None = None,
+        key_wait_s: float = 30.0,
+        on_wait_s: float = 10.0,
+        dark_wait_s: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(adapter, name, **kwargs)
+        self.pause_s = (0.1 if self._resource.upper().startswith("ASRL") else 0.0) if pause_s is None else pause_s
+        self.key_wait_s = key_wait_s
+        self.on_wait_s = on_wait_s
+        self.dark_wait_s = dark_wait_s
+        self.found_emitting = False
+        self._model_code = ""
+        self._limits_mw: tuple[float, float] | None = None
+        self._wanted_mw: float | None = None
+        self._quiet_until = 0.0
+
+    # --- who it is -------------------------------------------------------------------------------------------------
+
+    def identify(self) -> Identity:
+        """Ask for firmware, model code and serial number."""
+        firmware, code, serial = self.ask("gfv?").strip(), self.ask("glm?").strip(), self.ask("sn?").strip()
+        found = MODEL_CODE.fullmatch(code)
+        if found is None or found["version"] not in ("01", "03"):
+            raise WrongInstrumentError(
+                self.device,
+                f"model code {shown(code)} is not one of a Cobolt 06-MLD (like 0405-06-01-0100-100); "
+                f"check the resource, or give the right model",
+            )
+        self._model_code = code
+        return Identity("Hübner Photonics", code, serial, firmware)
+
+    def start(self) -> None:
+        """Identify the head, read its limits, and make sure that it is dark."""
+        super().start()
+        self._limits_mw = None
+        _ = self.power_limits_mw
+        self.found_emitting = self.emission
+        if self.found_emitting:
+            self.turn_off()
+
+    def restore(self) -> None:
+        """Set the power that was set before the line was lost; the head is dark."""
+        if self._wanted_mw is not None:
+            self.set_power(self._wanted_mw)
+
+    @property
+    def wavelength_nm(self) -> float:
+        """Get the wavelength in nm, from the head's model code."""
+        code = MODEL_CODE.fullmatch(self.identity.model)
+        if code is None:
+            raise WrongInstrumentError(self.device, f"model code {shown(self.identity.model)} holds no wavelength")
+        return float(code["wavelength"])
+
+    # --- the line --------------------------------------------------------------------------------------------------
+
+    def ask(self, command: str, query_delay: float | None = None) -> str:
+        """Send a query and return its answer; an empty answer is asked for again, a refusal raises RefusedError."""
+        with self.lock:
+            for _ in range(EMPTY_ANSWERS):
+                answer = self._exchange(command)
+                if answer.strip():
+                    break
+            else:
+                raise self.bad_reply(command, answer, "a value; only empty lines came")
+            if "error" in answer.lower():
+                raise self._refused(command, answer)
+            return answer
+
+    def command(self, command: str) -> None:
+        """Send a command; anything but ``OK`` raises RefusedError or BadReplyError."""
+        with self.lock:
+            answer = self._exchange(command)
+            if answer.strip() == "OK":
+                return
+            if "error" in answer.lower():
+                raise self._refused(command, answer)
+            raise self.bad_reply(command, answer, "'OK'")
+
+    def _exchange(self, command: str) -> str:
+        with self.transaction(command):
+            self._rest()
+            self.write(command)
+            answer: str = self.read()
+            if answer.strip() == command:    # some heads echo the command first
+                answer = self.read()
+            self._quiet_until = time.monotonic() + self.pause_s
+            return answer
+
+    def _rest(self) -> None:
+        if self.pause_s and (wait_s := self._quiet_until - time.monotonic()) > 0:
+            time.sleep(wait_s)
+
+    def _refused(self, command: str, answer: str) -> RefusedError:
+        return RefusedError(self.device, f"refused {shown(command)}: {shown(answer.strip())}; state is shown by `gom?`")
+
+    def fence(self) -> None:
+        """Skip what was late: ask for the model code, which no other question is answered with."""
+        if not self._model_code:
+            self.adapter.flush_read_buffer()
+            return
+        with self.transaction("glm?"):
+            self.write("glm?")
+            for _ in range(100):
+                if self.read().strip() == self._model_code:
+                    return
+        raise self.bad_reply("glm?", "100 other lines", self._model_code)
+
+    # --- what it shows ---------------------------------------------------------------------------------------------
+
+    power_mw = WireInstrument.measurement(
+        "pa?",
+        """Measure the power that the head emits now, in mW; 0 when dark.""",
+        cast=watts,
+        get_process=lambda power_w: power_w * 1e3,
+    )
+    power_setpoint_mw = WireInstrument.measurement(
+        "p?",
+        """Get the head's power set-point in mW; it is kept while dark. :meth:`set_power` changes it.""",
+        cast=watts,
+        get_process=lambda power_w: power_w * 1e3,
+    )
+    power_max_mw = WireInstrument.measurement("gmlp?", """Get the head's highest power in mW.""", cast=watts)
+    emission = WireInstrument.measurement("l?", """Get whether the head emits (bool).""", cast=switch)
+    interlock_closed = WireInstrument.measurement(
+        "ilk?",
+        """Get whether the interlock loop is closed (bool), so that emission is possible.""",
+        cast=switch,
+        get_process=lambda is_open: not is_open,
+    )
+    operating_state = WireInstrument.measurement(
+        "gom?", """Get the operating state (:class:`LaserState`), latched faults aside.""", cast=operating_state
+    )
+    fault_number = WireInstrument.measurement(
+        "f?", """Get the number of the latched fault, 0 for none (manual page 27).""", cast=fault_number
+    )
+    key_switch_present = WireInstrument.measurement(
+        "gkses?", """Get whether the head has a key switch (bool).""", cast=switch
+    )
+    autostart = WireInstrument.measurement("@cobas?", """Get whether autostart is enabled (bool).""", cast=switch)
+    hours = WireInstrument.measurement("hrs?", """Get the operating hours of the head.""")
+
+    @property
+    def power_limits_mw(self) -> tuple[float, float]:
+        """Get the lowest and highest set-point in mW, read once per connection."""
+        if self._limits_mw is None:
+            self._limits_mw = (0.0, self.power_max_mw)
+        return self._limits_mw
+
+    @property
+    def fault(self) -> str | None:
+        """Get the latched fault in words, or None."""
+        latched = self.fault_number
+        return f"fault {latched}: {FAULTS[latched]}" if latched else None
+
+    @property
+    def state(self) -> LaserState:
+        """Get what the head is doing; a latched fault counts as FAULT."""
+        with self.lock:
+            state: LaserState = self.operating_state
+            return LaserState.FAULT if state is not LaserState.ON and self.fault_number else state
+
+    # --- what it does ----------------------------------------------------------------------------------------------
+
+    def set_power(self, power_mw: float) -> None:
+        """Set the head's power in mW and compare with what the head then says.
+
+        Raises
+        ------
+        LimitError
+            Outside the head's limits; nothing was sent.
+        RefusedError
+            The head did not take the value.
+        """
+        lowest, highest = self.power_limits_mw
+        if not lowest <= power_mw <= highest:
+            raise LimitError(
+                self.device,
+                f"power = {power_mw:g} mW asked, allowed {lowest:g} to {highest:g} mW; ask for less at the sample",
+            )
+        with self.lock:
+            self.command(f"p {power_mw * 1e-3:.6f}")
+            answer = self.ask("p?").strip()
+            try:
+                kept_mw, resolution_mw = watts(answer) * 1e3, last_digit(answer) * 1e3
+            except ValueError as error:
+                raise self.bad_reply("p?", answer, "a power in watts") from error
+            if abs(kept_mw - power_mw) > max(resolution_mw, 1e-3) * 1.001:
+                raise RefusedError(
+                    self.device,
+                    f"power = {power_mw:g} mW was accepted but the head says {kept_mw:g} mW; "
+                    f"wait until it has started, then set it again",
+                )
+            self._wanted_mw = power_mw
+
+    def clear_fault(self) -> None:
+        """Clear the latched fault, after a person has mended its cause. Emission stays off."""
+        self.command("cf")
+
+    def turn_on(self) -> None:
+        """Switch emission on and wait until the head reports it.
+
+        Raises
+        ------
+        InterlockError, LaserFaultError
+            Emission is forbidden, or was lost while starting.
+        RefusedError
+            The key was not turned in time, or the head did not come on. The head is left switched off.
+        """
+        self._check_permitted()
+        try:
+            if self.key_switch_present:
+                self.command("@cob1")
+            else:
+                if self.autostart:
+                    self.command("@cobas 0")
+                self.command("l1")
+            self._await_emission()
+        except InstrumentError:
+            self.turn_off()
+            raise
+
+    def _check_permitted(self) -> None:
+        if not self.interlock_closed:
+            raise InterlockError(self.device, "interlock is open; close the loop and clear the fault")
+        if fault := self.fault:
+            raise LaserFaultError(self.device, f"{fault}; mend the cause, clear the fault, then switch on again")
+
+    def _await_emission(self) -> None:
+        start = time.monotonic()
+        while not self.emission:
+            self._check_permitted()
+            waited_s = time.monotonic() - start
+            if self.operating_state is LaserState.WAITING_FOR_KEY:
+                if waited_s > self.key_wait_s:
+                    raise RefusedError(
+                        self.device,
+                        f"waited {self.key_wait_s:g} s for the key, now switched off again; "
+                        f"start once more and turn the key switch to OFF and then ON",
+                    )
+            elif waited_s > self.on_wait_s:
+                raise RefusedError(
+                    self.device,
+                    f"no emission {self.on_wait_s:g} s after it was switched on, now switched off again; "
+                    f"check state, autostart and modulation of the head",
+                )
+            time.sleep(POLL_S)
+
+    def turn_off(self) -> None:
+        """Switch emission off and verify it by reading back emission and power.
+
+        Raises
+        ------
+        NotDarkError
+            The head still says that it emits.
+        ConnectionLostError
+            The head could not be asked.
+        """
+        refusal: InstrumentError | None = None
+        for _ in range(2):     # a lost or garbled answer gets a second chance before this counts as failed
+            try:
+                self.command("l0")
+                break
+            except (ConnectionLostError, BadReplyError, RefusedError) as error:
+                refusal = error
+        if self._within(self.dark_wait_s, self._dark):
+            return
+        said = f" ({refusal.problem})" if refusal else ""
+        raise NotDarkError(
+            self.device,
+            f"emission was switched off but the head still reports light after {self.dark_wait_s:g} s{said}; "
+            f"turn the key, open the interlock or cut its power now",
+        )
+
+    def _dark(self) -> bool:
+        return not self.emission and bool(self.power_mw <= max(0.001 * self.power_limits_mw[1], 0.05))
+
+    def _within(self, limit_s: float, condition: Callable[[], bool]) -> bool:
+        end = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def shutdown(self) -> None:
+        """Switch emission off, verify it, and close the port whatever happens."""
+        try:
+            self.turn_off()
+        finally:
+            super().shutdown()

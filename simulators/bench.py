@@ -1,0 +1,195 @@
+"""The one simulated world: beam, stage, film and detector on one clock, behind one lock.
+
+Instruments change the world (light, motion) and read it (position, exposures). The film is advanced lazily: nothing
+happens until somebody looks, and then everything since the last look happens exactly, with constant light and the actual
+position in every piece of time. Protocols are elsewhere.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from halidescope.simulators.clock import WorldClock
+from halidescope.simulators.detector import Detector
+from halidescope.simulators.film import ROOM_K, Film, FilmLaw
+from halidescope.simulators.motion import Axis
+from halidescope.simulators.optics import Optics
+from numpy.typing import NDArray
+
+MOTION_STEP_S = 0.001       # longest piece of time while the stage moves in the light
+EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between
+STRAY_ELECTRONS = 2e5       # what the fault "saturated" adds to every pixel
+
+
+@dataclass
+class Exposure:
+    """One opening of the detector, from ``start_s`` to ``end_s``; the bench fills it as time passes."""
+
+    start_s: float
+    end_s: float
+    light_uw_s: dict[FilmLaw, NDArray[np.float64]] = field(default_factory=dict)   # (pristine, converted)
+
+
+class Bench:
+    """Everything between the laser head's power and the detector's counts.
+
+    Parameters
+    ----------
+    clock : WorldClock
+        Time of the world.
+    film : Film
+        What lies under the objective first.
+    optics : Optics
+        Path transmission, focus and collection.
+    detector : Detector
+        Of the spectrometer.
+    seed : int, optional
+        Of the noise; the same seed and the same history give the same counts.
+
+    Notes
+    -----
+    Hold :attr:`lock` around every use that must be seen as one moment.
+    """
+
+    def __init__(
+        self, clock: WorldClock, film: Film, *, optics: Optics | None = None, detector: Detector | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.clock = clock
+        self.film = film
+        self.optics = optics or Optics()
+        self.detector = detector or Detector()
+        self.random = np.random.default_rng(seed)
+        self.axes = {"1": Axis(), "2": Axis(), "3": Axis()}
+        self.lock = threading.RLock()
+        self.stray_light = False
+        self.watchers: list[Callable[[str], None]] = []     # told of every "exposure" and "move"
+        self._time_s = clock.now_s()
+        self._head_mw = 0.0
+        self._coming: list[tuple[float, float]] = []     # (when, head mW), in order of time
+        self._exposures: list[Exposure] = []
+        self._bands: dict[FilmLaw, NDArray[np.float64]] = {}
+
+    def happened(self, event: str) -> None:
+        """Tell the watchers of an "exposure" or a "move" that is about to begin."""
+        for watcher in self.watchers:
+            watcher(event)
+
+    # light
+
+    def shine(self, head_mw: float, after_s: float = 0.0) -> None:
+        """Let the head emit ``head_mw`` (0 is dark) from ``after_s`` on; forgets what was to come."""
+        with self.lock:
+            now = self.advance()
+            self._coming = [(now + after_s, head_mw)]
+            if after_s <= 0.0:
+                self._switch(now)
+
+    @property
+    def head_mw(self) -> float:
+        """What the head emits now, in mW."""
+        with self.lock:
+            self.advance()
+            return self._head_mw
+
+    # stage
+
+    def position_um(self, at_s: float | None = None) -> tuple[float, float]:
+        """Where the beam meets the film, now or at a time not in the past."""
+        with self.lock:
+            at = self.advance() if at_s is None else at_s
+            return self.axes["1"].position_um(at), self.axes["2"].position_um(at)
+
+    # film
+
+    def mount(self, film: Film) -> None:
+        """Put another film under the objective."""
+        with self.lock:
+            self.advance()
+            self.film = film
+
+    def temperature_k(self, x_um: float, y_um: float) -> float:
+        """Temperature of the film now: the laser-induced rise follows the focus, ``exp(−2 r²/w0²)`` (paper, Fourier's law)."""
+        with self.lock:
+            x, y = self.position_um()
+            distance2 = (x - x_um) ** 2 + (y - y_um) ** 2
+            rise = self.film.law.temperature_k(self.optics.sample_uw(self._head_mw)) - ROOM_K
+            return ROOM_K + rise * math.exp(-2.0 * distance2 / self.optics.waist_um**2)
+
+    # detector
+
+    def expose(self, duration_s: float, start_s: float | None = None) -> Exposure:
+        """Open the detector for ``duration_s``, now or from a time to come."""
+        with self.lock:
+            start = max(self.advance(), start_s or 0.0)
+            exposure = Exposure(start, start + duration_s)
+            self._exposures.append(exposure)
+            return exposure
+
+    def discard(self, exposure: Exposure) -> None:
+        """Forget an exposure that was aborted."""
+        with self.lock:
+            if exposure in self._exposures:
+                self._exposures.remove(exposure)
+
+    def read_out(self, exposure: Exposure) -> NDArray[np.uint16]:
+        """Counts of an exposure that is over, shape (pixels,)."""
+        with self.lock:
+            self.advance()
+            self.discard(exposure)
+            electrons = np.zeros(self.detector.pixels)
+            for law, light in exposure.light_uw_s.items():
+                if law not in self._bands:
+                    self._bands[law] = self.optics.bands(self.detector.wavelength_nm, law)
+                electrons += light @ self._bands[law]
+            if self.stray_light:
+                electrons += STRAY_ELECTRONS
+            return self.detector.counts(electrons, self.random)
+
+    # time
+
+    def advance(self) -> float:
+        """Let the world catch up with the clock; returns the time."""
+        with self.lock:
+            now = self.clock.now_s()
+            while self._time_s < now:
+                self._pass_until(self._end_of_piece(now))
+            self._switch(now)
+            return now
+
+    def _end_of_piece(self, now: float) -> float:
+        """End of the next piece of time with constant light, a resting (or hardly moving) stage and no shutter moving."""
+        time = self._time_s
+        ends = [now]
+        ends += [when for when, _ in self._coming if when > time]
+        ends += [edge for exposure in self._exposures for edge in (exposure.start_s, exposure.end_s) if edge > time]
+        if self._exposures:
+            ends.append(time + EXPOSURE_STEP_S)
+        rest = max(self.axes["1"].rest_s(), self.axes["2"].rest_s())
+        if rest > time and self._head_mw > 0.0:
+            ends.append(min(rest, time + MOTION_STEP_S))
+        return min(ends)
+
+    def _pass_until(self, end_s: float) -> None:
+        start, duration = self._time_s, end_s - self._time_s
+        self._switch(start)
+        power_uw = self.optics.sample_uw(self._head_mw)
+        middle = start + 0.5 * duration
+        x, y = self.axes["1"].position_um(middle), self.axes["2"].position_um(middle)
+        open_now = [exposure for exposure in self._exposures if exposure.start_s <= start < exposure.end_s]
+        watched = bool(open_now) and power_uw > 0.0
+        before = self.film.share_converted(x, y) if watched else 0.0
+        self.film.advance(duration, x, y, power_uw)
+        if watched:
+            share = 0.5 * (before + self.film.share_converted(x, y))
+            light = power_uw * duration * np.array([1.0 - share, share])
+            for exposure in open_now:
+                exposure.light_uw_s[self.film.law] = exposure.light_uw_s.get(self.film.law, 0.0) + light
+        self._time_s = end_s
+
+    def _switch(self, at_s: float) -> None:
+        """Apply the changes of light that are due."""
+        while self._coming and self._coming[0][0] <= at_s:
+            self._head_mw = self._coming.pop(0)[1]

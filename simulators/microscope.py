@@ -1,0 +1,164 @@
+"""A whole simulated microscope: one world, its instruments on the wire, its control port and its microscope file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from halidescope.simulators import cobolt, gcs, obp
+from halidescope.simulators.bench import Bench
+from halidescope.simulators.clock import SimulationClock
+from halidescope.simulators.control import ControlPort
+from halidescope.simulators.detector import Detector
+from halidescope.simulators.faults import Delivery, FaultBoard
+from halidescope.simulators.film import Film, film_law
+from halidescope.simulators.optics import Optics
+from halidescope.simulators.server import DeviceServer, ServedDevice
+from halidescope.simulators.wire import Device
+
+MAX_SAMPLE_UW = 400.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be simulated."""
+
+    role: str
+    make: Callable[["SimulatedMicroscope"], Device]
+
+
+MODELS: dict[str, Model] = {
+    cobolt.MODEL: Model("laser", lambda microscope: microscope.add_laser()),
+    gcs.MODEL: Model("stage", lambda microscope: microscope.add_stage()),
+    obp.MODEL: Model("spectrometer", lambda microscope: obp.OceanHdx(microscope.bench, microscope.faults)),
+}
+
+
+class SimulatedMicroscope:
+    """All servers of one simulated microscope, as a context manager.
+
+    Parameters
+    ----------
+    laser, stage, spectrometer : str or None
+        Model names; None leaves the instrument out.
+    speed : float
+        Microscope seconds per real second.
+    composition : float
+        x of the film under the objective: 0, 1, 1.5, 2 or 3.
+    serial : bool
+        Serve the instruments on pseudo-terminals instead of TCP (POSIX only).
+    control_port : int or None
+        Port of the control server, 0 for a free one, None for no control server.
+    seed : int, optional
+        Of all noise.
+    keyed : bool
+        The laser is a CDRH unit with a key switch.
+
+    Raises
+    ------
+    ValueError
+        An unknown model, a model of another role, a film that is not simulated, or a speed that is not positive.
+    OSError
+        The control port is taken, or the system has no pseudo-terminals.
+    """
+
+    def __init__(
+        self, *, laser: str | None = "cobolt-06-mld", stage: str | None = "pi-e727",
+        spectrometer: str | None = "ocean-hdx", speed: float = 1.0, composition: float = 1.5, serial: bool = False,
+        control_port: int | None = 0, seed: int | None = None, keyed: bool = False,
+    ) -> None:
+        chosen = [
+            (role, model) for role, model in (("laser", laser), ("stage", stage), ("spectrometer", spectrometer))
+            if model is not None
+        ]
+        for role, model in chosen:
+            allowed = [name for name, entry in MODELS.items() if entry.role == role]
+            if model not in allowed:
+                raise ValueError(f"no {role} model {model!r} is simulated; choose one of {', '.join(allowed)}")
+        optics = Optics()
+        self.clock = SimulationClock(speed)
+        self.faults = FaultBoard()
+        self.bench = Bench(
+            self.clock, Film(film_law(composition), waist_um=optics.waist_um), optics=optics, detector=Detector(),
+            seed=seed,
+        )
+        self.bench.watchers.append(self.faults.happened)
+        self.faults.hook("saturated", self._stray_light)
+        self.laser: cobolt.CoboltHead | None = None
+        self._keyed = keyed
+        self._server = DeviceServer(self.clock, self._deliver)
+        try:
+            serve = self._server.open_terminal if serial else self._server.listen
+            self.devices: tuple[ServedDevice, ...] = tuple(
+                serve(MODELS[model].make(self)) for _, model in chosen
+            )
+            self.control: ServedDevice | None = None
+            if control_port is not None:
+                port = ControlPort(self.bench, self.faults, self.laser)
+                self.control = self._server.listen(port, control_port)
+        except OSError:
+            self._server.close()
+            raise
+        self._warm_up()
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all servers."""
+        self._server.close()
+
+    def microscope_toml(self) -> str:
+        """The microscope file that finds these instruments; raises ValueError if one was left out."""
+        resources = {device.role: device for device in self.devices}
+        missing = [role for role in ("laser", "stage", "spectrometer") if role not in resources]
+        if missing:
+            raise ValueError(f"a microscope file needs all three instruments, and {', '.join(missing)} was left out")
+        optics = self.bench.optics
+        tables = {
+            "laser": {"sample_uw_per_head_mw": optics.sample_uw_per_head_mw, "max_sample_uw": MAX_SAMPLE_UW},
+            "stage": {}, "spectrometer": {},
+        }
+        lines = []
+        for role, extra in tables.items():
+            device = resources[role]
+            lines += [f"[{role}]", f'model = "{device.model}"', f'resource = "{device.resource}"']
+            lines += [f"{name} = {value}" for name, value in extra.items()]
+            lines.append("")
+        lines += ["[optics]", f"waist_um = {optics.waist_um}", "", "[simulation]", f"speed = {self.clock.speed}", ""]
+        return "\n".join(lines)
+
+    def add_laser(self) -> Device:
+        """Put the laser into the world."""
+        head = self.laser = cobolt.CoboltHead(self.bench, keyed=self._keyed)
+        self.faults.hook("interlock-open", head.set_interlock)
+        self.faults.hook("laser-fault", head.set_overheated)
+        return head
+
+    def add_stage(self) -> Device:
+        """Put the stage into the world."""
+        controller = gcs.E727(self.bench)
+        self.faults.hook("stage-stall", controller.stall)
+        self.faults.hook("stage-servo-off", lambda begins: controller.servo_off() if begins else None)
+        return controller
+
+    def _deliver(self, role: str, reply: bytes) -> Delivery:
+        if role == "control":
+            return Delivery(reply)
+        return self.faults.deliver(role, reply)
+
+    def _stray_light(self, begins: bool) -> None:
+        self.bench.stray_light = begins
+
+    def _warm_up(self) -> None:
+        """Compile the film's kernels now: the first reply must not wait for it."""
+        for law in (self.bench.film.law, film_law(2.0)):
+            film = Film(law, travel_um=100.0)
+            film.advance(1e-9, 50.0, 50.0, 1.0)
+            film.at(50.0, 50.0)

@@ -1,0 +1,144 @@
+"""The messages of a simulated Ocean HDX that have nothing to do with exposures: what is asked for and what is set.
+
+Source: QE Pro Data Sheet p21-29 and libseabreeze's OBPMessageTypes for numbers and data types. Data in, data out; frames,
+acknowledgements and spectra are in :mod:`halidescope.simulators.obp`.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from halidescope.simulators.detector import Detector
+from halidescope.simulators.obp_codec import ObpError
+from numpy.typing import NDArray
+
+SHORTEST_US, LONGEST_US = 6_000, 10_000_000
+TRIGGER_MODES = (0, 1, 3, 255)
+SERIAL_NUMBER = b"HDX00419"
+NONLINEARITY = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)     # counts / P(counts): a linear detector
+TEMPERATURES_C = (24.5, 31.0)                                # detector, electronics
+DEFAULT_US = 100_000
+
+
+class ObpRefusal(Exception):  # noqa: N818 - a NACK is the instrument's normal answer
+    """A message was refused with an error number."""
+
+    def __init__(self, code: ObpError) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+@dataclass
+class Settings:
+    """What can be set."""
+
+    integration_us: int = DEFAULT_US
+    trigger_mode: int = 0
+    trigger_delay_us: int = 0
+    scans_to_average: int = 1
+    boxcar: int = 0
+    lamp: int = 0
+    baud: int = 115200
+
+    def restore(self) -> None:
+        """As after a reset."""
+        self.__init__()  # type: ignore[misc]
+
+
+def smooth(counts: NDArray[np.float64], half_width: int) -> bytes:
+    """Boxcar average over ``2 half_width + 1`` pixels, as little-endian 16 bit counts."""
+    if half_width:
+        padded = np.pad(counts, half_width, mode="edge")
+        counts = np.convolve(padded, np.full(2 * half_width + 1, 1.0 / (2 * half_width + 1)), mode="valid")
+    return np.rint(counts).astype("<u2").tobytes()
+
+
+def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes], bytes]]:
+    """Message number to what it answers."""
+
+    def constant(data: bytes) -> Callable[[bytes], bytes]:
+        return lambda request: data
+
+    def value(form: str, read: Callable[[], float]) -> Callable[[bytes], bytes]:
+        return lambda request: struct.pack(form, read())
+
+    def indexed(values: tuple[float, ...]) -> Callable[[bytes], bytes]:
+        def answer(request: bytes) -> bytes:
+            index = _unpack("<B", request)
+            if index >= len(values):
+                raise ObpRefusal(ObpError.NO_SUCH_INFORMATION)
+            return struct.pack("<f", values[index])
+        return answer
+
+    full_scale = struct.pack("<I", detector.full_scale_counts)
+    multicast = {0xA80: b"\x01", 0xA81: bytes((239, 239, 239, 239)), 0xA82: struct.pack("<H", 57357), 0xA83: b"\x01"}
+    return {
+        0x00000080: constant(struct.pack("<B", 1)),
+        0x00000090: constant(struct.pack("<H", 0x0102)),
+        0x00000100: constant(SERIAL_NUMBER),
+        0x00000101: constant(struct.pack("<B", len(SERIAL_NUMBER))),
+        0x00000800: value("<I", lambda: settings.baud),
+        0x00000E00: constant(struct.pack("<H", 0x2457)),
+        0x00000E01: constant(struct.pack("<H", 0x2003)),
+        0x00000E11: constant(b"HDX"),
+        **{number: constant(data) for number, data in multicast.items()},
+        0x00101010: constant(full_scale),
+        0x001010A0: constant(full_scale),
+        0x001010A1: constant(struct.pack("<I", round(detector.offset_counts))),
+        0x00110000: value("<I", lambda: settings.integration_us),
+        0x00110001: constant(struct.pack("<I", SHORTEST_US)),
+        0x00110002: constant(struct.pack("<I", LONGEST_US)),
+        0x00110003: constant(struct.pack("<I", 1)),
+        0x00110100: value("<B", lambda: settings.trigger_mode),
+        0x00110220: constant(struct.pack("<H", detector.pixels)),
+        0x00110221: constant(struct.pack("<HH", 0, detector.pixels - 1)),
+        0x00110410: value("<B", lambda: settings.lamp),
+        0x00110500: value("<I", lambda: settings.trigger_delay_us),
+        0x00120000: value("<H", lambda: settings.scans_to_average),
+        0x00121000: value("<B", lambda: settings.boxcar),
+        0x00180100: constant(struct.pack("<B", len(detector.wavelength_coefficients))),
+        0x00180101: indexed(detector.wavelength_coefficients),
+        0x00181100: constant(struct.pack("<B", len(NONLINEARITY))),
+        0x00181101: indexed(NONLINEARITY),
+        0x00186000: constant(b""),
+        0x001B0200: constant(struct.pack("<H", 25)),
+        0x001B0300: constant(struct.pack("<H", 600)),
+        0x001B0400: constant(b"HC1"),
+        0x00400000: constant(struct.pack("<B", len(TEMPERATURES_C))),
+        0x00400001: indexed(TEMPERATURES_C),
+        0x00400002: constant(struct.pack(f"<{len(TEMPERATURES_C)}f", *TEMPERATURES_C)),
+    }
+
+
+def commands(settings: Settings) -> dict[int, Callable[[bytes], None]]:
+    """Message number to what it sets; refuses what the instrument does not allow."""
+
+    def setter(attribute: str, form: str, allowed: Callable[[int], bool]) -> Callable[[bytes], None]:
+        def act(data: bytes) -> None:
+            value = _unpack(form, data)
+            if not allowed(value):
+                raise ObpRefusal(ObpError.PAYLOAD_INVALID)
+            setattr(settings, attribute, value)
+        return act
+
+    def restore(data: bytes) -> None:
+        settings.restore()
+
+    return {
+        0x00000000: restore,
+        0x00000001: restore,
+        0x00000810: setter("baud", "<I", lambda baud: baud in (9600, 19200, 38400, 57600, 115200)),
+        0x00110010: setter("integration_us", "<I", lambda us: SHORTEST_US <= us <= LONGEST_US),
+        0x00110110: setter("trigger_mode", "<B", lambda mode: mode in TRIGGER_MODES),
+        0x00110410: setter("lamp", "<B", lambda lamp: lamp in (0, 1)),
+        0x00110510: setter("trigger_delay_us", "<I", lambda us: us <= LONGEST_US),
+        0x00120010: setter("scans_to_average", "<H", lambda scans: 1 <= scans <= 5000),
+        0x00121010: setter("boxcar", "<B", lambda width: width <= 15),
+    }
+
+
+def _unpack(form: str, data: bytes) -> int:
+    if len(data) != struct.calcsize(form):
+        raise ObpRefusal(ObpError.PAYLOAD_LENGTH)
+    return struct.unpack(form, data)[0]

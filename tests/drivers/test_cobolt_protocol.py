@@ -1,0 +1,294 @@
+"""The Cobolt driver, byte for byte, without a wire: what it sends for every property and method."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymeasure.test import expected_protocol
+
+from halidescope.drivers.cobolt import CoboltMLD, last_digit
+from halidescope.drivers.errors import (
+    BadReplyError,
+    InstrumentError,
+    InterlockError,
+    LaserFaultError,
+    LimitError,
+    NotDarkError,
+    RefusedError,
+    WrongInstrumentError,
+)
+from halidescope.drivers.roles import LaserState
+
+IDENTITY = [("gfv?", "1004.006\r"), ("glm?", "0405-06-01-0100-100\r"), ("sn?", "12345\r")]
+LIMITS = [("gmlp?", "100.000000")]
+DARK = [("l0", "OK"), ("l?", "0"), ("pa?", "0.0000"), *LIMITS]
+PERMITTED = [("ilk?", "0"), ("f?", "0")]
+
+
+def test_identity_holds_model_code_serial_and_firmware():
+    with expected_protocol(CoboltMLD, IDENTITY) as laser:
+        identity = laser.identity
+        assert (identity.model, identity.serial, identity.firmware) == ("0405-06-01-0100-100", "12345", "1004.006")
+        assert laser.wavelength_nm == 405.0
+
+
+@pytest.mark.parametrize("code", ["0561-05-11-0100-500", "0", "0405-06-91-0100-1000"])
+def test_another_model_is_refused(code):
+    with (
+        expected_protocol(CoboltMLD, [("gfv?", "1.0"), ("glm?", code), ("sn?", "1")]) as laser,
+        pytest.raises(WrongInstrumentError, match="0405-06-01-0100-100"),
+    ):
+        laser.start()
+
+
+def test_start_leaves_a_dark_head_alone():
+    with expected_protocol(CoboltMLD, [*IDENTITY, *LIMITS, ("l?", "0")]) as laser:
+        laser.start()
+        assert not laser.found_emitting
+
+
+def test_start_switches_an_emitting_head_off_and_says_so():
+    pairs = [*IDENTITY, *LIMITS, ("l?", "1"), ("l0", "OK"), ("l?", "1"), ("l?", "0"), ("pa?", "0.0000")]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        laser.start()
+        assert laser.found_emitting
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "answer", "value"),
+    [
+        ("power_mw", "pa?", "0.0498", 49.8),
+        ("power_setpoint_mw", "p?", "0.0500", 50.0),
+        ("power_max_mw", "gmlp?", "100.000000", 100.0),
+        ("power_limits_mw", "gmlp?", "100.000000", (0.0, 100.0)),
+        ("emission", "l?", "1", True),
+        ("emission", "l?", "0", False),
+        ("interlock_closed", "ilk?", "0", True),
+        ("interlock_closed", "ilk?", "1", False),
+        ("operating_state", "gom?", "2", LaserState.ON),
+        ("operating_state", "gom?", "1", LaserState.WAITING_FOR_KEY),
+        ("fault_number", "f?", "4", 4),
+        ("fault", "f?", "0", None),
+        ("key_switch_present", "gkses?", "1", True),
+        ("autostart", "@cobas?", "0", False),
+        ("hours", "hrs?", "828.98", 828.98),
+    ],
+)
+def test_every_property_is_one_query(name, query, answer, value):
+    with expected_protocol(CoboltMLD, [(query, answer + "\r")]) as laser:
+        found = getattr(laser, name)
+        assert found == pytest.approx(value) if isinstance(value, float) else found == value
+
+
+@pytest.mark.parametrize(
+    ("pairs", "state"),
+    [
+        ([("gom?", "0"), ("f?", "0")], LaserState.OFF),
+        ([("gom?", "0"), ("f?", "3")], LaserState.FAULT),
+        ([("gom?", "5"), ("f?", "3")], LaserState.FAULT),
+        ([("gom?", "2")], LaserState.ON),
+        ([("gom?", "6"), ("f?", "0")], LaserState.OFF),
+        ([("gom?", "1"), ("f?", "0")], LaserState.WAITING_FOR_KEY),
+    ],
+)
+def test_a_latched_fault_is_the_state(pairs, state):
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        assert laser.state is state
+
+
+def test_fault_is_told_in_words():
+    with expected_protocol(CoboltMLD, [("f?", "3")]) as laser:
+        assert laser.fault == "fault 3: interlock was opened"
+
+
+def test_power_is_sent_in_watts_and_compared():
+    with expected_protocol(CoboltMLD, [*LIMITS, ("p 0.050000", "OK"), ("p?", "0.0500")]) as laser:
+        laser.set_power(50.0)
+
+
+def test_a_head_that_rounds_to_its_last_digit_is_believed():
+    with expected_protocol(CoboltMLD, [*LIMITS, ("p 0.001250", "OK"), ("p?", "0.0013")]) as laser:
+        laser.set_power(1.25)
+
+
+def test_a_head_that_keeps_another_power_is_not_believed():
+    with (
+        expected_protocol(CoboltMLD, [*LIMITS, ("p 0.050000", "OK"), ("p?", "0.0200")]) as laser,
+        pytest.raises(RefusedError, match="head says 20 mW"),
+    ):
+        laser.set_power(50.0)
+
+
+@pytest.mark.parametrize("power_mw", [-0.1, 100.1, float("nan"), float("inf")])
+def test_a_power_outside_the_limits_is_never_sent(power_mw):
+    with (
+        expected_protocol(CoboltMLD, LIMITS) as laser,
+        pytest.raises(LimitError, match="allowed 0 to 100 mW"),
+    ):
+        laser.set_power(power_mw)
+
+
+def test_turn_on_without_key():
+    pairs = [*PERMITTED, ("gkses?", "0"), ("@cobas?", "1"), ("@cobas 0", "OK"), ("l1", "OK"), ("l?", "1")]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        laser.turn_on()
+
+
+def test_a_key_is_never_bypassed():
+    pairs = [*PERMITTED, ("gkses?", "1"), ("@cob1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "1"), ("l?", "1")]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        laser.turn_on()
+
+
+def test_a_key_that_nobody_turns_ends_dark_and_says_what_to_do():
+    pairs = [*PERMITTED, ("gkses?", "1"), ("@cob1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "1"), *DARK]
+    with (
+        expected_protocol(CoboltMLD, pairs, key_wait_s=-1.0) as laser,
+        pytest.raises(RefusedError, match="turn the key switch to OFF and then ON"),
+    ):
+        laser.turn_on()
+
+
+def test_a_head_that_does_not_come_on_is_switched_off_again():
+    pairs = [
+        *PERMITTED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "0"), *DARK,
+    ]  # fmt: skip
+    with (
+        expected_protocol(CoboltMLD, pairs, on_wait_s=-1.0) as laser,
+        pytest.raises(RefusedError, match="no emission"),
+    ):
+        laser.turn_on()
+
+
+def test_an_open_interlock_forbids_emission():
+    with expected_protocol(CoboltMLD, [("ilk?", "1")]) as laser, pytest.raises(InterlockError, match="close the loop"):
+        laser.turn_on()
+
+
+def test_a_latched_fault_forbids_emission():
+    with (
+        expected_protocol(CoboltMLD, [("ilk?", "0"), ("f?", "1")]) as laser,
+        pytest.raises(LaserFaultError, match="temperature out of range"),
+    ):
+        laser.turn_on()
+
+
+def test_an_interlock_that_opens_while_starting_ends_dark():
+    pairs = [*PERMITTED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "0"), ("ilk?", "1"), *DARK]
+    with expected_protocol(CoboltMLD, pairs) as laser, pytest.raises(InterlockError):
+        laser.turn_on()
+
+
+def test_turn_off_reads_emission_and_power_back():
+    with expected_protocol(CoboltMLD, DARK) as laser:
+        laser.turn_off()
+
+
+def test_a_head_that_still_emits_is_not_dark():
+    with (
+        expected_protocol(CoboltMLD, [("l0", "OK"), ("l?", "1")], dark_wait_s=-1.0) as laser,
+        pytest.raises(NotDarkError, match="cut its power now"),
+    ):
+        laser.turn_off()
+
+
+def test_light_without_emission_flag_is_not_dark():
+    pairs = [("l0", "OK"), ("l?", "0"), ("pa?", "0.0300"), *LIMITS]
+    with expected_protocol(CoboltMLD, pairs, dark_wait_s=-1.0) as laser, pytest.raises(NotDarkError):
+        laser.turn_off()
+
+
+def test_a_refused_off_that_is_dark_counts_as_dark():
+    pairs = [("l0", "Syntax error: illegal command")] * 2 + [("l?", "0"), ("pa?", "0.0000"), *LIMITS]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        laser.turn_off()
+
+
+def test_clear_fault():
+    with expected_protocol(CoboltMLD, [("cf", "OK")]) as laser:
+        laser.clear_fault()
+
+
+def test_shutdown_is_dark_first():
+    with expected_protocol(CoboltMLD, DARK) as laser:
+        laser.shutdown()
+        assert laser.isShutdown
+
+
+def test_a_refusal_names_device_command_and_answer():
+    with (
+        expected_protocol(CoboltMLD, [("p 9", "Syntax error: Value is out of range.")]) as laser,
+        pytest.raises(RefusedError, match=r"^laser cobolt-06-mld \(ProtocolAdapter\): refused 'p 9'.*out of range"),
+    ):
+        laser.command("p 9")
+
+
+def test_a_refused_query_raises():
+    with (
+        expected_protocol(CoboltMLD, [("hrs?", "Syntax error: illegal command")]) as laser,
+        pytest.raises(RefusedError),
+    ):
+        _ = laser.hours
+
+
+def test_an_echo_is_skipped():
+    with expected_protocol(CoboltMLD, [("p?", "p?"), (None, "0.0500")]) as laser:
+        assert laser.power_setpoint_mw == pytest.approx(50.0)
+
+
+def test_an_empty_answer_is_asked_for_again_a_bounded_number_of_times():
+    with expected_protocol(CoboltMLD, [("l?", "\r"), ("l?", "1")]) as laser:
+        assert laser.emission is True
+    with expected_protocol(CoboltMLD, [("l?", "\r")] * 3) as laser, pytest.raises(BadReplyError, match="empty lines"):
+        _ = laser.emission
+
+
+def test_an_empty_acknowledgement_is_not_repeated():
+    with expected_protocol(CoboltMLD, [("l1", "\r")]) as laser, pytest.raises(BadReplyError):
+        laser.command("l1")
+
+
+def test_after_a_bad_answer_everything_late_is_skipped():
+    pairs = [*IDENTITY, ("l?", "OK"), ("glm?", "0.0498"), (None, "0405-06-01-0100-100"), ("l?", "0")]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        _ = laser.identity
+        with pytest.raises(BadReplyError):
+            _ = laser.emission
+        assert laser.emission is False
+
+
+@pytest.mark.parametrize(("text", "unit"), [("0.0500", 1e-4), ("50", 1.0), ("5.00E-02", 1e-4), ("0.050000", 1e-6)])
+def test_the_last_digit_tells_the_resolution(text, unit):
+    assert last_digit(text) == pytest.approx(unit)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("emission", {True, False}),
+        ("interlock_closed", {True, False}),
+        ("operating_state", set(LaserState)),
+        ("fault_number", {0, 1, 3, 4}),
+    ],
+)
+@given(answer=st.text(alphabet=st.characters(codec="latin-1"), max_size=12))
+def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
+    text = answer.strip()
+    query = {"emission": "l?", "interlock_closed": "ilk?", "operating_state": "gom?", "fault_number": "f?"}[name]
+    pairs = [(query, answer)]
+    with expected_protocol(CoboltMLD, pairs * 3 if not text else pairs) as laser:
+        try:
+            assert getattr(laser, name) in allowed
+        except InstrumentError:
+            assert text not in ("0", "1")
+
+
+@given(answer=st.one_of(st.text(max_size=12), st.floats().map(str)))
+def test_any_power_is_an_error_or_that_number(answer):
+    pairs = [("pa?", answer)]
+    with expected_protocol(CoboltMLD, pairs * 3 if not answer.strip() else pairs) as laser:
+        try:
+            power_mw = laser.power_mw
+        except InstrumentError:
+            return
+        assert power_mw == float(answer) * 1e3
+        assert 0 <= power_mw < float("inf")
