@@ -7,6 +7,7 @@ from halidescope.gui.plots import Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import DARK, Theme, image_map, value_font
+from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
@@ -149,7 +150,7 @@ class MapPanel(QWidget):
         x, y = grid.x_um[column], grid.y_um[row]
         curve.setData(x + dx / 2 * np.array([-1, 1, 1, -1, -1]), y + dy / 2 * np.array([-1, -1, 1, 1, -1]))
 
-    def _clicked(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
+    def _clicked(self, event: MouseClickEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton or self._data.grid is None:
             return
         place: QPointF = self.plot.getPlotItem().getViewBox().mapSceneToView(event.scenePos())

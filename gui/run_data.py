@@ -107,10 +107,10 @@ class RunData:
         self._rows: dict[int, int] = {}
         self._index: list[int] = []
         self._time_s: list[float] = []
-        self._amplitudes: list[list[float]] = []
-        self._shares: list[list[float]] = []
-        self._shares_se: list[list[float]] = []
-        self._residual_rms: list[float] = []
+        self._amplitudes: list[list[float | None]] = []
+        self._shares: list[list[float | None]] = []
+        self._shares_se: list[list[float | None]] = []
+        self._residual_rms: list[float | None] = []
 
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
         """Set the wavelength axis, in nm; another axis than before empties everything."""
@@ -219,17 +219,19 @@ class RunData:
         row = self._rows.get(index)
         if row is None or self.references.size == 0:
             return None
-        return np.asarray(self._amplitudes[row])[:, None] * self.references
+        return np.asarray(self._amplitudes[row], dtype=float)[:, None] * self.references
 
     def share(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Shares of a point and their standard errors, each of shape (k,), or None."""
         row = self._rows.get(index)
-        return None if row is None else (np.asarray(self._shares[row]), np.asarray(self._shares_se[row]))
+        return None if row is None else (
+            np.asarray(self._shares[row], dtype=float), np.asarray(self._shares_se[row], dtype=float)
+        )
 
     def share_series(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in s, shape (n,), and shares, shape (n, k), of everything analysed."""
         shares = np.asarray(self._shares, dtype=float)
-        return np.asarray(self._time_s, dtype=float), shares.reshape(len(self._time_s), -1)
+        return np.asarray(self._time_s, dtype=float), shares.reshape(len(self._time_s), len(self.labels))
 
     def image(self, quantity: str) -> NDArray[np.float64]:
         """A map of a quantity, shape (ny, nx), not-a-number where nothing was measured.
@@ -243,12 +245,12 @@ class RunData:
             raise ValueError("this measurement is not a map")
         image = np.full(self.grid.shape, np.nan)
         if quantity == "intensity":
-            values = np.asarray([sum(row) for row in self._amplitudes])
+            values = np.asarray(self._amplitudes, dtype=float).reshape(len(self._amplitudes), -1).sum(axis=1)
         elif quantity == "residual":
-            values = np.asarray(self._residual_rms)
+            values = np.asarray(self._residual_rms, dtype=float)
         else:
             column = self.labels.index(quantity)
-            values = np.asarray([row[column] for row in self._shares])
+            values = np.asarray([row[column] for row in self._shares], dtype=float)
         index = np.asarray(self._index, dtype=int)
         inside = (index >= 0) & (index < image.size)
         if len(index):

@@ -21,13 +21,14 @@ def field_words(name: str) -> tuple[str, str]:
 
 
 def plus_minus(number: Number, unit: str = "") -> str:
-    """Value ± standard error, rounded to two digits of the error: ``0.0213 ± 0.0008 1/s``."""
+    """Value ± standard error, rounded to one digit of the error, or two if the first is a 1 or a 2: ``0.680 ± 0.011``."""
     tail = f" {unit}" if unit else ""
     if not math.isfinite(number.value):
         return "not determined"
     if number.se is None or not math.isfinite(number.se) or number.se <= 0:
         return f"{number.value:.4g}{tail} (no error)"
-    decimals = min(9, max(0, 1 - math.floor(math.log10(number.se))))
+    leading = math.floor(math.log10(number.se))
+    decimals = min(9, max(0, (1 if number.se / 10**leading < 3 else 0) - leading))
     return f"{number.value:.{decimals}f} ± {number.se:.{decimals}f}{tail}"
 
 
