@@ -3,6 +3,7 @@
 Only the file and the arithmetic of the beam are here; connecting is in :mod:`halidescope.acquisition.instruments`.
 """
 
+import json
 import math
 import tomllib
 from pathlib import Path
@@ -83,6 +84,14 @@ class MicroscopeFile(Table):
         """Peak irradiance of the Gaussian focus in W/cm²: ``2 P / (π w0²)`` (da Cunha et al. 2025, experimental)."""
         waist_cm = self.optics.waist_um * 1e-4
         return 2.0 * sample_uw * 1e-6 / (math.pi * waist_cm**2)
+
+    def toml_text(self) -> str:
+        """This file as TOML, every value written out."""
+        lines = []
+        for name, table in self.model_dump(exclude_none=True).items():
+            lines.append(f"[{name}]")
+            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+        return "\n".join(lines) + "\n"
 
 
 def parse_microscope(text: str, *, source: str = "microscope file") -> MicroscopeFile:

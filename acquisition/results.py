@@ -17,6 +17,7 @@ class OnlineResults(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of the analysis of the running (or last) measurement.
 
     The per-spectrum lists hold the rows from ``first`` on, in the order of taking; a window asks for what it lacks.
+    None stands for what could not be computed, e.g. the share of a saturated spectrum.
     Shares are shares of *emission*: carriers funnel to iodide-rich regions, so they are not volume fractions.
     """
 
@@ -28,14 +29,14 @@ class OnlineResults(msgspec.Struct, frozen=True, kw_only=True):
     first: int = 0
     index: list[int] = []                      # of the point in the recipe (for a map: row × columns + column)
     time_s: list[float] = []                   # mid-exposure, since the light came on
-    amplitudes: list[list[float]] = []         # (n, k), counts
-    shares: list[list[float]] = []             # (n, k)
-    shares_se: list[list[float]] = []          # (n, k)
-    residual_rms: list[float] = []             # (n,), counts
+    amplitudes: list[list[float | None]] = []         # (n, k), counts
+    shares: list[list[float | None]] = []             # (n, k)
+    shares_se: list[list[float | None]] = []          # (n, k)
+    residual_rms: list[float | None] = []             # (n,), counts
     # time series only: biexponential fit of the growing share, 1 − (k01 e^(−k1 t) + k02 e^(−k2 t))
     numbers: dict[str, Number] = {}            # phi, average_rate_per_s, k1_per_s, k2_per_s, k01, k02
     fit_time_s: list[float] = []
-    fit_share: list[float] = []
-    fit_low: list[float] = []                  # 95 % confidence band of the fitted curve
-    fit_high: list[float] = []
+    fit_share: list[float | None] = []
+    fit_low: list[float | None] = []                  # 95 % confidence band of the fitted curve
+    fit_high: list[float | None] = []
     note: str = ""                             # what the reader of the numbers must know, e.g. why there is no fit yet

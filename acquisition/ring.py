@@ -105,8 +105,9 @@ class RingWriter:
         return _count(self._memory)
 
     def _put_header(self, pixels: int, axis_crc: int) -> None:
+        layout = self._layout
         _HEADER.pack_into(
-            _buffer(self._memory), 0, _MAGIC, LAYOUT_VERSION, self._layout.slots, self._layout.capacity, pixels, axis_crc
+            _buffer(self._memory), 0, _MAGIC, LAYOUT_VERSION, layout.slots, layout.capacity, pixels, axis_crc
         )
 
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:

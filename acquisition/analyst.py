@@ -1,0 +1,250 @@
+"""The worker that analyses spectra while they are measured, without ever delaying the measurement.
+
+The mathematics is in :mod:`halidescope.analysis.online`; here are the endmembers' choice, the queue and the snapshot.
+"""
+
+import math
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from halidescope.acquisition.events import EventLog
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.storage import open_scan
+from halidescope.analysis.composition import peak_energy
+from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
+from numpy.typing import NDArray
+
+FIT_EVERY_S = 0.25               # real seconds between two fits
+HC_EV_NM = 1239.841984           # Planck constant × speed of light (CODATA 2018)
+BROMIDE_RICH_EV = 2.42           # PL peak of the x = 0 film (da Cunha et al. 2025, table of films)
+IODIDE_RICH_EV = HC_EV_NM / 688  # PL peak after phase segregation at x = 2 (ibid.)
+BAND_SIGMA_EV = 0.028            # standard deviation of a model band; line widths of 40–80 meV are reported (ibid.)
+
+
+@dataclass(frozen=True)
+class Endmembers:
+    """The spectra that others are taken apart into.
+
+    Attributes
+    ----------
+    spectra : ndarray, shape (k, channels)
+        Each with unit sum, on the spectrometer's own axis.
+    labels : tuple of str
+        The last is the phase that grows.
+    note : str
+        Where they come from.
+    """
+
+    spectra: NDArray[np.float64]
+    labels: tuple[str, ...]
+    note: str
+
+
+def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> Endmembers | str:
+    """Measured references of the recipe, else model bands by the film's composition, else why there are none.
+
+    Raises
+    ------
+    ProblemError
+        A reference file cannot be read, or does not cover the spectrometer's range.
+    """
+    asked = recipe.analysis
+    if asked.references:
+        if asked.labels and len(asked.labels) != len(asked.references):
+            raise ProblemError(
+                f"recipe: {len(asked.references)} references but {len(asked.labels)} labels; give one label for each"
+            )
+        spectra = [_measured(path, wavelength_nm) for path in asked.references]
+        labels = asked.labels or tuple(Path(path).stem for path in asked.references)
+        return Endmembers(np.stack(spectra), labels, "measured: " + ", ".join(asked.references))
+    x = recipe.sample.composition
+    if x is None:
+        return "no unmixing: the recipe names neither references nor the film's composition"
+    if not 0 < x < 3:
+        return f"no unmixing: a film of x = {x:g} has one phase only; name references to compare it with"
+    pristine_ev = float(peak_energy(x))
+    # up to x = 1.5 light reconstructs towards bromide, beyond it segregates towards iodide (ibid., table of films)
+    grown_ev, grown = (BROMIDE_RICH_EV, "Br-rich") if x < 1.75 else (IODIDE_RICH_EV, "I-rich")
+    bands = np.stack([_band(wavelength_nm, pristine_ev), _band(wavelength_nm, grown_ev)])
+    if not np.all(np.isfinite(bands)):
+        return "no unmixing: the spectrometer does not cover the film's emission"
+    return Endmembers(
+        bands, ("pristine", grown),
+        f"model bands ({pristine_ev:.3f} and {grown_ev:.3f} eV, σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: "
+        "shares are indicative; name measured references in the recipe",
+    )
+
+
+def _band(wavelength_nm: NDArray[np.float64], centre_ev: float) -> NDArray[np.float64]:
+    """Gaussian in energy, unit sum; NaN if the axis does not cover it."""
+    band = np.exp(-0.5 * ((HC_EV_NM / wavelength_nm - centre_ev) / BAND_SIGMA_EV) ** 2)
+    return band / band.sum() if band.sum() > 1e-6 else np.full(band.shape, np.nan)
+
+
+def _measured(path: str, wavelength_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Dark-subtracted mean of a reference measurement on our axis, unit sum."""
+    with open_scan(path) as scan:
+        mean = scan.mean_spectrum()
+    low, high = mean.wavelength_nm[0], mean.wavelength_nm[-1]
+    slack = abs(mean.wavelength_nm[1] - low)
+    if wavelength_nm.min() < low - slack or wavelength_nm.max() > high + slack:
+        raise ProblemError(
+            f"reference {path}: covers {low:.0f} to {high:.0f} nm, the spectrometer {wavelength_nm.min():.0f} to "
+            f"{wavelength_nm.max():.0f} nm; choose a reference of this spectrometer"
+        )
+    counts = np.interp(wavelength_nm, mean.wavelength_nm, mean.counts)
+    if counts.sum() <= 0:
+        raise ProblemError(f"reference {path}: its dark-subtracted mean has no light in it; choose another file")
+    return counts / counts.sum()
+
+
+@dataclass(frozen=True)
+class _Item:
+    index: int
+    time_s: float
+    counts: NDArray[np.unsignedinteger]
+
+
+class Analyst:
+    """Analyses one measurement in its own thread.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    wavelength_nm : ndarray, shape (pixels,)
+        The spectrometer's own axis.
+    dark : ndarray, shape (count, pixels)
+        Dark spectra; their mean is subtracted, their scatter is the read noise.
+    saturation : float
+        Counts at which a pixel is saturated.
+    endmembers : Endmembers or str
+        From :func:`choose_endmembers`; a text says why there is no unmixing.
+    """
+
+    def __init__(
+        self, recipe: TimeSeries | RasterMap, wavelength_nm: NDArray[np.float64],
+        dark: NDArray[np.unsignedinteger], saturation: float, endmembers: Endmembers | str, events: EventLog,
+    ) -> None:
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._dark = dark.mean(axis=0, dtype=np.float64) if len(dark) else np.zeros(len(wavelength_nm))
+        self._events = events
+        self._unmixing: OnlineSeries | OnlineMap | None = None
+        self._fit: SeriesFit | None = None
+        self._head = OnlineResults(kind=recipe.kind)
+        read_noise = float(np.sqrt(dark.var(axis=0, ddof=1, dtype=np.float64).mean())) if len(dark) > 1 else 0.0
+        if isinstance(endmembers, str):
+            self._note = endmembers
+        else:
+            arguments = (wavelength_nm, endmembers.spectra, endmembers.labels)
+            noise = {"read_noise": read_noise, "saturation": saturation}
+            self._unmixing = (
+                OnlineMap(*arguments, recipe.shape, **noise) if isinstance(recipe, RasterMap)
+                else OnlineSeries(*arguments, **noise)
+            )
+            self._note = ""
+            self._head = OnlineResults(
+                kind=recipe.kind, labels=endmembers.labels, reference_note=endmembers.note,
+                references=endmembers.spectra.tolist(),
+            )
+        self._thread = threading.Thread(target=self._work, name="analyst", daemon=True)
+        self._thread.start()
+
+    def add(self, index: int, time_s: float, counts: NDArray[np.unsignedinteger]) -> None:
+        """Hand over a spectrum; returns at once."""
+        self._queue.put(_Item(index, time_s, counts))
+
+    def finish(self, timeout_s: float = 30.0) -> OnlineResults:
+        """No more spectra will come: analyse what waits, fit once more, and give everything."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._events.note("online analysis did not keep up; the file holds what it had, analyse it again", "warning")
+        return self.results(0)
+
+    def results(self, first: int) -> OnlineResults:
+        """A snapshot; per-spectrum rows from ``first`` on."""
+        with self._lock:
+            done, fit = self._unmixing, self._fit
+            if done is None:
+                return msgspec.structs.replace(self._head, note=self._note)
+            rows = slice(first, None)
+            snapshot = msgspec.structs.replace(
+                self._head, references=self._head.references if first == 0 else [], count=done.count, first=first,
+                index=done.index[rows].tolist(), time_s=done.time_s[rows].tolist(),
+                amplitudes=_listed(done.amplitudes[rows]), shares=_listed(done.shares[rows]),
+                shares_se=_listed(done.shares_se[rows]), residual_rms=_listed(done.residual_rms[rows]), note=self._note,
+            )
+        if fit is None:
+            return snapshot
+        return msgspec.structs.replace(
+            snapshot, numbers=_numbers(fit), fit_time_s=fit.fit_time_s.tolist(), fit_share=_listed(fit.fit_share),
+            fit_low=_listed(fit.fit_low), fit_high=_listed(fit.fit_high),
+        )
+
+    def _work(self) -> None:
+        try:
+            self._analyse()
+        except Exception as error:  # noqa: BLE001 - whatever fails here must not touch the measurement
+            with self._lock:
+                self._note = f"online analysis stopped: {type(error).__name__}: {error}"
+            self._events.note(f"{self._note}; the spectra are safe, analyse the file again", "error")
+
+    def _analyse(self) -> None:
+        unfitted, next_fit = 0, 0.0
+        more = True
+        while more:
+            items = self._take(wait_s=max(0.0, next_fit - time.monotonic()) if unfitted else None)
+            more = None not in items
+            batch = [item for item in items if item is not None]
+            if self._unmixing is None:
+                continue
+            if batch:
+                with self._lock:
+                    self._unmixing.add(
+                        [item.index for item in batch], [item.time_s for item in batch],
+                        np.stack([item.counts for item in batch]), self._dark,
+                    )
+                unfitted += len(batch)
+            series = self._unmixing
+            if isinstance(series, OnlineSeries) and unfitted and (time.monotonic() >= next_fit or not more):
+                began = time.monotonic()
+                fit = series.fit()
+                with self._lock:
+                    self._fit, self._note = fit, series.note
+                unfitted = 0
+                # at most a third of one core, and never more often than a person can see
+                next_fit = began + max(FIT_EVERY_S, 3 * (time.monotonic() - began))
+
+    def _take(self, wait_s: float | None) -> list[_Item | None]:
+        """All that waits in the queue; waits for the first (None: as long as it takes)."""
+        items = []
+        try:
+            items.append(self._queue.get(timeout=wait_s))
+            while True:
+                items.append(self._queue.get_nowait())
+        except queue.Empty:
+            return items
+
+
+def _listed(values: NDArray[np.float64]) -> Any:
+    """As nested lists; a value that could not be computed becomes None, which JSON knows."""
+    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+
+
+def _numbers(fit: SeriesFit) -> dict[str, Number]:
+    """The fit's parameters that are known, with their errors."""
+    numbers = {}
+    for name in ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02"):
+        value, error = getattr(fit, name), getattr(fit, f"{name}_se")
+        if math.isfinite(value):
+            numbers[name] = Number(value, error if math.isfinite(error) else None)
+    return numbers

@@ -1,0 +1,247 @@
+"""The engine: one owner of the instruments, one thread, one measurement at a time.
+
+Its life is in :mod:`halidescope.acquisition.states`; what happens during a measurement in
+:mod:`halidescope.acquisition.measurement`; commands come through :mod:`halidescope.acquisition.door`.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from halidescope.acquisition.analyst import Analyst
+from halidescope.acquisition.clock import Clock
+from halidescope.acquisition.door import Door, StartCommand
+from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.events import EventLog
+from halidescope.acquisition.instruments import Instruments, connect, connect_role
+from halidescope.acquisition.measurement import Measurement
+from halidescope.acquisition.microscope import MicroscopeFile
+from halidescope.acquisition.plan import limits_of, make_plan
+from halidescope.acquisition.problems import ProblemError, RefusedRunError
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.ring import RingWriter
+from halidescope.acquisition.safety import Beam
+from halidescope.acquisition.states import RunState, Status
+from halidescope.drivers.errors import ConnectionLostError, InstrumentError
+from halidescope.drivers.roles import Laser
+
+IDLE_S = 1.0       # real seconds between two looks at idle instruments
+SLACK_S = 6.0      # real seconds that an instrument may take beyond what was expected: time-out, retry, reconnection
+
+
+class Guard(Protocol):
+    """Whoever watches over the engine; told before light goes on and after it is proven off."""
+
+    def lit(self, lit: bool) -> None:
+        """The light is about to go on, or is proven off."""
+
+    def journal(self, path: Path | None) -> None:
+        """The journal of the running measurement."""
+
+
+class Engine:
+    """Runs measurements on the instruments of one microscope file.
+
+    :meth:`run` is the engine's thread. :meth:`status`, :meth:`results`, :meth:`dark_now` and the door may be used from
+    any thread.
+
+    Parameters
+    ----------
+    connector : callable
+        Makes the instruments from the microscope file.
+    reconnector : callable
+        Makes the laser alone, for when its connection fails while lit.
+    """
+
+    def __init__(
+        self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
+        connector: Callable[[MicroscopeFile], Instruments] = connect,
+        reconnector: Callable[[MicroscopeFile], Laser] = lambda microscope: connect_role(microscope, "laser"),
+    ) -> None:
+        self.microscope = microscope
+        self.door = Door()
+        self.clock = Clock(microscope.speed, sleep=self.door.sleep)
+        self.events = EventLog(self.clock)
+        self.ledger = DoseLedger(microscope.optics.waist_um)
+        self.ring = ring
+        self.guard = guard
+        self.runs = 0
+        self.instruments: Instruments | None = None
+        self.beam: Beam | None = None
+        self.analyst: Analyst | None = None
+        self._connector = connector
+        self._reconnector = reconnector
+        self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
+        self.on_status: Callable[[Status], None] | None = None
+        self.expected_by = time.monotonic() + SLACK_S
+        self.began_s = 0.0
+
+    # what others may ask, from any thread
+
+    def status(self) -> Status:
+        """The present moment, complete."""
+        status = self._status
+        elapsed_s = self.clock.now_s() - self.began_s if status.state.busy else status.elapsed_s
+        return msgspec.structs.replace(status, elapsed_s=elapsed_s, events=len(self.events))
+
+    def results(self, first: int) -> OnlineResults:
+        """The online analysis of the running or last measurement."""
+        return self.analyst.results(first) if self.analyst is not None else OnlineResults()
+
+    def abort(self, reason: str = "aborted on request") -> None:
+        """End the measurement: dark at once, then the file. Raises NotDarkError if darkness cannot be proven."""
+        if not self._status.state.busy:
+            raise ProblemError("engine: nothing runs that could be aborted")
+        self.door.abort(reason)
+        if self.beam is not None:
+            self.beam.dark_now()
+
+    def dark_now(self) -> None:
+        """Switch emission off and prove it, whatever runs. Raises NotDarkError."""
+        if self._status.state.busy:
+            self.door.abort("darkness was asked for")
+        if self.beam is not None:
+            self.beam.dark_now()
+        self.events.note("dark now: emission proven off" if self.beam else "dark now: no laser is connected")
+
+    def pause(self) -> None:
+        """Beam off after the present exposure."""
+        if self._status.state is not RunState.RUNNING:
+            raise ProblemError(f"engine: is {self._status.state}, only a running measurement can pause")
+        self.door.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self._status.state is not RunState.PAUSED and not self.door.pause_wanted:
+            raise ProblemError(f"engine: is {self._status.state}, nothing waits to be resumed")
+        self.door.resume()
+
+    # the engine's own thread
+
+    def publish(self, **changes: object) -> None:
+        """Change the status; the caller is the engine's thread."""
+        beam = self.beam
+        if beam is not None:
+            changes |= {
+                "emission": beam.on, "sample_power_uw": beam.sample_power_uw if beam.on else 0.0,
+                "irradiance_w_cm2": beam.irradiance_w_cm2,
+            }
+        self._status = msgspec.structs.replace(self._status, **changes)
+        if self.on_status is not None:
+            self.on_status(self.status())
+
+    def expect(self, real_s: float) -> None:
+        """Sign of life: the next one comes within ``real_s`` seconds of real time, plus an instrument's time-out."""
+        self.expected_by = time.monotonic() + real_s + SLACK_S
+
+    def run(self) -> None:
+        """Serve until asked to quit, then leave everything dark and closed."""
+        next_look = 0.0
+        try:
+            while not self.door.quitting:
+                self.door.look()
+                self.expect(IDLE_S)
+                command = self.door.next_start()
+                if command is not None:
+                    self._take_up(command)
+                    next_look = 0.0
+                    continue
+                if time.monotonic() >= next_look:
+                    self._look_around()
+                    next_look = time.monotonic() + IDLE_S
+                self.door.sleep(IDLE_S)
+        finally:
+            self.disconnect()
+
+    def _take_up(self, command: StartCommand) -> None:
+        """Accept a measurement and run it, or say why not."""
+        self.door.clear()
+        try:
+            measurement = self._accept(command)
+        except (ProblemError, InstrumentError) as error:
+            self.events.note(f"not started: {error}", "error")
+            command.accepted.set_exception(error)
+            return
+        self.runs += 1
+        self.began_s = self.clock.now_s()
+        command.accepted.set_result(None)
+        measurement.run()
+
+    def _accept(self, command: StartCommand) -> Measurement:
+        recipe = parse_recipe(command.recipe)
+        out = Path(command.out)
+        early = make_plan(recipe, self.microscope, out)
+        if early.violations:
+            raise RefusedRunError("; ".join(early.violations))
+        self.connect()
+        assert self.instruments is not None
+        assert self.beam is not None
+        plan = make_plan(recipe, self.microscope, out, limits=limits_of(self.instruments))
+        if plan.violations:
+            raise RefusedRunError("; ".join(plan.violations))
+        self.beam.allow()
+        self.publish(
+            state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=0,
+            total=plan.spectra, remaining_s=plan.duration_s, elapsed_s=0.0,
+        )
+        return Measurement(self, recipe, plan, out)
+
+    def connect(self) -> None:
+        """Connect the instruments, if they are not or if the connection of last time is dead."""
+        if self.instruments is not None:
+            try:
+                for role in (self.instruments.laser, self.instruments.stage, self.instruments.spectrometer):
+                    self.expect(0.0)
+                    _ = role.emission if role is self.instruments.laser else role.identity
+                self.instruments.stage.position_um  # noqa: B018 - asks the stage
+                return
+            except ConnectionLostError:
+                self.disconnect()
+        self.expect(60.0)
+        self.instruments = self._connector(self.microscope)
+        self.beam = Beam(
+            self.microscope, self.instruments.laser, self.clock, self.ledger,
+            reconnect=lambda: self._reconnector(self.microscope), announce=self.guard.lit,
+        )
+        who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
+        self.events.note(f"connected: {who}")
+        if self.ring is not None:
+            self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)
+
+    def disconnect(self) -> None:
+        """Leave the laser dark and close the ports."""
+        if self.instruments is None or self.beam is None:
+            return
+        try:
+            self.beam.darken()
+        except InstrumentError as error:
+            self.events.note(str(error), "error")
+        self.instruments.laser = self.beam.laser
+        try:
+            self.instruments.close()
+        except InstrumentError as error:
+            self.events.note(f"while closing: {error}", "warning")
+        self.instruments = self.beam = None
+
+    def _look_around(self) -> None:
+        """Show what idle instruments say."""
+        if self.instruments is None or self.beam is None:
+            return
+        laser = self.beam.laser
+        try:
+            changes = {
+                "laser_state": laser.state.value, "interlock_closed": laser.interlock_closed,
+                "position_um": self.instruments.stage.position_um,
+            }
+            if laser.emission:
+                self.events.note("emission was on outside a measurement; switched off", "warning")
+                self.beam.darken()
+        except InstrumentError as error:
+            self.events.note(f"connection given up while idle: {error}", "warning")
+            self.disconnect()
+            self.publish(laser_state="", interlock_closed=None, position_um=None)
+            return
+        self.publish(**changes)

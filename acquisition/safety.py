@@ -1,0 +1,199 @@
+"""Light and its limits: the only place that sets power or switches emission.
+
+Dark is the safe state. :meth:`Beam.lit` is the only way to light, and whatever leaves it leaves the laser off and
+verified. The process that watches over a dead engine is :mod:`halidescope.acquisition.watchdog`.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from halidescope.acquisition.clock import Clock
+from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.microscope import MicroscopeFile
+from halidescope.acquisition.problems import RefusedRunError
+from halidescope.drivers.errors import InstrumentError, InterlockError, LaserFaultError, NotDarkError
+from halidescope.drivers.roles import Laser
+
+TRIES = 3    # to switch off: twice on the open line, then once more on a new one
+
+
+class DarknessAskedError(Exception):
+    """Somebody asked for darkness while the beam was about to be lit."""
+
+
+def power_problems(microscope: MicroscopeFile, sample_uw: float, head: tuple[str, tuple[float, float]] | None) -> list[str]:
+    """Sentences about a power at the sample that must not be used; empty if it may.
+
+    Parameters
+    ----------
+    head : (device, (lowest_mw, highest_mw)), optional
+        The connected head's name and limits; without it only the sample's limit is judged.
+    """
+    problems = []
+    if sample_uw > microscope.laser.max_sample_uw:
+        problems.append(
+            f"sample power: {sample_uw:g} µW asked, allowed up to {microscope.laser.max_sample_uw:g} µW "
+            "(max_sample_uw in the microscope file); lower sample_power_uw"
+        )
+    if head is not None:
+        device, (lowest, highest) = head
+        head_mw = microscope.head_mw(sample_uw)
+        if not lowest <= head_mw <= highest:
+            problems.append(
+                f"{device}: {sample_uw:g} µW at the sample needs {head_mw:.4g} mW of the head, allowed {lowest:g} to "
+                f"{highest:g} mW; change sample_power_uw or the filters (sample_uw_per_head_mw)"
+            )
+    return problems
+
+
+def darken(laser: Laser, reconnect: Callable[[], Laser]) -> Laser:
+    """Switch emission off and prove it; on trouble again, then over a new connection.
+
+    Returns
+    -------
+    Laser
+        The laser that is dark: the given one, or the reconnected one.
+
+    Raises
+    ------
+    NotDarkError
+        Emission could not be proven off. Somebody must turn the key.
+    """
+    problems = []
+    for attempt in range(TRIES):
+        try:
+            if attempt == TRIES - 1:
+                laser.close()
+                laser = reconnect()
+            laser.turn_off()
+            if not laser.emission:
+                return laser
+            problems.append("the head still reports emission")
+        except InstrumentError as error:
+            problems.append(error.problem)
+    raise NotDarkError(
+        laser.device, f"emission could not be proven off ({'; '.join(dict.fromkeys(problems))}); "
+        "turn the key switch off and block the beam"
+    )
+
+
+class Beam:
+    """The light at the sample: its power, its switch, its dose.
+
+    Parameters
+    ----------
+    reconnect : callable
+        Makes a new connection to the laser, for when the old one fails while lit.
+    announce : callable
+        Told ``True`` just before the light goes on and ``False`` once it is proven off; the watchdog listens.
+    """
+
+    def __init__(
+        self, microscope: MicroscopeFile, laser: Laser, clock: Clock, ledger: DoseLedger, *,
+        reconnect: Callable[[], Laser], announce: Callable[[bool], None],
+    ) -> None:
+        self._microscope = microscope
+        self.laser = laser
+        self._clock = clock
+        self._ledger = ledger
+        self._reconnect = reconnect
+        self._announce = announce
+        self._switch = threading.RLock()
+        self._forbidden = threading.Event()
+        self.on = False
+        self.sample_power_uw = 0.0          # set-point; reaches the sample only while on
+        self.lit_at_s: float | None = None  # when the light last came on, middle between command and confirmation
+
+    @property
+    def irradiance_w_cm2(self) -> float:
+        """Peak irradiance at the sample now, 0 when dark."""
+        return self._microscope.peak_irradiance_w_cm2(self.sample_power_uw) if self.on else 0.0
+
+    def set_power(self, sample_uw: float) -> None:
+        """Set the power at the sample in µW, while dark or lit.
+
+        Raises
+        ------
+        RefusedRunError
+            Beyond the sample's or the head's limits; nothing is sent.
+        """
+        problems = power_problems(self._microscope, sample_uw, (self.laser.device, self.laser.power_limits_mw))
+        if problems:
+            raise RefusedRunError("; ".join(problems))
+        with self._switch:
+            self.laser.set_power(self._microscope.head_mw(sample_uw))
+            self.sample_power_uw = sample_uw
+            if self.on:
+                self._ledger.light(self._clock.now_s(), self.irradiance_w_cm2)
+
+    def require_ready(self) -> None:
+        """Raise if interlock or a fault forbid light."""
+        if not self.laser.interlock_closed:
+            raise InterlockError(self.laser.device, "interlock is open; close the loop (lid, door, plug) and start again")
+        fault = self.laser.fault
+        if fault is not None:
+            raise LaserFaultError(self.laser.device, f"reports a fault: {fault}; clear it at the laser and start again")
+
+    def require_lit(self) -> None:
+        """Raise, with the reason if the head tells one, if the head no longer emits although it should."""
+        if not self.laser.emission:
+            self.require_ready()
+            raise LaserFaultError(self.laser.device, "stopped emitting by itself; look at its key switch and supply")
+
+    @contextmanager
+    def lit(self) -> Iterator[None]:
+        """Light inside; dark and verified outside, whatever happens inside.
+
+        Raises
+        ------
+        DarknessAskedError
+            :meth:`dark_now` was called meanwhile.
+        NotDarkError
+            On leaving: emission could not be proven off.
+        """
+        try:
+            self._turn_on()
+            yield
+        finally:
+            self.darken()
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Dark inside a :meth:`lit` block; lit again afterwards, unless an exception ends it all."""
+        self.darken()
+        yield
+        self._turn_on()
+
+    def _turn_on(self) -> None:
+        with self._switch:
+            if self._forbidden.is_set():
+                raise DarknessAskedError
+            self._announce(True)
+            self.on = True
+            asked_s = self._clock.now_s()
+            self._ledger.light(asked_s, self.irradiance_w_cm2)
+            self.laser.turn_on()
+            if self._forbidden.is_set():
+                raise DarknessAskedError
+            self.lit_at_s = 0.5 * (asked_s + self._clock.now_s())
+
+    def darken(self) -> None:
+        """Switch off and prove it; safe to call when dark. Raises NotDarkError."""
+        with self._switch:
+            self.laser = darken(self.laser, self._reconnect)
+            self._ledger.light(self._clock.now_s(), 0.0)
+            self.on = False
+            self._announce(False)
+
+    def dark_now(self) -> None:
+        """Forbid light until :meth:`allow`, and switch off; may be called from any thread. Raises NotDarkError."""
+        self._forbidden.set()
+        # not waiting for the switch, which is held while the head warms up; what goes wrong here shows again below
+        with suppress(InstrumentError):
+            self.laser.turn_off()
+        self.darken()
+
+    def allow(self) -> None:
+        """Light may be switched on again: a new measurement begins."""
+        self._forbidden.clear()

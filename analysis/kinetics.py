@@ -1,0 +1,241 @@
+"""Kinetics of a share: two exponentials, in the form in which the literature reports them.
+
+Falling share k01 e^(−k1 t) + k02 e^(−k2 t), rising share 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)), average rate
+<k> = (k01 k1 + k02 k2) / (k01 + k02) (T. R. da Cunha et al., ACS Appl. Mater. Interfaces 2025, 17, 14389, kinetics of
+phase reconstruction and segregation). The yield φ is the share at the end of the exposure,
+:meth:`Biexponential.share_at`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.kinetics_kernels import CLOSEST, fit_traces
+from halidescope.analysis.linear import inverse_of, propagate
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+
+Numbers = NDArray[np.float64]
+PARAMETERS = 4
+FEWEST_POINTS = PARAMETERS + 1
+STARTING_RATES = 24
+
+
+class Estimate(NamedTuple):
+    """A value with its standard error."""
+
+    value: Numbers
+    se: Numbers
+
+
+class Band(NamedTuple):
+    """Lower and upper edge of a pointwise confidence band."""
+
+    low: Numbers
+    high: Numbers
+
+
+@dataclass(frozen=True)
+class Biexponential:
+    """Two exponentials fitted to one trace (numbers) or to n traces (arrays of shape (n,)).
+
+    Rates are in 1/unit of time; ``k1 >= k2 >= 0``. ``covariance`` (…, 4, 4) is in the order k1, k2, k01, k02.
+
+    Attributes
+    ----------
+    average_rate, average_rate_se
+        <k>. Where ``one_exponential_suffices`` this is the rate of the single exponential: the free average is then
+        off by any factor.
+    single_rate, single_rate_se, single_amplitude
+        Of the one-exponential model fitted beside.
+    one_exponential_suffices : bool
+        The Bayesian information criterion prefers one exponential.
+    aicc, bic, single_aicc, single_bic
+        Information criteria of both models, the lower the better.
+    converged : bool
+    residual_rms
+        Root mean square of data minus model.
+    flags
+        Bits of :class:`~halidescope.analysis.flags.Flag`; TOO_FEW_POINTS: numbers are NaN; AT_BOUND: k2 is 0, or the
+        rates cannot be told apart, or k1 is faster than the sampling shows.
+    """
+
+    rising: bool
+    k1: Numbers
+    k1_se: Numbers
+    k2: Numbers
+    k2_se: Numbers
+    k01: Numbers
+    k01_se: Numbers
+    k02: Numbers
+    k02_se: Numbers
+    average_rate: Numbers
+    average_rate_se: Numbers
+    covariance: Numbers
+    single_rate: Numbers
+    single_rate_se: Numbers
+    single_amplitude: Numbers
+    one_exponential_suffices: NDArray[np.bool_]
+    aicc: Numbers
+    bic: Numbers
+    single_aicc: Numbers
+    single_bic: Numbers
+    converged: NDArray[np.bool_]
+    residual_rms: Numbers
+    flags: NDArray[np.int64]
+
+    def evaluate(self, t: ArrayLike) -> Numbers:
+        """The fitted curve at times ``t`` (m,) → (…, m); a single time gives (…)."""
+        return self.share_at(t).value
+
+    def share_at(self, t: ArrayLike) -> Estimate:
+        """Value and standard error of the fitted curve at times ``t``; at the end of the exposure this is φ."""
+        times = np.asarray(t, dtype=np.float64)
+        k1, k2, k01, k02 = (np.asarray(p)[..., None] for p in (self.k1, self.k2, self.k01, self.k02))
+        at = times.reshape(-1)
+        e1, e2 = np.exp(-k1 * at), np.exp(-k2 * at)
+        decay = k01 * e1 + k02 * e2
+        slope = np.stack([-k01 * at * e1, -k02 * at * e2, e1, e2], axis=-1)
+        se = propagate(slope, self.covariance[..., None, :, :])
+        value = 1.0 - decay if self.rising else decay
+        shape = value.shape[:-1] + times.shape
+        return Estimate(value.reshape(shape)[()], se.reshape(shape)[()])
+
+    def band(self, t: ArrayLike, level: float = 0.95) -> Band:
+        """Pointwise confidence band of the fitted curve at times ``t``, by linear propagation."""
+        value, se = self.share_at(t)
+        reach = norm.ppf(0.5 + level / 2)
+        return Band(value - reach * se, value + reach * se)
+
+
+def fit_biexponential(
+    t: ArrayLike, y: ArrayLike, *, rising: bool = False, sigma: ArrayLike | None = None
+) -> Biexponential:
+    """Fit two exponentials by variable projection from many starts; any unit of time gives the same answer.
+
+    Parameters
+    ----------
+    t : (time,)
+        Finite, in any order, at least five different times.
+    y : (time,) or (n, time)
+        Traces; samples that are not finite are left out.
+    rising : bool
+        Fit 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)) instead of k01 e^(−k1 t) + k02 e^(−k2 t).
+    sigma : scalar, (time,) or (n, time), optional
+        Standard errors of ``y``. Without them equal errors are assumed and taken from the residual.
+
+    Raises
+    ------
+    ValueError
+        Times that are not finite or too few, lengths that do not match, a ``sigma`` that is not positive, or a single
+        trace with fewer than five good samples. In a stack such a trace is flagged TOO_FEW_POINTS instead.
+    """
+    times = np.asarray(t, dtype=np.float64)
+    traces = np.asarray(y, dtype=np.float64)
+    if times.ndim != 1 or not np.isfinite(times).all():
+        raise ValueError("t must be one list of finite times")
+    if len(np.unique(times)) < FEWEST_POINTS:
+        raise ValueError(f"{len(np.unique(times))} different times, two exponentials need at least {FEWEST_POINTS}")
+    if traces.ndim not in (1, 2) or traces.shape[-1] != times.size:
+        raise ValueError(f"y has shape {traces.shape}, expected (…, {times.size}) like t")
+    alone = traces.ndim == 1
+    traces = np.atleast_2d(traces)
+    weights = _weights(traces, sigma)
+    good = np.count_nonzero(weights, axis=1)
+    if alone and good[0] < FEWEST_POINTS:
+        raise ValueError(f"{good[0]} good samples, two exponentials need at least {FEWEST_POINTS}")
+    origin, span = times.min(), np.ptp(times)
+    falling = np.where(weights > 0, 1.0 - traces if rising else traces, 0.0)
+    n = len(traces)
+    rates, amplitudes, single = np.zeros((n, 2)), np.zeros((n, 2)), np.zeros((n, 4))
+    grams, squares, settled = np.zeros((n, 4, 4)), np.zeros(n), np.zeros(n, dtype=np.bool_)
+    scaled = (times - origin) / span
+    grid = starting_rates(scaled)
+    fit_traces(scaled, falling, weights, grid, rates, amplitudes, grams, squares, settled, single)
+
+    starved = good < FEWEST_POINTS
+    flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
+    at_bound = (rates[:, 1] <= 0) | (rates[:, 0] >= grid[-1]) | (rates[:, 0] <= 1.0001 * CLOSEST * rates[:, 1])
+    flags[at_bound] |= Flag.AT_BOUND
+    flags[~settled] |= Flag.NOT_CONVERGED
+    known = sigma is not None
+    noise = np.ones(n) if known else squares / np.maximum(good - PARAMETERS, 1)
+    covariance = noise[:, None, None] * inverse_of(grams)
+    # amplitudes at time 0 instead of at the first sample, rates per unit of time
+    lift = np.exp(rates * origin / span)
+    k, k0 = rates / span, amplitudes * lift
+    back = np.zeros((n, 4, 4))
+    back[:, 0, 0] = back[:, 1, 1] = 1 / span
+    back[:, 2, 2], back[:, 3, 3] = lift[:, 0], lift[:, 1]
+    back[:, 2, 0], back[:, 3, 1] = k0[:, 0] * origin / span, k0[:, 1] * origin / span
+    covariance = back @ covariance @ np.swapaxes(back, 1, 2)
+
+    total = k0.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        average = (k0 * k).sum(axis=1) / total
+        slope = np.stack([*(k0 / total[:, None]).T, *((k - average[:, None]) / total[:, None]).T], axis=-1)
+        average_se = propagate(slope, covariance)
+        single_noise = np.ones(n) if known else single[:, 2] / np.maximum(good - 2, 1)
+        single_se = np.sqrt(single_noise / single[:, 3]) / span
+    scatter = np.einsum("nt,nt->n", weights, falling**2)
+    aicc, bic = _criteria(squares, scatter, good, PARAMETERS, known)
+    single_aicc, single_bic = _criteria(single[:, 2], scatter, good, 2, known)
+    suffices = single_bic <= bic
+    average = np.where(suffices, single[:, 0] / span, average)
+    average_se = np.where(suffices, single_se, average_se)
+    fitted = amplitudes[:, :1] * np.exp(-rates[:, :1] * scaled) + amplitudes[:, 1:] * np.exp(-rates[:, 1:] * scaled)
+    misfit = np.where(weights > 0, falling - fitted, 0.0)
+    rms = np.sqrt(np.einsum("nt,nt->n", misfit, misfit) / np.maximum(good, 1))
+    errors = np.sqrt(np.einsum("nii->ni", covariance))
+
+    numbers = {
+        "k1": k[:, 0], "k2": k[:, 1], "k01": k0[:, 0], "k02": k0[:, 1],
+        "k1_se": errors[:, 0], "k2_se": errors[:, 1], "k01_se": errors[:, 2], "k02_se": errors[:, 3],
+        "average_rate": average, "average_rate_se": average_se, "covariance": covariance,
+        "single_rate": single[:, 0] / span, "single_rate_se": single_se,
+        "single_amplitude": single[:, 1] * np.exp(single[:, 0] * origin / span),
+        "aicc": aicc, "bic": bic, "single_aicc": single_aicc, "single_bic": single_bic, "residual_rms": rms,
+    }  # fmt: skip
+    for values in numbers.values():
+        values[starved] = np.nan
+    pick = (lambda values: values[0]) if alone else (lambda values: values)
+    return Biexponential(
+        rising=rising,
+        one_exponential_suffices=pick(suffices & ~starved),
+        converged=pick(settled & ~starved),
+        flags=pick(flags),
+        **{name: pick(values) for name, values in numbers.items()},
+    )
+
+
+def starting_rates(scaled: Numbers) -> Numbers:
+    """Rates to start from for samples at 0 … 1: a plateau, then evenly in the logarithm up to what sampling shows."""
+    smallest = np.diff(np.unique(scaled)).min()
+    fastest = min(max(5.0 / smallest, 50.0), 1e6)
+    return np.concatenate([[0.0], np.geomspace(0.05, fastest, STARTING_RATES - 1)])
+
+
+def _weights(traces: Numbers, sigma: ArrayLike | None) -> Numbers:
+    finite = np.isfinite(traces)
+    if sigma is None:
+        return finite.astype(np.float64)
+    errors = np.asarray(sigma, dtype=np.float64)
+    if errors.shape not in ((), traces.shape[-1:], traces.shape):
+        raise ValueError(f"sigma has shape {errors.shape}, expected a number, {traces.shape[-1:]} or {traces.shape}")
+    errors = np.broadcast_to(errors, traces.shape)
+    if not (errors[finite] > 0).all():
+        raise ValueError("sigma must be positive wherever y is finite")
+    return np.where(finite, 1.0 / np.where(finite, errors, 1.0) ** 2, 0.0)
+
+
+def _criteria(
+    squares: Numbers, scatter: Numbers, good: NDArray[np.int64], model: int, known: bool
+) -> tuple[Numbers, Numbers]:
+    """AICc and BIC; data without noise are given a floor, so that rounding never counts as evidence."""
+    count = np.maximum(good, 1)
+    free = model if known else model + 1
+    floored = np.maximum(squares, 1e-24 * scatter)
+    deviance = floored if known else count * np.log(np.maximum(floored / count, 1e-300))
+    correction = 2.0 * free * (free + 1) / np.maximum(count - free - 1, 0.5)
+    return deviance + 2.0 * free + correction, deviance + free * np.log(count)

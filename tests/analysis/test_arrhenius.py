@@ -1,0 +1,63 @@
+"""Activation energies against closed forms, curve_fit and noise draws."""
+
+import numpy as np
+import pytest
+from halidescope.analysis.arrhenius import BOLTZMANN_EV_K, fit_arrhenius
+from scipy.optimize import curve_fit
+
+TEMPERATURE = np.array([299.0, 311.0, 323.0, 341.0, 365.0, 389.0])
+
+
+def law(temperature, energy, log_prefactor):
+    return np.exp(log_prefactor - energy / (BOLTZMANN_EV_K * temperature))
+
+
+TRUE = law(TEMPERATURE, 0.217, 4.0)
+
+
+@pytest.mark.parametrize("sigma", [None, 0.01 * TRUE])
+def test_exact_rates_give_the_exact_energy(sigma):
+    fit = fit_arrhenius(TEMPERATURE, TRUE, sigma)
+    assert fit.activation_energy_ev == pytest.approx(0.217, rel=1e-9)
+    assert fit.activation_energy_kj_mol == pytest.approx(20.937, rel=1e-4)
+    assert fit.prefactor == pytest.approx(np.exp(4.0), rel=1e-8)
+    np.testing.assert_allclose(fit.evaluate(TEMPERATURE), TRUE, rtol=1e-9)
+
+
+def test_values_and_errors_equal_curve_fit():
+    sigma = TRUE * np.array([0.5, 0.3, 0.1, 0.05, 0.02, 0.02])
+    rates = TRUE + np.random.default_rng(1).normal(0, sigma)
+    fit = fit_arrhenius(TEMPERATURE, rates, sigma)
+    best, covariance = curve_fit(law, TEMPERATURE, rates, p0=[0.2, 3.5], sigma=sigma, absolute_sigma=True)
+    assert fit.activation_energy_ev == pytest.approx(best[0], rel=1e-5)
+    np.testing.assert_allclose(fit.covariance, covariance, rtol=1e-3)
+
+
+def test_errors_cover_and_reach_the_bound_with_unequal_weights():
+    sigma = TRUE * np.array([0.4, 0.3, 0.1, 0.05, 0.02, 0.02])
+    slope = TRUE[:, None] * np.stack([-1 / (BOLTZMANN_EV_K * TEMPERATURE), np.ones(6)], axis=1) / sigma[:, None]
+    bound = np.sqrt(np.linalg.inv(slope.T @ slope)[0, 0])
+    rng = np.random.default_rng(2)
+    fits = [fit_arrhenius(TEMPERATURE, TRUE + rng.normal(0, sigma), sigma) for _ in range(1000)]
+    error = np.array([fit.activation_energy_ev - 0.217 for fit in fits])
+    assert np.sqrt(np.mean(error**2)) < 1.05 * bound
+    covered = np.mean(np.abs(error) < [fit.activation_energy_ev_se for fit in fits])
+    assert 0.64 < covered < 0.725
+
+
+@pytest.mark.parametrize(
+    ("temperature", "rate", "sigma", "words"),
+    [
+        ([300, 310], [1, 2], None, "2 points"),
+        ([300, 300, 300], [1, 2, 3], None, "at 1 temperatures"),
+        ([300, 310, 320], [1, -2, 3], None, "rates must be positive"),
+        ([300, 310, 320], [1, 2], None, "equal lists"),
+        ([300, -310, 320], [1, 2, 3], None, "absolute"),
+        ([300, np.nan, 320], [1, 2, 3], None, "finite"),
+        ([300, 310, 320], [1, 2, 3], [1, 0, 1], "sigma"),
+        ([300, 310, 320], [-1, -2, 3], [1, 1, 1], "fewer than two"),
+    ],
+)
+def test_nonsense_is_refused_in_words(temperature, rate, sigma, words):
+    with pytest.raises(ValueError, match=words):
+        fit_arrhenius(temperature, rate, sigma)

@@ -1,0 +1,147 @@
+"""Unmixing against scipy, closed forms and noise draws."""
+
+import numpy as np
+import pytest
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.unmixing import unmix
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+
+WAVELENGTH = np.linspace(480, 720, 400)
+
+
+def bands(*centres, width=12.0):
+    shape = np.exp(-0.5 * ((WAVELENGTH - np.array(centres)[:, None]) / width) ** 2)
+    return shape / shape.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "poisson"])
+@pytest.mark.parametrize("nonnegative", [True, False])
+def test_an_exact_mixture_is_recovered_in_any_leading_shape(noise, nonnegative):
+    references = bands(513, 590, 688)
+    amplitudes = np.random.default_rng(1).uniform(100, 1e5, (4, 5, 3))
+    result = unmix(amplitudes @ references + 700, references, noise=noise, nonnegative=nonnegative, dark=700, gain=1.3)
+    np.testing.assert_allclose(result.amplitudes, amplitudes, rtol=1e-9)
+    np.testing.assert_allclose(result.shares, amplitudes / amplitudes.sum(-1, keepdims=True), rtol=1e-9)
+    assert result.covariance.shape == (4, 5, 3, 3)
+    assert result.residual_rms.shape == (4, 5)
+    assert result.valid.all()
+    assert np.all(result.residual_rms < 1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(k=st.integers(1, 6), seed=st.integers(0, 10_000), level=st.floats(0.1, 1e4))
+def test_nonnegative_amplitudes_equal_scipy(k, seed, level):
+    rng = np.random.default_rng(seed)
+    references = bands(*np.linspace(500, 690, k), width=25.0)
+    spectra = rng.uniform(-1, 1, (20, k)) @ references * level * 100 + rng.normal(0, level, (20, 400))
+    result = unmix(spectra, references)
+    expected = np.array([nnls(references.T, spectrum)[0] for spectrum in spectra])
+    np.testing.assert_allclose(result.amplitudes, expected, rtol=1e-8, atol=1e-10 * np.abs(expected).max() + 1e-300)
+
+
+def test_plain_least_squares_equals_numpy_with_its_covariance():
+    rng = np.random.default_rng(3)
+    references = bands(513, 530)
+    spectra = rng.normal(0, 5, (30, 400)) + 300 * references[0]
+    result = unmix(spectra, references, nonnegative=False)
+    solution, squares, _, _ = np.linalg.lstsq(references.T, spectra.T, rcond=None)
+    np.testing.assert_allclose(result.amplitudes, solution.T, rtol=1e-9)
+    inverse = np.linalg.inv(references @ references.T)
+    np.testing.assert_allclose(result.covariance, (squares / 398)[:, None, None] * inverse, rtol=1e-8)
+
+
+@pytest.mark.parametrize("total", [200, 20_000])
+@pytest.mark.parametrize("dark", [0.0, 0.5])
+def test_poisson_amplitudes_are_unbiased_and_reach_the_bound(total, dark):
+    references = bands(513, 560)
+    truth = np.array([0.6, 0.4]) * total
+    mean = truth @ references + dark
+    spectra = np.random.default_rng(5).poisson(mean, (4000, 400))
+    result = unmix(spectra, references, noise="poisson", dark=dark, nonnegative=False)
+    fisher = np.einsum("ic,jc->ij", references / np.maximum(mean, 1e-300), references)
+    bound = np.sqrt(np.diag(np.linalg.inv(fisher)))
+    rms = np.sqrt(np.mean((result.amplitudes - truth) ** 2, axis=0))
+    assert np.all(rms / bound < 1.05)
+    assert np.all(np.abs(result.amplitudes.mean(axis=0) - truth) < 4 * bound / np.sqrt(4000))
+    shares = truth / truth.sum()
+    within = np.abs(result.shares - shares) < result.shares_se
+    assert np.all((within.mean(axis=0) > 0.65) & (within.mean(axis=0) < 0.715))
+
+
+def test_gain_and_read_noise_set_the_errors():
+    references = bands(513, 560)
+    truth = np.array([3e4, 1e4])
+    rng = np.random.default_rng(6)
+    gain, read_noise = 2.5, 4.0
+    spectra = rng.poisson(truth @ references * gain, (3000, 400)) / gain + 1000 + rng.normal(0, read_noise, (3000, 400))
+    result = unmix(spectra, references, noise="poisson", dark=1000.0, gain=gain, read_noise=read_noise)
+    pull = (result.amplitudes - truth) / result.amplitudes_se
+    np.testing.assert_allclose(pull.std(axis=0), 1.0, atol=0.05)
+    np.testing.assert_allclose(pull.mean(axis=0), 0.0, atol=0.08)
+
+
+def test_poisson_amplitudes_stay_at_zero_or_above_and_agree_with_weighted_scipy():
+    references = bands(513, 560, 600)
+    rng = np.random.default_rng(8)
+    spectra = rng.poisson(np.array([5000, 0, 20]) @ references + 2.0, (200, 400))
+    result = unmix(spectra, references, noise="poisson", dark=2.0)
+    assert (result.amplitudes >= 0).all()
+    assert (result.amplitudes[:, 1] == 0).any()
+    for spectrum, amplitude in zip(spectra[:40], result.amplitudes[:40], strict=True):
+        root = 1 / np.sqrt(amplitude @ references + 2.0)
+        expected = nnls((references * root).T, (spectrum - 2.0) * root)[0]
+        np.testing.assert_allclose(amplitude, expected, rtol=1e-5, atol=1e-3)
+
+
+def test_bad_pixels_are_flagged_and_do_not_touch_the_others():
+    references = bands(513, 590)
+    spectra = np.tile(np.array([3e4, 1e4]) @ references, (4, 1))
+    spectra[1, 7] = np.nan
+    spectra[2] = 0.0
+    for noise in ("gaussian", "poisson"):
+        result = unmix(spectra, references, noise=noise)
+        assert list(result.flags) == [0, Flag.NOT_FINITE, Flag.NO_SIGNAL, 0]
+        np.testing.assert_allclose(result.shares[[0, 3]], [[0.75, 0.25]] * 2, rtol=1e-9)
+        assert np.isnan(result.shares[1:3]).all()
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "poisson"])
+def test_saturated_channels_are_left_out_and_said(noise):
+    references = bands(513, 590)
+    spectra = np.minimum(np.array([[2e6, 1e5], [2e4, 1e4]]) @ references, 40_000)
+    result = unmix(spectra, references, noise=noise, saturation=40_000)
+    assert list(result.flags) == [Flag.SATURATED, 0]
+    np.testing.assert_allclose(result.amplitudes[0], [2e6, 1e5], rtol=1e-9)
+
+
+def test_integers_are_taken_as_they_come():
+    references = bands(513, 590)
+    spectra = np.round(np.array([[3e5, 1e5]]) @ references).astype(np.uint16)
+    np.testing.assert_array_equal(
+        unmix(spectra, references, dark=3).amplitudes, unmix(spectra.astype(float), references, dark=3).amplitudes
+    )
+
+
+@pytest.mark.parametrize(
+    ("spectra", "references", "options", "words"),
+    [
+        (np.ones(10), np.ones((2, 10)), {}, "collinear"),
+        (np.ones(9), np.eye(10)[:2], {}, "9 channels, references 10"),
+        (np.ones(10), np.zeros((1, 10)), {}, "zero everywhere"),
+        (np.ones(10), np.eye(10)[:7], {}, "k from 1 to 6"),
+        (np.ones(10), np.full((1, 10), np.inf), {}, "not finite"),
+        (np.ones(10), np.eye(10)[:2], {"gain": 0}, "gain"),
+        (np.ones(10), np.eye(10)[:2], {"dark": np.ones(3)}, "dark has 3 channels"),
+        (np.ones(10), np.eye(10)[:2], {"noise": "pink"}, "'pink'"),
+        (1.0, np.eye(10)[:2], {}, "0 channels"),
+    ],
+)
+def test_nonsense_is_refused_in_words(spectra, references, options, words):
+    with pytest.raises(ValueError, match=words):
+        unmix(spectra, references, **options)
+
+
+def test_no_spectra_give_no_results():
+    assert unmix(np.empty((0, 400)), bands(513, 590)).shares.shape == (0, 2)
