@@ -1,8 +1,8 @@
 """The only place of the window that knows the engine's door and ring: data and answers come out as signals.
 
 Spectra are polled from the shared-memory ring 30 times a second, in the window's thread: that never waits. Everything
-that goes through the door may wait, and has lanes of its own: one for status, results and commands, one for *dark now*,
-which must not queue behind anything, and one for files.
+that goes through the door may wait, and has lanes of its own: one for status and results, one for orders, one for
+*dark now*, which must not queue behind anything, and one for files.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,20 +55,31 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Opened:
-    """A session, and a second way to the same engine that is kept free for *dark now*."""
+    """Three ways to one engine, because each answers one question at a time.
 
-    session: Engine
+    Attributes
+    ----------
+    watch : Engine
+        For status, results and events.
+    orders : Engine
+        For start, pause and resume; starting connects instruments, and takes seconds.
+    urgent : Engine
+        For *dark now* and abort, which wait for nothing.
+    """
+
+    watch: Engine
+    orders: Engine
     urgent: Engine
 
 
 def launched(microscope_path: Path, session: Path | None) -> Opened:
     """Start an engine for a microscope file; takes seconds."""
-    return _twice(EngineClient.launch(microscope_path, session=session))
+    return _thrice(EngineClient.launch(microscope_path, session=session))
 
 
 def attached(session: Path | None) -> Opened:
     """Reach an engine that runs already."""
-    return _twice(EngineClient.attach(session))
+    return _thrice(EngineClient.attach(session))
 
 
 def status_of(session: Path) -> Status:
@@ -77,8 +88,8 @@ def status_of(session: Path) -> Status:
         return client.status()
 
 
-def _twice(client: EngineClient) -> Opened:
-    return Opened(client, EngineClient(client.session))
+def _thrice(client: EngineClient) -> Opened:
+    return Opened(watch=EngineClient(client.session), orders=client, urgent=EngineClient(client.session))
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,8 @@ class SessionFeed(QObject):
         A measurement's file or journal, asked for with :meth:`load`.
     results(OnlineResults), events(list)
         Rows and events that were not handed on before.
-    refused(str)
-        A command that was not done, as a sentence.
+    refused(str), not_dark(str)
+        A command that was not done, as a sentence; the second means that the laser may still be lit.
     lost(str)
         The engine does not answer; polling goes on, ``found()`` follows if it comes back.
     dark()
@@ -123,6 +134,7 @@ class SessionFeed(QObject):
     events = Signal(object)
     started = Signal(str)
     refused = Signal(str)
+    not_dark = Signal(str)
     lost = Signal(str)
     found = Signal()
     dark = Signal()
@@ -131,7 +143,8 @@ class SessionFeed(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._door = Lane("halidescope-door", self)
+        self._watch = Lane("halidescope-watch", self)
+        self._orders = Lane("halidescope-orders", self)
         self._urgent = Lane("halidescope-dark", self)
         self._files = Lane("halidescope-files", self)
         self._open: Opened | None = None
@@ -158,7 +171,11 @@ class SessionFeed(QObject):
 
     def open(self, opener: Callable[[], Opened]) -> None:
         """Get a session from ``opener``, which may take seconds, and follow it."""
-        self._door.ask(opener, self._take, self._refuse)
+        self._orders.ask(opener, self._take, self._not_opened)
+
+    def _not_opened(self, error: BaseException) -> None:
+        self._refuse(error)
+        self.closed.emit()
 
     def _take(self, opened: Opened) -> None:
         self._open = opened
@@ -181,20 +198,30 @@ class SessionFeed(QObject):
         self._command(lambda session: session.resume())
 
     def abort(self) -> None:
-        """End the measurement: dark, then the file."""
-        self._command(lambda session: session.abort())
+        """End the measurement: dark at once, then the file."""
+        if self._open is not None:
+            self._urgent.ask(self._open.urgent.abort, lambda _: None, self._refuse)
 
     def quit_engine(self, then: Callable[[], object]) -> None:
         """Abort what runs, and end the engine's process; ``then`` is called when it is done, or has failed."""
-        self._command(lambda session: session.quit(), lambda _: then(), lambda error: (self._refuse(error), then()))
+
+        def failed(error: BaseException) -> None:
+            self._refuse(error)
+            then()
+
+        self._command(lambda session: session.quit(), lambda _: then(), failed)
 
     def dark_now(self) -> None:
         """Switch the laser off now, past everything that waits."""
         if self._open is None:
-            self.refused.emit("no engine is connected, so this window cannot switch a laser: turn its key if it is lit")
+            self.not_dark.emit("no engine is connected, so this window reaches no laser; if one is lit, turn its key")
             return
-        urgent = self._open.urgent
-        self._urgent.ask(urgent.dark_now, lambda _: self.dark.emit(), self._refuse)
+        self._urgent.ask(self._open.urgent.dark_now, lambda _: self.dark.emit(), self._still_lit)
+
+    def _still_lit(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+            raise error
+        self.not_dark.emit(f"{error}; the laser may still be lit: turn its key")
 
     def load(self, path: Path) -> None:
         """Read a measurement's file, or its journal while it runs."""
@@ -214,8 +241,8 @@ class SessionFeed(QObject):
         if self._open is None:
             self.refused.emit("no engine is connected; open a microscope file first")
             return
-        session = self._open.session
-        self._door.ask(lambda: call(session), then, otherwise or self._refuse)
+        orders = self._open.orders
+        self._orders.ask(lambda: call(orders), then, otherwise or self._refuse)
 
     def _refuse(self, error: BaseException) -> None:
         """Say what an engine or a file has against it; anything else is a mistake of ours and goes up."""
@@ -242,9 +269,9 @@ class SessionFeed(QObject):
             return
         self._asked = True
         session, file, results, events, lacks_ring = (
-            self._open.session, self._file, self._results, self._events, self._ring is None,
+            self._open.watch, self._file, self._results, self._events, self._ring is None,
         )  # fmt: skip
-        self._door.ask(lambda: _moment(session, file, results, events, lacks_ring), self._answered, self._silent)
+        self._watch.ask(lambda: _moment(session, file, results, events, lacks_ring), self._answered, self._silent)
 
     def _answered(self, moment: _Moment) -> None:
         self._asked = False
@@ -275,14 +302,13 @@ class SessionFeed(QObject):
         """Let go of the session; the engine and its measurement go on."""
         self._ring_timer.stop()
         self._status_timer.stop()
-        self._door.close()
-        self._urgent.close()
-        self._files.close()
+        for lane in (self._watch, self._orders, self._urgent, self._files):
+            lane.close()
         if self._ring is not None:
             self._ring.close()
         if self._open is not None:
-            for session in {id(one): one for one in (self._open.session, self._open.urgent)}.values():
-                session.close()
+            for engine in (self._open.watch, self._open.orders, self._open.urgent):
+                engine.close()
             self._open = None
             self.closed.emit()
 

@@ -54,7 +54,9 @@ class InstrumentsPanel(QWidget):
             place = status.position_um
             self.stage[axis].setText("unknown" if place is None else f"{place[k]:.3f} µm")
 
-    def show_spectrometer(self, exposure_s: float, channels: int, range_nm: tuple[float, float], maximum: float) -> None:
+    def show_spectrometer(
+        self, exposure_s: float, channels: int, range_nm: tuple[float, float], maximum: float
+    ) -> None:
         """Show what the newest spectrum says of the spectrometer."""
         self.spectrometer["exposure"].setText(f"{exposure_s:g} s")
         self.spectrometer["channels"].setText(f"{channels}")

@@ -3,10 +3,10 @@
 import numpy as np
 import pyqtgraph as pg
 from halidescope.gui.live_dock import share_words
-from halidescope.gui.plots import Plot
+from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.spectrum_view import SpectrumView
-from halidescope.gui.theme import DARK, Theme, image_map, value_font
+from halidescope.gui.theme import DARK, Theme, value_font
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
@@ -32,8 +32,7 @@ class MapPanel(QWidget):
         self.plot.setAspectLocked(True)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
-        self.bar = pg.ColorBarItem(interactive=False, width=14, label="intensity (counts)")
-        self.bar.setImageItem(self.image, insert_in=self.plot.getPlotItem())
+        self.bar = ColourBar(self.image, self.plot)
         self.mark = pg.PlotCurveItem()
         self.present = pg.PlotCurveItem()
         self.plot.addItem(self.mark)
@@ -76,12 +75,9 @@ class MapPanel(QWidget):
         self.plot.set_theme(theme)
         self.plot.getPlotItem().getViewBox().setBackgroundColor(theme.missing)
         self.view.set_theme(theme)
-        self.bar.setColorMap(image_map(theme))
-        self.bar.axis.setTextPen(pg.mkPen(theme.text))
-        self.bar.axis.setPen(pg.mkPen(theme.line))
+        self.bar.set_theme(theme)
         self.mark.setPen(pg.mkPen(theme.text, width=2))
         self.present.setPen(pg.mkPen(theme.warning, width=2))
-        self._label_bar()
 
     def set_phases(self, labels: tuple[str, ...], data: RunData) -> None:
         """Offer the shares of these phases; the growing one is shown first."""
@@ -93,12 +89,6 @@ class MapPanel(QWidget):
         self.quantity.addItem("intensity", "intensity")
         self.quantity.addItem("residual of unmixing", "residual")
         self.quantity.blockSignals(False)
-        self._label_bar()
-
-    def _label_bar(self) -> None:
-        chosen = self.quantity.currentData()
-        unit = "counts" if chosen in ("intensity", "residual") else "% of emission"
-        self.bar.setLabel("right", f"{self.quantity.currentText()} ({unit})", color=self._theme.text)
 
     def set_grid(self, data: RunData) -> None:
         """Show the whole field from the start, all of it missing."""
@@ -123,15 +113,15 @@ class MapPanel(QWidget):
             image = 100.0 * image
         finite = image[np.isfinite(image)]
         lacking = image.size - len(finite)
-        self.missing.setText(f"{lacking} of {image.size} pixels missing (plain grey)" if lacking else "all pixels measured")
-        self._label_bar()
+        self.missing.setText(f"{lacking} of {image.size} pixels missing (grey)" if lacking else "all pixels measured")
         if not len(finite):
             self.image.clear()
             return
         low, high = float(finite.min()), float(finite.max())
-        levels = (low, max(high, low + 1e-6 * max(abs(low), 1.0)))
-        self.image.setImage(image, autoLevels=False, levels=levels)
-        self.bar.setLevels(levels, update_items=False)
+        high = max(high, low + 1e-6 * max(abs(low), 1.0))
+        unit = "counts" if chosen in ("intensity", "residual") else "% of emission"
+        self.image.setImage(image, autoLevels=False, levels=(low, high))
+        self.bar.show_range(f"{self.quantity.currentText()} ({unit})", low, high)
         dx, dy = grid.step_um
         self.image.setRect(
             QRectF(grid.x_um[0] - dx / 2, grid.y_um[0] - dy / 2, len(grid.x_um) * dx, len(grid.y_um) * dy)
@@ -176,9 +166,8 @@ class MapPanel(QWidget):
         self.view.set_axis(data.wavelength_nm)
         self.view.set_counts_label(dark_subtracted=data.dark is not None)
         self.view.show_spectrum(counts)
-        parts = data.parts(index)
-        shown = parts is not None and data.dark is not None
-        self.view.show_parts(parts if shown else None, counts - parts.sum(axis=0) if shown else None)
+        parts = data.parts(index) if data.dark is not None else None
+        self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
         self.view.caption.setText(where)
         self.shares.setText(share_words(data, index))
 

@@ -31,19 +31,30 @@ class Plot(pg.PlotWidget):
             item.getAxis(side).enableAutoSIPrefix(False)
         item.getAxis("left").setWidth(62)
 
+    def hide_bottom(self) -> None:
+        """Give the bottom axis no words: another plot beneath shares it."""
+        del self._labels["bottom"]
+        axis = self.getPlotItem().getAxis("bottom")
+        axis.setStyle(showValues=False)
+        axis.showLabel(False)
+        axis.setHeight(6)
+
     def name_axis(self, side: str, label: str, unit: str, theme: Theme) -> None:
         """Give an axis another label."""
+        if self._labels.get(side) == (label, unit):
+            return
         self._labels[side] = (label, unit)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self.setBackground(theme.plot)
-        for side, (label, unit) in self._labels.items():
+        for side in ("left", "bottom"):
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(pg.mkPen(theme.line))
             axis.setTextPen(pg.mkPen(theme.text))
-            axis.setLabel(f"{label} ({unit})" if unit else label, color=theme.text)
+        for side, (label, unit) in self._labels.items():
+            self.getPlotItem().getAxis(side).setLabel(f"{label} ({unit})" if unit else label, color=theme.text)
 
 
 class SteadyRange:
@@ -62,3 +73,27 @@ class SteadyRange:
         margin = 0.15 * max(high - low, 1e-9)
         self.low, self.high = low - margin / 2, high + margin
         return True
+
+
+class ColourBar(pg.ColorBarItem):
+    """A colour bar to the right of an image, its label beside its numbers."""
+
+    def __init__(self, image: pg.ImageItem, plot: Plot) -> None:
+        super().__init__(interactive=False, width=14)
+        self._label = ""
+        self.setImageItem(image, insert_in=plot.getPlotItem())
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours and its map for images."""
+        self.setColorMap(pg.colormap.get(theme.image_map))
+        self.axis.setTextPen(pg.mkPen(theme.text))
+        self.axis.setPen(pg.mkPen(theme.line))
+        self.axis.setLabel(self._label, color=theme.text)
+        self.axis.setWidth(62)
+
+    def show_range(self, label: str, low: float, high: float) -> None:
+        """Name what the colours mean, and the values of the first and the last."""
+        if label != self._label:
+            self._label = label
+            self.axis.setLabel(label)
+        self.setLevels((low, high), update_items=False)

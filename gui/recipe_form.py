@@ -181,7 +181,8 @@ def fields_of(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tu
     own = [name for name in model.model_fields if name != "kind"]
     tables = [name for name in own if is_table(model.model_fields[name])]
     lead = [name for name in LEADING if name in own]
-    last = [name for name in own if name not in lead and name not in tables and not path and name in Recipe.model_fields]
+    shared = set() if path else set(Recipe.model_fields)
+    last = [name for name in own if name in shared and name not in (*lead, *tables)]
     middle = [name for name in own if name not in (*lead, *last, *tables)]
     for name in (*lead, *middle, *last):
         yield (*path, name), model.model_fields[name]

@@ -7,7 +7,7 @@ how they look is the docks' business.
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from halidescope.acquisition.recipes import RasterMap
@@ -175,11 +175,12 @@ class RunData:
         if results.first == 0:
             self._rows.clear()
         keep = min(results.first, len(self._index))
-        for rows, more in (
+        pairs: tuple[tuple[list[Any], list[Any]], ...] = (
             (self._index, results.index), (self._time_s, results.time_s), (self._amplitudes, results.amplitudes),
             (self._shares, results.shares), (self._shares_se, results.shares_se),
             (self._residual_rms, results.residual_rms),
-        ):  # fmt: skip
+        )  # fmt: skip
+        for rows, more in pairs:
             del rows[keep:]
             rows.extend(more)
         for offset, index in enumerate(results.index):
@@ -239,7 +240,7 @@ class RunData:
         Parameters
         ----------
         quantity : str
-            ``"intensity"`` (sum of the amplitudes, counts), ``"residual"`` (counts) or the label of a phase (its share).
+            ``"intensity"`` (sum of the amplitudes, counts), ``"residual"`` (counts) or a phase's label (its share).
         """
         if self.grid is None:
             raise ValueError("this measurement is not a map")

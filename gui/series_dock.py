@@ -2,15 +2,16 @@
 
 import numpy as np
 import pyqtgraph as pg
-from halidescope.gui.plots import PL_RANGE_NM, Plot
+from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot
 from halidescope.gui.run_data import RunData
-from halidescope.gui.theme import DARK, Theme, image_map, phase_pen, phase_ranks, value_font
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
 from halidescope.gui.values import plus_minus
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
-MAX_POINTS = 2000   # drawn per curve; more cannot be told apart on a screen
+MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
+SYMBOLS = ("o", "t", "s", "d", "+", "x")
 NUMBERS = (
     ("phi", "φ", ""), ("average_rate_per_s", "⟨k⟩", "1/s"), ("k1_per_s", "k₁", "1/s"), ("k2_per_s", "k₂", "1/s"),
 )  # fmt: skip
@@ -29,8 +30,7 @@ class SeriesPanel(QWidget):
         self.map_plot.setXRange(*PL_RANGE_NM, padding=0)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.map_plot.addItem(self.image)
-        self.bar = pg.ColorBarItem(interactive=False, width=14, label="counts")
-        self.bar.setImageItem(self.image, insert_in=self.map_plot.getPlotItem())
+        self.bar = ColourBar(self.image, self.map_plot)
 
         self.share_plot = Plot(left=("share of emission", "%"), bottom=("time", "s"))
         self.share_plot.setYRange(-5, 105, padding=0)
@@ -42,6 +42,8 @@ class SeriesPanel(QWidget):
         self.fit = pg.PlotDataItem()
         for item in (self.band, self.low, self.high, self.fit):
             self.share_plot.addItem(item)
+        self.band.setZValue(-1)
+        self.fit.setZValue(1)
 
         self.numbers = QLabel("no fit yet", self)
         self.numbers.setFont(value_font(10.5))
@@ -60,6 +62,7 @@ class SeriesPanel(QWidget):
         layout.addWidget(split, 1)
         row = QHBoxLayout()
         row.setContentsMargins(4, 0, 4, 0)
+        row.setSpacing(18)
         row.addWidget(self.numbers)
         row.addWidget(self.note, 1)
         layout.addLayout(row)
@@ -71,11 +74,8 @@ class SeriesPanel(QWidget):
         self.map_plot.set_theme(theme)
         self.map_plot.getPlotItem().getViewBox().setBackgroundColor(theme.missing)
         self.share_plot.set_theme(theme)
-        self.bar.setColorMap(image_map(theme))
-        self.bar.axis.setTextPen(pg.mkPen(theme.text))
-        self.bar.axis.setPen(pg.mkPen(theme.line))
-        self.bar.setLabel("right", "counts", color=theme.text)
-        self.fit.setPen(pg.mkPen(theme.text, width=1))
+        self.bar.set_theme(theme)
+        self.fit.setPen(pg.mkPen(theme.text, width=2))
         nothing = pg.mkPen(None)
         self.low.setPen(nothing)
         self.high.setPen(nothing)
@@ -84,7 +84,7 @@ class SeriesPanel(QWidget):
         self.band.setBrush(pg.mkBrush(shade))
         self.legend.setLabelTextColor(theme.text)
         for curve, rank in zip(self.share_curves, self._ranks, strict=True):
-            curve.setPen(phase_pen(theme, rank))
+            curve.setSymbolBrush(phase_pen(theme, rank).color())
 
     def set_phases(self, labels: tuple[str, ...], data: RunData) -> None:
         """Say which phases there are."""
@@ -93,8 +93,9 @@ class SeriesPanel(QWidget):
         self.legend.clear()
         self._ranks = phase_ranks(data.wavelength_nm, data.references) if len(data.references) else []
         self.share_curves = []
-        for label, rank in zip(labels, self._ranks, strict=False):
-            curve = pg.PlotDataItem(pen=phase_pen(self._theme, rank))
+        for label, rank, symbol in zip(labels, self._ranks, SYMBOLS, strict=False):
+            colour = phase_pen(self._theme, rank).color()
+            curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=5, symbolPen=None, symbolBrush=colour)
             self.share_plot.addItem(curve)
             self.legend.addItem(curve, label)
             self.share_curves.append(curve)
@@ -108,14 +109,14 @@ class SeriesPanel(QWidget):
             return
         image = stack.image()
         if data.dark is not None:
-            image = image - stack.binned(data.dark)
-        self.bar.setLabel("right", "counts above dark" if data.dark is not None else "counts", color=self._theme.text)
+            image -= stack.binned(data.dark).astype(np.float32)
         low, high = stack.wavelength_range_nm
         finite = image[np.isfinite(image)]
         top = float(finite.max()) if len(finite) else 1.0
         bottom = float(finite.min()) if len(finite) else 0.0
-        self.image.setImage(image, autoLevels=False, levels=(bottom, max(top, bottom + 1.0)))
-        self.bar.setLevels((bottom, max(top, bottom + 1.0)), update_items=False)
+        top = max(top, bottom + 1.0)
+        self.image.setImage(image, autoLevels=False, levels=(bottom, top))
+        self.bar.show_range("counts above dark" if data.dark is not None else "counts, dark included", bottom, top)
         self.image.setRect(QRectF(low, stack.start_s, high - low, stack.rows * stack.bin_s))
         if low > PL_RANGE_NM[1] or high < PL_RANGE_NM[0]:
             self.map_plot.setXRange(low, high, padding=0)
@@ -136,13 +137,14 @@ class SeriesPanel(QWidget):
     def show_results(self, data: RunData) -> None:
         """Show shares, fit, band and numbers."""
         time_s, shares = data.share_series()
-        stride = max(1, len(time_s) // MAX_POINTS)
+        stride = max(1, -(-len(time_s) // MAX_POINTS))
         for column, curve in enumerate(self.share_curves):
             if column < shares.shape[1]:
                 curve.setData(time_s[::stride], 100 * shares[::stride, column])
         results = data.results
         fit_time = np.asarray(results.fit_time_s, dtype=float)
-        for curve, values in ((self.fit, results.fit_share), (self.low, results.fit_low), (self.high, results.fit_high)):
+        curves = ((self.fit, results.fit_share), (self.low, results.fit_low), (self.high, results.fit_high))
+        for curve, values in curves:
             curve.setData(fit_time, 100 * np.asarray(values, dtype=float))
         if len(time_s):
             self._follow(float(time_s[-1]))

@@ -5,8 +5,8 @@ import pyqtgraph as pg
 from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
 from numpy.typing import ArrayLike, NDArray
-from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 
 
 class SpectrumView(QWidget):
@@ -29,9 +29,7 @@ class SpectrumView(QWidget):
         self.caption.setTextFormat(Qt.TextFormat.PlainText)
         self.plot = Plot(left=("counts", ""), bottom=("wavelength", "nm"))
         self.residual_plot = Plot(left=("residual", ""), bottom=("wavelength", "nm"))
-        self.plot.getAxis("bottom").setStyle(showValues=False)
-        self.plot.getAxis("bottom").setHeight(6)
-        self.plot.getAxis("bottom").showLabel(False)
+        self.plot.hide_bottom()
         self.residual_plot.setXLink(self.plot)
         self.plot.setXRange(*PL_RANGE_NM, padding=0)
         self.legend = self.plot.addLegend(offset=(-8, 6))
@@ -123,7 +121,8 @@ class SpectrumView(QWidget):
 
     def set_counts_label(self, *, dark_subtracted: bool) -> None:
         """Say on the axis what the counts are."""
-        self.plot.name_axis("left", "counts above dark" if dark_subtracted else "counts, dark included", "", self._theme)
+        label = "counts above dark" if dark_subtracted else "counts, dark included"
+        self.plot.name_axis("left", label, "", self._theme)
 
     def clear(self) -> None:
         """Show nothing."""

@@ -56,8 +56,6 @@ RED = Theme(
 )
 THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT, RED)}
 
-STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DashLine)
-
 
 def phase_pen(theme: Theme, rank: float, *, width: float = 2.0) -> pg.mkPen:
     """Pen of a phase by its place between the bluest (0, bromide-rich) and the reddest (1, iodide-rich) endmember."""
@@ -87,11 +85,6 @@ def phase_ranks(wavelength_nm: ArrayLike, references: ArrayLike) -> list[float]:
         return [0.0]
     places = np.argsort(np.argsort(centres))
     return [float(place) / (len(centres) - 1) for place in places]
-
-
-def image_map(theme: Theme) -> pg.ColorMap:
-    """The theme's perceptually uniform map for images."""
-    return pg.colormap.get(theme.image_map)
 
 
 def value_font(size_pt: float = 10.0, *, bold: bool = False) -> QFont:
@@ -129,26 +122,30 @@ def style_sheet(theme: Theme) -> str:
     QDockWidget::title {{ background: {theme.window}; padding: 3px 6px; border-bottom: 1px solid {theme.line}; }}
     QToolBar#statusBarStrip {{ background: {theme.panel}; border: 0; border-bottom: 1px solid {theme.line}; }}
     QLineEdit, QComboBox, QPlainTextEdit, QListWidget {{
-        background: {theme.plot}; color: {theme.text}; border: 1px solid {theme.line}; border-radius: 3px; padding: 2px 4px;
+        background: {theme.plot}; color: {theme.text}; border: 1px solid {theme.line};
+        border-radius: 3px; padding: 2px 4px;
     }}
     QLineEdit:focus, QComboBox:focus {{ border: 1px solid {theme.accent}; }}
     QLineEdit[invalid="true"] {{ border: 2px solid {theme.danger}; }}
     QPushButton {{
-        background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line}; border-radius: 4px; padding: 4px 10px;
+        background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line};
+        border-radius: 4px; padding: 4px 10px;
     }}
     QPushButton:hover, QPushButton:focus {{ border: 1px solid {theme.accent}; }}
     QPushButton:disabled {{ color: {theme.faint}; }}
     QPushButton#darkNow {{
-        background: {theme.danger}; color: {theme.danger_text}; border: 2px solid {theme.danger_text}; border-radius: 5px;
-        font-weight: bold; padding: 6px 14px;
+        background: {theme.danger}; color: {theme.danger_text}; border: 2px solid {theme.danger_text};
+        border-radius: 5px; font-weight: bold; padding: 6px 14px;
     }}
     QLabel[faint="true"] {{ color: {theme.faint}; }}
-    QLabel[alarm="true"] {{ color: {theme.danger_text}; background: {theme.danger}; border-radius: 3px; padding: 2px 6px; }}
-    QLabel[mark="true"] {{ color: {theme.window}; background: {theme.warning}; border-radius: 3px; padding: 2px 6px; }}
+    QLabel[alarm="true"], QLabel[mark="true"] {{ border-radius: 3px; padding: 2px 6px; }}
+    QLabel[alarm="true"] {{ color: {theme.danger_text}; background: {theme.danger}; }}
+    QLabel[mark="true"] {{ color: {theme.window}; background: {theme.warning}; }}
     QLabel[lit="true"] {{ color: {theme.warning}; }}
     QLabel[reason="true"] {{ color: {theme.warning}; }}
     QProgressBar {{
-        background: {theme.plot}; border: 1px solid {theme.line}; border-radius: 3px; text-align: center; color: {theme.text};
+        background: {theme.plot}; border: 1px solid {theme.line}; border-radius: 3px;
+        text-align: center; color: {theme.text};
     }}
     QProgressBar::chunk {{ background: {theme.accent}; }}
     """

@@ -21,7 +21,7 @@ def field_words(name: str) -> tuple[str, str]:
 
 
 def plus_minus(number: Number, unit: str = "") -> str:
-    """Value ± standard error, rounded to one digit of the error, or two if the first is a 1 or a 2: ``0.680 ± 0.011``."""
+    """Value ± standard error, to one digit of the error, or two if the first is a 1 or a 2: ``0.680 ± 0.011``."""
     tail = f" {unit}" if unit else ""
     if not math.isfinite(number.value):
         return "not determined"
@@ -46,7 +46,8 @@ def scaled(value: float, unit: str) -> str:
     """Three digits and the prefix that keeps them short."""
     for limit, factor, prefix in ((1e6, 1e-6, "M"), (1e3, 1e-3, "k"), (1e-3, 1.0, ""), (1e-6, 1e3, "m")):
         if abs(value) >= limit:
-            return f"{value * factor:.3g} {prefix}{unit}" if abs(value * factor) < 999.5 else f"{value * factor:.0f} {prefix}{unit}"
+            short = value * factor
+            return f"{short:.0f} {prefix}{unit}" if abs(short) >= 999.5 else f"{short:.3g} {prefix}{unit}"
     return f"0 {unit}" if value == 0 else f"{value:.2e} {unit}"
 
 

@@ -125,7 +125,8 @@ class MainWindow(QMainWindow):
         for dock in docks.values():
             dock.show()
         docks["Series"].raise_()
-        self.resizeDocks([docks["Measure"], docks["Live"], docks["Instruments"]], [290, 1000, 240], Qt.Orientation.Horizontal)
+        across = [docks["Measure"], docks["Live"], docks["Instruments"]]
+        self.resizeDocks(across, [290, 1000, 240], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["Live"], docks["Series"]], [500, 500], Qt.Orientation.Vertical)
 
     def _build_menus(self) -> None:
@@ -173,6 +174,9 @@ class MainWindow(QMainWindow):
         feed.loaded.connect(self.views.load)
         feed.unreadable.connect(self._not_loaded)
         feed.refused.connect(self.say)
+        feed.not_dark.connect(partial(self.say, alarm=True))
+        feed.dark.connect(lambda: self.say("dark: the laser's emission is off, and proven off"))
+        feed.closed.connect(self._closed)
         feed.lost.connect(self._lost)
         feed.found.connect(lambda: self.notice.say("the engine answers again"))
         feed.started.connect(lambda _: self.notice.hide())
@@ -205,7 +209,7 @@ class MainWindow(QMainWindow):
 
         def offer(status: Status) -> None:
             if not self.feed.connected:
-                what = f"{status.measurement or 'a measurement'} is {status.state}" if status.measurement else "it is idle"
+                what = f"{status.measurement} is {status.state}" if status.measurement else "it is idle"
                 self.notice.say(
                     f"an engine runs already: {what}", action="follow it", act=lambda: self.attach(session)
                 )
@@ -222,6 +226,10 @@ class MainWindow(QMainWindow):
     def _opened(self) -> None:
         self.notice.hide()
         self.measure.set_connected(True)
+
+    def _closed(self) -> None:
+        self.strip.show_nothing("no microscope")
+        self.measure.set_connected(False)
 
     def _lost(self, sentence: str) -> None:
         self.strip.show_nothing("engine lost")
@@ -324,7 +332,7 @@ class MainWindow(QMainWindow):
         self._choose("Microscope file", "Microscope (*.toml)", lambda name: self.open_microscope(Path(name)))
 
     def _choose_scan(self) -> None:
-        from halidescope.gui.offline import ScanWindow   # a window of its own; it knows this one's parts
+        from halidescope.gui.offline import ScanWindow  # a window of its own; it knows this one's parts
 
         def show(name: str) -> None:
             window = ScanWindow(Path(name), THEMES[str(self.settings.value("theme", "dark"))], self)

@@ -23,7 +23,7 @@ def test_spectra_and_shares_are_shown_as_they_come(
     assert len(x) == 2068
     assert y.max() > 100
     qtbot.waitUntil(lambda: followed.views.series.image.image is not None, timeout=5000)
-    assert "⟨k⟩ 0.0213 ± 0.0008 1/s" in followed.views.series.numbers.text()
+    qtbot.waitUntil(lambda: "⟨k⟩ 0.0213 ± 0.0008 1/s" in followed.views.series.numbers.text(), timeout=5000)
     assert "60/100" in followed.strip.progress_text.text()
     assert "EMISSION" in followed.strip.emission.text()
     followed.grab().save("/tmp/w.png")
