@@ -144,12 +144,15 @@ class Analyst:
         if isinstance(endmembers, str):
             self._note = endmembers
         else:
-            arguments = (wavelength_nm, endmembers.spectra, endmembers.labels)
-            noise = {"read_noise": read_noise, "saturation": saturation}
-            self._unmixing = (
-                OnlineMap(*arguments, recipe.shape, **noise) if isinstance(recipe, RasterMap)
-                else OnlineSeries(*arguments, **noise)
-            )
+            spectra, labels = endmembers.spectra, endmembers.labels
+            if isinstance(recipe, RasterMap):
+                self._unmixing = OnlineMap(
+                    wavelength_nm, spectra, labels, recipe.shape, read_noise=read_noise, saturation=saturation
+                )
+            else:
+                self._unmixing = OnlineSeries(
+                    wavelength_nm, spectra, labels, read_noise=read_noise, saturation=saturation
+                )
             self._note = ""
             self._head = OnlineResults(
                 kind=recipe.kind, labels=endmembers.labels, reference_note=endmembers.note,
@@ -167,7 +170,7 @@ class Analyst:
         self._queue.put(None)
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            self._events.note("online analysis did not keep up; the file holds what it had, analyse it again", "warning")
+            self._events.note("online analysis did not keep up; analyse the finished file again", "warning")
         return self.results(0)
 
     def results(self, first: int) -> OnlineResults:
@@ -237,7 +240,9 @@ class Analyst:
 
 def _listed(values: NDArray[np.float64]) -> Any:
     """As nested lists; a value that could not be computed becomes None, which JSON knows."""
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    known = values.astype(object)
+    known[~np.isfinite(values)] = None
+    return known.tolist()
 
 
 def _numbers(fit: SeriesFit) -> dict[str, Number]:

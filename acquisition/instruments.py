@@ -1,4 +1,4 @@
-"""The three instruments of a microscope file: connecting them, and checking them without moving or lighting anything."""
+"""The three instruments of a microscope file: connecting them; checking them without moving or lighting anything."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

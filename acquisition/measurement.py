@@ -104,7 +104,7 @@ class Measurement:
             self._journal.append_dark(DarkRecord(k, start_s, recipe.exposure_s, counts))
             darks.append(counts)
         if self._beam.laser.emission:
-            raise ProblemError(f"{self._beam.laser.device}: emits during dark spectra; they are worthless, check the laser")
+            raise ProblemError(f"{self._beam.laser.device}: emits during the dark spectra; check the laser's control")
         dark = np.array(darks, first.counts.dtype).reshape(-1, len(wavelength_nm))
         self._dark_level = float(dark.mean()) if len(dark) else 0.0
         self._engine.analyst = Analyst(

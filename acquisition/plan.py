@@ -142,7 +142,7 @@ def _room(out: Path, size: int) -> list[str]:
     if out.exists():
         return [f"output file {out} exists and is never overwritten; choose another name"]
     if journal_path(out).exists():
-        return [f"journal {journal_path(out)} of an earlier measurement exists; rescue or move it, or choose another name"]
+        return [f"journal {journal_path(out)} of an earlier measurement exists; move it or choose another name"]
     if not out.parent.is_dir():
         return [f"output folder {out.parent} does not exist; make it or choose another"]
     free = shutil.disk_usage(out.parent).free

@@ -22,7 +22,9 @@ class DarknessAskedError(Exception):
     """Somebody asked for darkness while the beam was about to be lit."""
 
 
-def power_problems(microscope: MicroscopeFile, sample_uw: float, head: tuple[str, tuple[float, float]] | None) -> list[str]:
+def power_problems(
+    microscope: MicroscopeFile, sample_uw: float, head: tuple[str, tuple[float, float]] | None
+) -> list[str]:
     """Sentences about a power at the sample that must not be used; empty if it may.
 
     Parameters
@@ -130,7 +132,7 @@ class Beam:
     def require_ready(self) -> None:
         """Raise if interlock or a fault forbid light."""
         if not self.laser.interlock_closed:
-            raise InterlockError(self.laser.device, "interlock is open; close the loop (lid, door, plug) and start again")
+            raise InterlockError(self.laser.device, "interlock is open; close the loop and start again")
         fault = self.laser.fault
         if fault is not None:
             raise LaserFaultError(self.laser.device, f"reports a fault: {fault}; clear it at the laser and start again")

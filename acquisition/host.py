@@ -1,0 +1,238 @@
+"""The engine with everything around it: its thread, its door for other processes, its ring, its watchdog.
+
+Used in this process by :mod:`halidescope.acquisition.run`, and as a process of its own by a window
+(``python -m halidescope.acquisition.host --microscope FILE --session FILE``).
+"""
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import msgspec
+from halidescope.acquisition.engine import Engine
+from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.ring import RingWriter
+from halidescope.acquisition.session import Session, default_session_path, write_session
+from halidescope.acquisition.watchdog import WatchedPipe
+from halidescope.drivers.errors import InstrumentError
+
+LOOPBACK = "127.0.0.1"
+
+
+class Host:
+    """Runs an engine until :meth:`close`, or until somebody at the door asks it to quit.
+
+    Parameters
+    ----------
+    microscope : MicroscopeFile
+    session : Path, optional
+        Where to leave address and key for windows; without it nobody else can reach the engine.
+    name : str
+        What to call the microscope in the session file, e.g. its path.
+    connect_now : bool
+        Connect the instruments at once instead of with the first measurement; a failure is an event, not an error.
+    """
+
+    def __init__(
+        self, microscope: MicroscopeFile, *, session: Path | None = None, name: str = "", connect_now: bool = False
+    ) -> None:
+        self._session_path = session
+        self._connect_now = connect_now
+        log = (session or default_session_path()).with_suffix(".watchdog.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.ring = RingWriter()
+        self.engine = Engine(microscope, guard=self, ring=self.ring)
+        self.guard_log = log
+        self._pipe = WatchedPipe(microscope, log, self._overdue)
+        self._connections: set[Connection] = set()
+        self._listener: Listener | None = None
+        self._closing = False
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine")
+        self._thread.start()
+        if session is not None:
+            self._open_door(session, name)
+
+    # what the engine tells its guard
+
+    def lit(self, lit: bool) -> None:
+        """The light is about to go on, or is proven off."""
+        self._pipe.lit(lit)
+
+    def journal(self, path: Path | None) -> None:
+        """The journal of the running measurement."""
+        self._pipe.journal(path)
+
+    def _overdue(self) -> bool:
+        return time.monotonic() > self.engine.expected_by
+
+    @property
+    def watchdog_pid(self) -> int:
+        """The watchdog's process."""
+        return self._pipe.pid
+
+    def _run(self) -> None:
+        try:
+            if self._connect_now:
+                try:
+                    self.engine.connect()
+                except (ProblemError, InstrumentError) as error:
+                    self.engine.events.note(str(error), "error")
+            self.engine.run()
+        finally:
+            self.ended.set()
+
+    # the door for other processes
+
+    def _open_door(self, path: Path, name: str) -> None:
+        self._key = secrets.token_bytes(32)
+        self._listener = Listener((LOOPBACK, 0))    # authenticated below, so that a silent caller keeps nobody waiting
+        address, port = self._listener.address
+        threading.Thread(target=self._receive, name="door", daemon=True).start()
+        write_session(path, Session(
+            address=str(address), port=int(port), authkey=self._key.hex(), pid=os.getpid(), ring=self.ring.name,
+            microscope=name,
+        ))
+
+    def _receive(self) -> None:
+        assert self._listener is not None
+        while not self._closing:
+            try:
+                connection = self._listener.accept()
+            except OSError:
+                if self._closing:
+                    return
+                time.sleep(0.05)     # e.g. out of file descriptors: the next caller may have more luck
+                continue
+            threading.Thread(target=self._serve, args=(connection,), name="caller", daemon=True).start()
+
+    def _serve(self, connection: Any) -> None:
+        """One caller, until it hangs up."""
+        self._connections.add(connection)
+        try:
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
+            while True:
+                request = connection.recv_bytes(1 << 20)
+                connection.send_bytes(self._answer(request))
+        except (EOFError, OSError, AuthenticationError):
+            pass      # hung up, or has no key
+        finally:
+            self._connections.discard(connection)
+            connection.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        try:
+            asked = msgspec.json.decode(request, type=_Request)
+            return msgspec.json.encode({"ok": self._call(asked)})
+        except (ProblemError, InstrumentError) as error:
+            return msgspec.json.encode({"problem": str(error)})
+        except (msgspec.MsgspecError, TypeError, KeyError) as error:
+            return msgspec.json.encode({"problem": f"engine: request not understood ({error})"})
+
+    def _call(self, asked: "_Request") -> object:
+        engine, given = self.engine, asked.arguments
+        match asked.call:
+            case "status":
+                return engine.status()
+            case "results":
+                return engine.results(given["first"])
+            case "events":
+                return engine.events.since(given["first"])
+            case "start":
+                engine.door.start(given["recipe"], given["out"])
+            case "pause":
+                engine.pause()
+            case "resume":
+                engine.resume()
+            case "abort":
+                engine.abort()
+            case "dark_now":
+                engine.dark_now()
+            case "quit":
+                engine.door.quit()
+            case unknown:
+                raise ProblemError(f"engine: unknown request '{unknown}'; window and engine are of different versions")
+        return None
+
+    # the end
+
+    def close(self) -> None:
+        """End the measurement (dark, then the file), the engine, its door and its watchdog. Safe to call twice."""
+        self.engine.door.quit()
+        self._thread.join()
+        if self._closing:
+            return
+        self._closing = True
+        if self._session_path is not None:
+            self._session_path.unlink(missing_ok=True)
+        if self._listener is not None:
+            _wake(self._listener)
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.close()
+        self._pipe.close()
+        self.ring.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Request(msgspec.Struct, frozen=True):
+    call: str
+    arguments: dict[str, Any] = {}
+
+
+def _wake(listener: Listener) -> None:
+    """End an accept that waits in another thread: closing its socket does not."""
+    import socket
+
+    with socket.socket() as caller:
+        caller.settimeout(1.0)
+        caller.connect_ex(listener.address)
+
+
+def main() -> int:
+    """The engine's process of a window; ends on the window's `quit`, SIGTERM or SIGINT, always dark."""
+    parser = argparse.ArgumentParser(prog="python -m halidescope.acquisition.host", description=__doc__)
+    parser.add_argument("--microscope", type=Path, required=True, help="the microscope file")
+    parser.add_argument("--session", type=Path, default=default_session_path(), help="where to leave address and key")
+    given = parser.parse_args()
+    try:
+        microscope = load_microscope(given.microscope)
+        host = Host(microscope, session=given.session, name=str(given.microscope.absolute()), connect_now=True)
+    except ProblemError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+    def end(number: int, frame: FrameType | None) -> None:
+        host.engine.door.quit()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    # from here on nobody reads our complaints: the window that started us may be gone
+    with given.session.with_suffix(".log").open("ab") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    while not host.ended.wait(0.5):
+        pass
+    host.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

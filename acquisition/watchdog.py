@@ -1,0 +1,237 @@
+"""The last guard: a small process that makes the laser dark when the engine no longer can.
+
+The engine's process holds one end of a pipe and writes a line on it four times a second: whether the laser may be lit,
+and whether its measuring thread still gives signs of life. When the pipe ends without a farewell, or the lines stop, or
+the thread hangs while lit, this process ends what is left of the engine, takes the laser's port, switches emission off,
+proves it by reading back, and leaves its word in the journal and in a log beside the session.
+
+Both ends of the pipe are here: :class:`WatchedPipe` (in the engine's process) and :func:`watch`.
+"""
+
+import argparse
+import os
+import queue
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from halidescope.acquisition.instruments import connect_role
+from halidescope.acquisition.journal import note_in_journal
+from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.safety import darken
+from halidescope.drivers.errors import InstrumentError
+
+BEAT_S = 0.25      # real seconds between two lines
+SILENCE_S = 2.0    # without a line for so long the engine's process hangs
+TRY_S = 30.0       # how long a dark laser is fought for
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """One line of the pipe."""
+
+    lit: bool = False          # emission is on, or about to be
+    hung: bool = False         # the measuring thread is overdue
+    journal: str = ""          # of the running measurement
+    farewell: bool = False     # the engine ends in good order
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """The first line: whom to watch, and which laser to make dark."""
+
+    pid: int
+    microscope: str            # text of the microscope file
+    log: str
+
+
+class WatchedPipe:
+    """The engine's end: starts the watchdog's process and writes its heartbeat.
+
+    Parameters
+    ----------
+    overdue : callable
+        True if the engine's thread has given no sign of life for too long.
+    """
+
+    def __init__(self, microscope: MicroscopeFile, log: Path, overdue: Callable[[], bool]) -> None:
+        self._overdue = overdue
+        self._lit = False
+        self._journal = ""
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self.problem = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "halidescope.acquisition.watchdog"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+        hello = Hello(os.getpid(), microscope.toml_text(), str(log.absolute()))
+        self._send(msgspec.json.encode(hello))
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"watching\n":
+            raise ProblemError("watchdog: did not start; nothing may be lit without it, reinstall Halidescope")
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        """The watchdog's process."""
+        return self._process.pid
+
+    def lit(self, lit: bool) -> None:
+        """Tell before light goes on, and after it is proven off.
+
+        Raises
+        ------
+        ProblemError
+            Nobody watches: nothing may be lit.
+        """
+        self._lit = lit
+        if not self._line() and lit:
+            raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
+
+    def journal(self, path: Path | None) -> None:
+        """Where the watchdog shall leave its word."""
+        self._journal = str(path.absolute()) if path is not None else ""
+        self._line()
+
+    def close(self) -> None:
+        """Say farewell; the watchdog ends. Safe to call twice."""
+        self._ending.set()
+        self._thread.join()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        if not stdin.closed:
+            self._send(msgspec.json.encode(Beat(farewell=True)))
+            stdin.close()
+            stdout.close()
+            self._process.wait(10.0)
+
+    def _send(self, line: bytes) -> bool:
+        stdin = self._process.stdin
+        assert stdin is not None
+        try:
+            with self._lock:
+                stdin.write(line + b"\n")
+                stdin.flush()
+        except (OSError, ValueError):      # its end is gone: whoever wants light is told
+            return False
+        return True
+
+    def _line(self) -> bool:
+        return self._send(msgspec.json.encode(Beat(self._lit, self._overdue(), self._journal)))
+
+    def _beat(self) -> None:
+        while not self._ending.wait(BEAT_S):
+            self._line()
+
+
+def watch(stdin: BinaryIO, say: Callable[[bytes], object]) -> int:
+    """Watch over one engine until it says farewell or must be replaced; returns the exit code."""
+    hello = msgspec.json.decode(stdin.readline(), type=Hello)
+    microscope = parse_microscope(hello.microscope)
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(stdin, lines), daemon=True).start()
+    say(b"watching\n")
+    last = Beat()
+    while True:
+        try:
+            line = lines.get(timeout=SILENCE_S)
+        except queue.Empty:
+            if last.lit:
+                return _make_dark(hello, microscope, last, f"the engine was silent for {SILENCE_S:g} s while lit")
+            continue
+        if not line:
+            return _make_dark(hello, microscope, last, "the engine died")
+        last = msgspec.json.decode(line, type=Beat)
+        if last.farewell:
+            return 0
+        if last.lit and last.hung:
+            return _make_dark(hello, microscope, last, "the engine's measuring thread hung while lit")
+
+
+def _read(stdin: BinaryIO, lines: "queue.SimpleQueue[bytes]") -> None:
+    for line in stdin:
+        lines.put(line)
+    lines.put(b"")
+
+
+def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, why: str) -> int:
+    """End the engine, switch off, prove it, tell. Returns 0 if darkness is proven."""
+    told = [why, _end(hello.pid)]
+    began = time.monotonic()
+    dark = False
+    while not dark and time.monotonic() - began < TRY_S:
+        try:
+            laser = connect_role(microscope, "laser")
+            try:
+                laser = darken(laser, lambda: connect_role(microscope, "laser"))
+                dark = True
+            finally:
+                laser.close()
+        except (InstrumentError, ProblemError) as error:
+            problem = f"not yet dark: {error}"
+            if told[-1] != problem:
+                told.append(problem)
+            time.sleep(0.2)       # the port of a process just ended may need a moment
+    took_s = time.monotonic() - began
+    told.append(
+        f"emission switched off and proven off {took_s:.2f} s after" if dark
+        else "EMISSION COULD NOT BE PROVEN OFF: turn the key switch off"
+    )
+    _tell(hello, last, [text for text in told if text], dark)
+    return 0 if dark else 1
+
+
+def _end(pid: int) -> str:
+    """Kill what is left of the engine, so that it can neither light again nor hold the port; says what it did."""
+    try:
+        os.kill(pid, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)   # Windows: both end it at once
+    except ProcessLookupError:
+        return ""
+    except OSError as error:
+        return f"process {pid} could not be ended ({error.strerror})"
+    return f"process {pid} ended"
+
+
+def _tell(hello: Hello, last: Beat, told: list[str], dark: bool) -> None:
+    """Leave the word: a line in the log, an event in the journal."""
+    at = datetime.now(UTC).isoformat()
+    text = "watchdog: " + "; ".join(told)
+    if last.journal and Path(last.journal).exists():
+        try:
+            note_in_journal(Path(last.journal), at=at, level="error", text=text)
+        except sqlite3.Error as error:
+            text += f"; the journal {last.journal} could not be told ({error})"
+    line = msgspec.json.encode({"at": at, "pid": hello.pid, "dark": dark, "journal": last.journal, "text": text})
+    with Path(hello.log).open("ab") as log:
+        log.write(line + b"\n")
+        log.flush()
+        os.fsync(log.fileno())
+
+
+def main() -> int:
+    """The watchdog's process."""
+    argparse.ArgumentParser(
+        prog="python -m halidescope.acquisition.watchdog",
+        description="Makes the laser dark when the engine that started it dies; talks on standard input only.",
+    ).parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl-C is for the measurement, not for its guard
+
+    def say(text: bytes) -> None:
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+
+    return watch(sys.stdin.buffer, say)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
