@@ -65,11 +65,14 @@ class Opened:
         For start, pause and resume; starting connects instruments, and takes seconds.
     urgent : Engine
         For *dark now* and abort, which wait for nothing.
+    microscope : str
+        Path of the engine's microscope file, if it has one.
     """
 
     watch: Engine
     orders: Engine
     urgent: Engine
+    microscope: str = ""
 
 
 def launched(microscope_path: Path, session: Path | None) -> Opened:
@@ -89,7 +92,10 @@ def status_of(session: Path) -> Status:
 
 
 def _thrice(client: EngineClient) -> Opened:
-    return Opened(watch=EngineClient(client.session), orders=client, urgent=EngineClient(client.session))
+    session = client.session
+    return Opened(
+        watch=EngineClient(session), orders=client, urgent=EngineClient(session), microscope=session.microscope
+    )
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ class SessionFeed(QObject):
 
     Signals
     -------
-    opened(), closed()
-        There is a session; there is none any more.
+    opened(str), closed()
+        There is a session, of this microscope file; there is none any more.
     started(str)
         The engine has accepted a measurement; the file it will become.
     status(Status)
@@ -125,7 +131,7 @@ class SessionFeed(QObject):
         The engine says that the laser is verified dark, after :meth:`dark_now`.
     """
 
-    opened = Signal()
+    opened = Signal(str)
     closed = Signal()
     status = Signal(object)
     axis = Signal(object)
@@ -180,7 +186,7 @@ class SessionFeed(QObject):
     def _take(self, opened: Opened) -> None:
         self._open = opened
         self._file, self._results, self._events, self._unanswered = "", 0, 0, 0
-        self.opened.emit()
+        self.opened.emit(opened.microscope)
         self._status_timer.start()
         self._ring_timer.start()
         self._poll_door()

@@ -104,6 +104,7 @@ class RunData:
         self.newest_index: int | None = None
         self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._places: dict[int, tuple[float, float, float]] = {}
+        self._totals: dict[int, float] = {}
         self._rows: dict[int, int] = {}
         self._index: list[int] = []
         self._time_s: list[float] = []
@@ -136,6 +137,7 @@ class RunData:
         self.seen += 1
         self._places[index] = (*place, time_s)
         self._counts[index] = np.asarray(counts, dtype=np.float32)
+        self._totals[index] = float(np.sum(counts, dtype=np.float64))
         if len(self._counts) * max(len(counts), 1) * 4 > KEPT_BYTES:
             self._counts.popitem(last=False)
         if self.grid is None:
@@ -240,19 +242,21 @@ class RunData:
         Parameters
         ----------
         quantity : str
-            ``"intensity"`` (sum of the amplitudes, counts), ``"residual"`` (counts) or a phase's label (its share).
+            ``"intensity"`` (sum over all channels, counts), ``"residual"`` (counts) or a phase's label (its share).
         """
         if self.grid is None:
             raise ValueError("this measurement is not a map")
         image = np.full(self.grid.shape, np.nan)
+        index = np.asarray(self._index, dtype=int)
         if quantity == "intensity":
-            values = np.asarray(self._amplitudes, dtype=float).reshape(len(self._amplitudes), -1).sum(axis=1)
+            index = np.fromiter(self._totals, dtype=int, count=len(self._totals))
+            values = np.fromiter(self._totals.values(), dtype=float, count=len(self._totals))
+            values -= 0.0 if self.dark is None else float(self.dark.sum())
         elif quantity == "residual":
             values = np.asarray(self._residual_rms, dtype=float)
         else:
             column = self.labels.index(quantity)
             values = np.asarray([row[column] for row in self._shares], dtype=float)
-        index = np.asarray(self._index, dtype=int)
         inside = (index >= 0) & (index < image.size)
         if len(index):
             image.flat[index[inside]] = values[inside]

@@ -223,9 +223,15 @@ class MainWindow(QMainWindow):
             return
         self.feed.open(opener)
 
-    def _opened(self) -> None:
+    def _opened(self, microscope: str) -> None:
         self.notice.hide()
         self.measure.set_connected(True)
+        if self._microscope is None and microscope:
+            try:
+                self._microscope = load_microscope(Path(microscope))
+            except ProblemError as error:
+                self.say(f"no plan can be made before a start: {error}")
+        self._recipe_changed(self.measure.form.recipe())
 
     def _closed(self) -> None:
         self.strip.show_nothing("no microscope")
