@@ -8,10 +8,9 @@ that goes through the door may wait, and has lanes of its own: one for status an
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
@@ -19,8 +18,7 @@ from halidescope.acquisition.states import Status
 from halidescope.acquisition.storage import open_scan
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
-from halidescope.gui.run_data import TakenSpectrum
-from numpy.typing import NDArray
+from halidescope.gui.link import Engine, Opened, Ring
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 RING_PERIOD_MS = 33
@@ -28,74 +26,15 @@ STATUS_PERIOD_MS = 200
 LOST_AFTER = 3   # polls in a row without an answer
 
 
-class Ring(Protocol):
-    """Spectra in shared memory; :class:`halidescope.acquisition.ring.RingReader` is one."""
-
-    @property
-    def wavelength_nm(self) -> NDArray[np.float64]: ...
-    def since(self, sequence: int) -> tuple[Sequence[TakenSpectrum], int]: ...
-    def close(self) -> None: ...
-
-
-class Engine(Protocol):
-    """The engine as the window sees it; :class:`halidescope.acquisition.client.EngineClient` is one."""
-
-    def status(self) -> Status: ...
-    def results(self, first: int = 0) -> OnlineResults: ...
-    def events(self, first: int = 0) -> Sequence[Any]: ...
-    def start(self, recipe: dict[str, Any], out: Path) -> object: ...
-    def pause(self) -> object: ...
-    def resume(self) -> object: ...
-    def abort(self) -> object: ...
-    def dark_now(self) -> object: ...
-    def quit(self) -> object: ...
-    def ring(self) -> Ring: ...
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
-class Opened:
-    """Three ways to one engine, because each answers one question at a time.
+class _Known:
+    """What was handed on already."""
 
-    Attributes
-    ----------
-    watch : Engine
-        For status, results and events.
-    orders : Engine
-        For start, pause and resume; starting connects instruments, and takes seconds.
-    urgent : Engine
-        For *dark now* and abort, which wait for nothing.
-    microscope : str
-        Path of the engine's microscope file, if it has one.
-    """
-
-    watch: Engine
-    orders: Engine
-    urgent: Engine
-    microscope: str = ""
-
-
-def launched(microscope_path: Path, session: Path | None) -> Opened:
-    """Start an engine for a microscope file; takes seconds."""
-    return _thrice(EngineClient.launch(microscope_path, session=session))
-
-
-def attached(session: Path | None) -> Opened:
-    """Reach an engine that runs already."""
-    return _thrice(EngineClient.attach(session))
-
-
-def status_of(session: Path) -> Status:
-    """What the engine of a session file is doing; raises :class:`ProblemError` if it has ended."""
-    with EngineClient.attach(session) as client:
-        return client.status()
-
-
-def _thrice(client: EngineClient) -> Opened:
-    session = client.session
-    return Opened(
-        watch=EngineClient(session), orders=client, urgent=EngineClient(session), microscope=session.microscope
-    )
+    file: str
+    results: int
+    last: OnlineResults
+    events: int
+    lacks_ring: bool
 
 
 @dataclass(frozen=True)
@@ -161,6 +100,7 @@ class SessionFeed(QObject):
         self._unanswered = 0
         self._file = ""
         self._results = 0
+        self._last = OnlineResults()
         self._events = 0
         self._ring_timer = QTimer(self)
         self._ring_timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -274,10 +214,9 @@ class SessionFeed(QObject):
         if self._open is None or self._asked:
             return
         self._asked = True
-        session, file, results, events, lacks_ring = (
-            self._open.watch, self._file, self._results, self._events, self._ring is None,
-        )  # fmt: skip
-        self._watch.ask(lambda: _moment(session, file, results, events, lacks_ring), self._answered, self._silent)
+        engine = self._open.watch
+        known = _Known(self._file, self._results, self._last, self._events, self._ring is None)
+        self._watch.ask(lambda: _moment(engine, known), self._answered, self._silent)
 
     def _answered(self, moment: _Moment) -> None:
         self._asked = False
@@ -294,6 +233,7 @@ class SessionFeed(QObject):
             self.events.emit(list(moment.events))
         if moment.results is not None:
             self._results = moment.results.first + len(moment.results.index)
+            self._last = moment.results
             self.results.emit(moment.results)
 
     def _silent(self, error: BaseException) -> None:
@@ -326,11 +266,12 @@ def read_whole(path: Path) -> Scan:
     return scan
 
 
-def _moment(session: Engine, file: str, results: int, events: int, lacks_ring: bool) -> _Moment:
+def _moment(engine: Engine, known: _Known) -> _Moment:
     """Everything that is new behind the door; runs in the lane's thread."""
-    status = session.status()
-    ring = session.ring() if lacks_ring else None
-    first = results if status.file == file else 0
-    fresh = session.results(first)
-    news = bool(fresh.index) or fresh.first == 0
-    return _Moment(status, fresh if news else None, session.events(events) if status.events > events else (), ring)
+    status = engine.status()
+    ring = engine.ring() if known.lacks_ring else None
+    another = status.file != known.file
+    fresh = engine.results(0 if another else known.results)
+    news = another or bool(fresh.index) or fresh.numbers != known.last.numbers or fresh.note != known.last.note
+    events = engine.events(known.events) if status.events > known.events else ()
+    return _Moment(status, fresh if news else None, events, ring)

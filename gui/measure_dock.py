@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -62,6 +63,7 @@ class MeasurePanel(QWidget):
         self.preflight.setFont(value_font(9.5))
         self.preflight.setWordWrap(True)
         self.preflight.setTextFormat(Qt.TextFormat.PlainText)
+        self.preflight.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.file = QLineEdit(self)
         self.file.setObjectName("file")
         self.file.setAccessibleName("output file")

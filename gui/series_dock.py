@@ -95,7 +95,7 @@ class SeriesPanel(QWidget):
         self.share_curves = []
         for label, rank, symbol in zip(labels, self._ranks, SYMBOLS, strict=False):
             colour = phase_pen(self._theme, rank).color()
-            curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=5, symbolPen=None, symbolBrush=colour)
+            curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=4, symbolPen=None, symbolBrush=colour)
             self.share_plot.addItem(curve)
             self.legend.addItem(curve, label)
             self.share_curves.append(curve)

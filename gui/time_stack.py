@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 MAX_ROWS = 512
 COLUMNS = 480
+EARLY = 8       # spectra whose spacing tells how long a row is
+BRIDGED = 4     # empty rows between two spectra that are no gap yet
 
 
 class TimeStack:
@@ -36,7 +38,7 @@ class TimeStack:
         self.bin_s = 0.0
         self.start_s = 0.0
         self.rows = 0
-        self._first: tuple[float, NDArray[np.float64]] | None = None
+        self._early: list[tuple[float, NDArray[np.float64]]] = []
 
     @property
     def end_s(self) -> float:
@@ -44,30 +46,31 @@ class TimeStack:
         return self.start_s + self.rows * self.bin_s
 
     def add(self, time_s: float, counts: NDArray[np.generic]) -> None:
-        """Take in one spectrum, shape (channels,); the second one tells how long a row is."""
+        """Take in one spectrum, shape (channels,); the first ones tell how long a row is."""
         row = self.binned(counts)
-        if self.bin_s == 0.0:
-            if self._first is None:
-                self._first = (time_s, row)
-                return
-            self.start_s, first_row = self._first
-            if time_s <= self.start_s:
-                return
-            self.bin_s = time_s - self.start_s
-            self._put(0, first_row)
-        self._put(int((time_s - self.start_s) / self.bin_s + 0.5), row)
+        if len(self._early) >= EARLY:
+            self._put(time_s, row)
+            return
+        self._early.append((time_s, row))
+        steps = np.diff([when for when, _ in self._early])
+        if len(steps) == 0 or not (steps > 0).all():
+            return
+        self.start_s, self.bin_s, self.rows = self._early[0][0], float(np.median(steps)), 0
+        self._sum[:] = 0.0
+        self._taken[:] = 0
+        for when, early in self._early:
+            self._put(when, early)
 
     def binned(self, counts: NDArray[np.generic]) -> NDArray[np.float64]:
         """Mean counts in every bin of wavelength, shape (columns,); not-a-number in a bin without a channel."""
         total = np.bincount(self._bin, weights=np.asarray(counts, dtype=float), minlength=len(self._width))
         return np.divide(total, self._width, out=np.full_like(total, np.nan), where=self._width > 0)
 
-    def _put(self, place: int, row: NDArray[np.float64]) -> None:
-        if place < 0:
+    def _put(self, time_s: float, row: NDArray[np.float64]) -> None:
+        if time_s < self.start_s or self.bin_s == 0.0:
             return
-        while place >= len(self._sum):
+        while (place := int((time_s - self.start_s) / self.bin_s + 0.5)) >= len(self._sum):
             self._merge()
-            place //= 2
         self._sum[place] += row
         self._taken[place] += 1
         self.rows = max(self.rows, place + 1)
@@ -83,13 +86,16 @@ class TimeStack:
     def image(self) -> NDArray[np.float32]:
         """Mean counts, shape (rows, columns); not-a-number where no spectrum was taken.
 
-        Spectra do not come like a clock's ticks, so that a row now and then falls between two of them: a single empty
-        row shows the spectrum before it. Two and more are a gap, and stay one.
+        Spectra do not come like a clock's ticks, so that a few rows fall between two of them: up to ``BRIDGED`` empty
+        rows show the spectrum before them. More are a gap, and stay one.
         """
         taken = self._taken[: self.rows, None]
         image = np.full((self.rows, self._sum.shape[1]), np.nan, dtype=np.float32)
         np.divide(self._sum[: self.rows], taken, out=image, where=taken > 0, casting="unsafe")
-        empty = self._taken[: self.rows] == 0
-        alone = np.flatnonzero(empty[1:-1] & ~empty[:-2] & ~empty[2:]) + 1
-        image[alone] = image[alone - 1]
+        held = np.maximum.accumulate(np.where(self._taken[: self.rows] > 0, np.arange(self.rows), 0))
+        following = self.rows - 1 - np.maximum.accumulate(
+            np.where(self._taken[: self.rows][::-1] > 0, np.arange(self.rows), 0)
+        )[::-1]
+        short = following - held <= BRIDGED + 1
+        image[short] = image[held[short]]
         return image

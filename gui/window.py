@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
-from halidescope.acquisition.plan import Plan, make_plan
-from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.problems import ProblemError, sentence_of
+from halidescope.acquisition.recipes import RECIPES, RasterMap, Recipe
 from halidescope.acquisition.states import RunState, Status
-from halidescope.gui.feed import Opened, SessionFeed, attached, launched, status_of
+from halidescope.gui.feed import SessionFeed
 from halidescope.gui.instruments_dock import InstrumentsPanel
 from halidescope.gui.lane import Lane
+from halidescope.gui.link import Opened, attached, launched, status_of
 from halidescope.gui.measure_dock import MeasurePanel
 from halidescope.gui.notice import Notice
 from halidescope.gui.panels import Views
+from halidescope.gui.preflight import Preflight
 from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import THEMES, Theme, apply_theme
-from halidescope.gui.values import dose, duration, irradiance, size
-from qtpy.QtCore import QSettings, QStandardPaths, Qt, QTimer
+from pydantic import ValidationError
+from qtpy.QtCore import QSettings, QStandardPaths, Qt
 from qtpy.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
@@ -35,7 +36,6 @@ from qtpy.QtWidgets import (
 
 log = logging.getLogger(__name__)
 
-PREFLIGHT_AFTER_MS = 150
 LAYOUT_VERSION = 1      # of the docks; another one forgets what was remembered
 
 
@@ -59,14 +59,10 @@ class MainWindow(QMainWindow):
         self.instruments = InstrumentsPanel(self)
         self.status: Status | None = None
         self._microscope: MicroscopeFile | None = None
-        self._plans = Lane("halidescope-plan", self)
-        self._recipe: Recipe | None = None
+        self._asking = Lane("halidescope-ask", self)
         self._loading = ""
         self._leaving = False
-        self._preflight_timer = QTimer(self)
-        self._preflight_timer.setSingleShot(True)
-        self._preflight_timer.setInterval(PREFLIGHT_AFTER_MS)
-        self._preflight_timer.timeout.connect(self._ask_plan)
+        self.preflight = Preflight(self)
         self.setWindowTitle("Halidescope")
         self._build_header()
         self._build_docks()
@@ -74,8 +70,9 @@ class MainWindow(QMainWindow):
         self._wire()
         self.set_theme(THEMES.get(str(settings.value("theme", "dark")), THEMES["dark"]))
         self._recall()
+        self._recall_recipe()
         self.propose_file()
-        self._recipe_changed(self.measure.form.recipe())
+        self._judge()
 
     # what the window is made of
 
@@ -180,7 +177,8 @@ class MainWindow(QMainWindow):
         feed.lost.connect(self._lost)
         feed.found.connect(lambda: self.notice.say("the engine answers again"))
         feed.started.connect(lambda _: self.notice.hide())
-        measure.recipe_changed.connect(self._recipe_changed)
+        measure.recipe_changed.connect(lambda _: self._judge())
+        self.preflight.judged.connect(lambda words, refused: measure.set_preflight(words, refused=refused))
         measure.start_asked.connect(self._start)
         measure.pause_asked.connect(feed.pause)
         measure.resume_asked.connect(feed.resume)
@@ -214,7 +212,7 @@ class MainWindow(QMainWindow):
                     f"an engine runs already: {what}", action="follow it", act=lambda: self.attach(session)
                 )
 
-        self._plans.ask(lambda: status_of(session), offer, lambda error: log.info("no engine to follow: %s", error))
+        self._asking.ask(lambda: status_of(session), offer, lambda error: log.info("no engine to follow: %s", error))
 
     def follow(self, opener: Callable[[], Opened]) -> None:
         """Follow the engine that ``opener`` gives."""
@@ -231,7 +229,7 @@ class MainWindow(QMainWindow):
                 self._microscope = load_microscope(Path(microscope))
             except ProblemError as error:
                 self.say(f"no plan can be made before a start: {error}")
-        self._recipe_changed(self.measure.form.recipe())
+        self._judge()
 
     def _closed(self) -> None:
         self.strip.show_nothing("no microscope")
@@ -288,40 +286,12 @@ class MainWindow(QMainWindow):
 
     # what a person asks for
 
-    def _recipe_changed(self, recipe: Recipe | None) -> None:
-        self._recipe = recipe
-        self.measure.set_preflight("" if recipe is None else "computing …")
-        if recipe is None:
-            self.measure.set_preflight("", refused="mend the marked fields first")
-        else:
-            self._preflight_timer.start()
-
-    def _ask_plan(self) -> None:
-        recipe = self._recipe
-        if recipe is None:
-            return
-        if self._microscope is None:
-            self.measure.set_preflight(f"{sum(1 for _ in recipe.points())} spectra; open a microscope file for more")
-            return
-        microscope, out = self._microscope, Path(self.measure.file.text().strip())
-        assert isinstance(recipe, TimeSeries | RasterMap)
-        self._plans.ask(
-            lambda: make_plan(recipe, microscope, out),
-            lambda plan: self._show_plan(recipe, plan),
-            lambda error: self.measure.set_preflight("", refused=str(error)),
-        )
-
-    def _show_plan(self, recipe: Recipe, plan: Plan) -> None:
-        if recipe is not self._recipe:
-            return
-        words = (
-            f"{plan.spectra} spectra · {duration(plan.duration_s)} · {size(plan.bytes)}\n"
-            f"{irradiance(plan.peak_irradiance_w_cm2)} peak · peak dose {dose(plan.peak_dose_j_cm2)}"
-        )
-        self.measure.set_preflight(words, refused="\n".join(plan.violations))
+    def _judge(self) -> None:
+        self.preflight.judge(self.measure.form.recipe(), self._microscope, Path(self.measure.file.text().strip()))
 
     def _start(self, recipe: Recipe, path: Path) -> None:
         self.settings.setValue("folder", str(path.parent))
+        self.settings.setValue("recipe", recipe.model_dump_json())
         self.feed.start(recipe.model_dump(mode="json"), path)
 
     def propose_file(self) -> None:
@@ -376,6 +346,15 @@ class MainWindow(QMainWindow):
         if state is not None:
             self.restoreState(state, LAYOUT_VERSION)
 
+    def _recall_recipe(self) -> None:
+        """Show the recipe that was started last; one of another version is forgotten."""
+        text = self.settings.value("recipe")
+        if text is not None:
+            try:
+                self.measure.set_recipe(RECIPES.validate_json(str(text)))
+            except ValidationError as error:
+                log.info("remembered recipe not shown: %s", sentence_of(error, "settings"))
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Ask what shall become of a running measurement, then leave."""
         if self._leaving or self.status is None or not self.status.state.busy:
@@ -405,7 +384,7 @@ class MainWindow(QMainWindow):
     def _leave(self) -> None:
         self.settings.setValue("geometry", self.saveGeometry())
         self.settings.setValue("docks", self.saveState(LAYOUT_VERSION))
-        self._preflight_timer.stop()
+        self.preflight.close()
         self.views.stop()
-        self._plans.close()
+        self._asking.close()
         self.feed.close()

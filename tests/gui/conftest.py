@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from halidescope.gui.feed import Opened
+from halidescope.gui.link import Opened
 from halidescope.gui.window import MainWindow
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot

@@ -10,7 +10,7 @@ from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import Sample, TimeSeries
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
-from halidescope.gui.feed import attached
+from halidescope.gui.link import attached
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
 from pytestqt.qtbot import QtBot
@@ -18,7 +18,7 @@ from qtpy.QtCore import QSettings, Qt
 
 SPEED = 30.0
 SERIES = TimeSeries(
-    sample_power_uw=120.0, exposure_s=0.5, duration_s=300.0, interval_s=1.0, dark_spectra=3,
+    sample_power_uw=120.0, exposure_s=0.1, duration_s=300.0, interval_s=1.0, dark_spectra=3,
     sample=Sample(name="film 12", composition=1.5),
 )
 
@@ -71,7 +71,7 @@ def start(window: MainWindow, qtbot: QtBot) -> Path:
     def under_way() -> None:
         data, words = window.views.data, [window.notice.text.text()]
         words += [window.instruments.events.item(k).text() for k in range(window.instruments.events.count())]
-        assert data.seen >= 10 and data.analysed >= 5, (data.seen, data.analysed, window.status, words)
+        assert min(data.seen - 10, data.analysed - 5) >= 0, (data.seen, data.analysed, window.status, words)
 
     qtbot.waitUntil(under_way, timeout=15000)
     return out
