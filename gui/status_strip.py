@@ -3,9 +3,9 @@
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.theme import value_font
 from halidescope.gui.values import dose, duration, irradiance
-from qtpy.QtCore import QElapsedTimer, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut, QWindow
+from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 TWICE_WITHIN_MS = 1500
 
@@ -53,6 +53,7 @@ class StatusStrip(QWidget):
         self.escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         self.escape.setContext(Qt.ShortcutContext.ApplicationShortcut)
         self.escape.activated.connect(self._escape_pressed)
+        QGuiApplication.instance().focusWindowChanged.connect(self._watch_window)
         self.show_nothing("no microscope")
 
     def _value(self, name: str, tip: str) -> QLabel:
@@ -69,6 +70,17 @@ class StatusStrip(QWidget):
             self.dark_asked.emit()
         else:
             self._since_escape.start()
+
+    def _watch_window(self, window: QWindow | None) -> None:
+        """A question that blocks the other windows blocks their shortcuts: listen to its keys too."""
+        if window is not None and QApplication.activeModalWidget() is not None:
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Count Esc in a question; the question gets it all the same."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape:
+            self._escape_pressed()
+        return False
 
     def show_nothing(self, why: str) -> None:
         """Nothing is known of the laser; say so."""

@@ -155,5 +155,7 @@ def apply_theme(application: QApplication, theme: Theme) -> None:
     """Dress the whole application; plots take their colours from their own ``set_theme``."""
     if application.style() is None or application.style().objectName() != "fusion":
         application.setStyle("Fusion")
-    application.setPalette(palette(theme))
-    application.setStyleSheet(style_sheet(theme))
+    sheet = style_sheet(theme)
+    if application.styleSheet() != sheet:      # setting it again would polish every widget anew
+        application.setPalette(palette(theme))
+        application.setStyleSheet(sheet)

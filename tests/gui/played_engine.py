@@ -3,6 +3,8 @@
 Spectra are two Gaussian bands on HDX-like channels; they move only when a test says so.
 """
 
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,15 +54,19 @@ class PlayedEngine:
         self.recipe: dict[str, Any] = {}
         self.played = PlayedRing()
         self.happened: list[Event] = []
-        self.silent = False
+        self.silent: Exception | None = None
+        self.gate: threading.Event | None = None
+        self.hanging = 0
+        self.dark_at = 0.0
         self.refuses = ""
         self.run = 0
         self.shares: list[float] = []
         self.closed = 0
 
     def status(self) -> Status:
-        if self.silent:
-            raise ProblemError("engine 4711: gone while asked to status (connection closed)")
+        self._hang()
+        if self.silent is not None:
+            raise self.silent
         return replace(self.now, events=len(self.happened))
 
     def results(self, first: int = 0) -> OnlineResults:
@@ -92,7 +98,13 @@ class PlayedEngine:
         if self.refuses:
             raise ProblemError(self.refuses)
 
+    def _hang(self) -> None:
+        if self.gate is not None:
+            self.hanging += 1
+            self.gate.wait(10.0)
+
     def start(self, recipe: dict[str, Any], out: Path) -> None:
+        self._hang()
         self._called("start")
         self.recipe = recipe
         self.begin(str(out), str(recipe["kind"]))
@@ -138,6 +150,7 @@ class PlayedEngine:
         self._dark(RunState.ABORTED)
 
     def dark_now(self) -> None:
+        self.dark_at = time.perf_counter()
         self._called("dark_now")
         self._dark(RunState.ABORTED if self.now.state.busy else self.now.state)
 
