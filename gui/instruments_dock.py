@@ -25,6 +25,8 @@ class InstrumentsPanel(QWidget):
         layout.addWidget(QLabel("events", self))
         self.events = QListWidget(self)
         self.events.setWordWrap(True)
+        self.events.setSelectionMode(QListWidget.SelectionMode.NoSelection)
+        self.events.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.events.setAccessibleName("events")
         self.events.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout.addWidget(self.events, 1)
@@ -46,7 +48,7 @@ class InstrumentsPanel(QWidget):
 
     def show_status(self, status: Status) -> None:
         """Show laser and stage of one moment."""
-        self.laser["state"].setText(status.laser_state or "not connected")
+        self.laser["state"].setText("emitting" if status.emission else status.laser_state or "not connected")
         self.laser["at sample"].setText(f"{status.sample_power_uw:.4g} µW")
         self.laser["irradiance"].setText(irradiance(status.irradiance_w_cm2))
         self.laser["interlock"].setText({True: "closed", False: "open", None: "unknown"}[status.interlock_closed])

@@ -2,6 +2,7 @@
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.run_data import RunData, TakenSpectrum
+from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import Theme, value_font
 from halidescope.gui.values import duration, plus_minus
@@ -14,7 +15,7 @@ class LivePanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.view = SpectrumView(self, what="spectrum")
-        self.shares = QLabel("no spectrum yet", self)
+        self.shares = Sentence("no spectrum yet", self)
         self.shares.setFont(value_font())
         self.saturated = QLabel("SATURATED", self)
         self.saturated.setProperty("alarm", True)

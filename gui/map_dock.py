@@ -5,6 +5,7 @@ import pyqtgraph as pg
 from halidescope.gui.live_dock import share_words
 from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
+from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import DARK, Theme, value_font
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
@@ -40,9 +41,8 @@ class MapPanel(QWidget):
         self.plot.scene().sigMouseClicked.connect(self._clicked)
         self.view = SpectrumView(self, what="pixel")
         self.view.caption.setText("click a pixel to see its spectrum")
-        self.shares = QLabel("", self)
+        self.shares = Sentence("", self)
         self.shares.setFont(value_font())
-        self.shares.setWordWrap(True)
 
         head = QHBoxLayout()
         head.setContentsMargins(6, 0, 6, 0)

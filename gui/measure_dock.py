@@ -7,6 +7,7 @@ from typing import Any
 from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.recipe_form import RecipeForm
+from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import value_font
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -18,7 +19,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -38,6 +38,7 @@ class MeasurePanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setMinimumWidth(256)
         self._state = RunState.IDLE
         self._connected = False
         self._blocked = ""
@@ -59,19 +60,15 @@ class MeasurePanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-        self.preflight = QLabel("", self)
+        self.preflight = Sentence("", self)
         self.preflight.setFont(value_font(9.5))
-        self.preflight.setWordWrap(True)
-        self.preflight.setTextFormat(Qt.TextFormat.PlainText)
-        self.preflight.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.file = QLineEdit(self)
         self.file.setObjectName("file")
         self.file.setAccessibleName("output file")
         self.file.setToolTip("the measurement's file; an existing file is never overwritten")
         self.file.textChanged.connect(lambda _: self._changed())
-        self.file_reason = QLabel("", self)
+        self.file_reason = Sentence("", self)
         self.file_reason.setProperty("reason", True)
-        self.file_reason.setWordWrap(True)
         self.file_reason.hide()
         browse = QPushButton("…", self)
         browse.setFixedWidth(30)

@@ -27,6 +27,7 @@ class Plot(pg.PlotWidget):
         item.hideButtons()
         item.setMenuEnabled(False)
         item.disableAutoRange()
+        item.layout.setContentsMargins(1, 8, 12, 1)     # for the halves of the outermost numbers
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
         item.getAxis("left").setWidth(62)

@@ -63,8 +63,9 @@ class Preflight(QObject):
 
 
 def summary(plan: Plan) -> str:
-    """Two lines: how long and how much, how bright and what dose."""
+    """Three lines: how long and how much, how bright and what dose."""
     return (
         f"{plan.spectra} spectra · {duration(plan.duration_s)} · {size(plan.bytes)}\n"
-        f"{irradiance(plan.peak_irradiance_w_cm2)} peak · peak dose {dose(plan.peak_dose_j_cm2)}"
+        f"peak irradiance {irradiance(plan.peak_irradiance_w_cm2)}\n"
+        f"peak dose {dose(plan.peak_dose_j_cm2)}"
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from halidescope.acquisition.recipes import Recipe
+from halidescope.gui.sentence import Sentence
 from halidescope.gui.values import field_words
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -31,9 +32,8 @@ class Entry(QWidget):
         label, self.unit = field_words(name)
         self.label = QLabel(label, self)
         self.label.setToolTip(help_text(info))
-        self.reason = QLabel("", self)
+        self.reason = Sentence("", self)
         self.reason.setProperty("reason", True)
-        self.reason.setWordWrap(True)
         self.reason.hide()
         self.choice: QComboBox | None = None
         self.edits: list[QLineEdit] = []

@@ -4,13 +4,15 @@ import numpy as np
 import pyqtgraph as pg
 from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot
 from halidescope.gui.run_data import RunData
+from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
 from halidescope.gui.values import plus_minus
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
+NO_BREAK = "\N{NO-BREAK SPACE}"
 SYMBOLS = ("o", "t", "s", "d", "+", "x")
 NUMBERS = (
     ("phi", "φ", ""), ("average_rate_per_s", "⟨k⟩", "1/s"), ("k1_per_s", "k₁", "1/s"), ("k2_per_s", "k₂", "1/s"),
@@ -33,8 +35,8 @@ class SeriesPanel(QWidget):
         self.bar = ColourBar(self.image, self.map_plot)
 
         self.share_plot = Plot(left=("share of emission", "%"), bottom=("time", "s"))
-        self.share_plot.setYRange(-5, 105, padding=0)
-        self.legend = self.share_plot.addLegend(offset=(-8, 6))
+        self.share_plot.setYRange(-5, 119, padding=0)   # room for the legend on top
+        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3)
         self.share_curves: list[pg.PlotDataItem] = []
         self.low = pg.PlotDataItem()
         self.high = pg.PlotDataItem()
@@ -45,12 +47,11 @@ class SeriesPanel(QWidget):
         self.band.setZValue(-1)
         self.fit.setZValue(1)
 
-        self.numbers = QLabel("no fit yet", self)
+        self.numbers = Sentence("no fit yet", self)
         self.numbers.setFont(value_font(10.5))
         self.numbers.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.note = QLabel("", self)
+        self.note = Sentence("", self)
         self.note.setProperty("faint", True)
-        self.note.setWordWrap(True)
         split = QSplitter(Qt.Orientation.Horizontal, self)
         split.addWidget(self.map_plot)
         split.addWidget(self.share_plot)
@@ -60,12 +61,8 @@ class SeriesPanel(QWidget):
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(2)
         layout.addWidget(split, 1)
-        row = QHBoxLayout()
-        row.setContentsMargins(4, 0, 4, 0)
-        row.setSpacing(18)
-        row.addWidget(self.numbers)
-        row.addWidget(self.note, 1)
-        layout.addLayout(row)
+        layout.addWidget(self.numbers)
+        layout.addWidget(self.note)
         self.set_theme(DARK)
 
     def set_theme(self, theme: Theme) -> None:
@@ -100,7 +97,7 @@ class SeriesPanel(QWidget):
             self.legend.addItem(curve, label)
             self.share_curves.append(curve)
         if self.share_curves:
-            self.legend.addItem(self.fit, f"fit of {labels[-1]}, 95 % band")
+            self.legend.addItem(self.fit, "fit, 95 % band")
 
     def show_stack(self, data: RunData) -> None:
         """Show the colour map as far as it goes."""
@@ -149,7 +146,7 @@ class SeriesPanel(QWidget):
         if len(time_s):
             self._follow(float(time_s[-1]))
         words = [
-            f"{symbol} {plus_minus(results.numbers[name], unit)}"
+            f"{symbol} {plus_minus(results.numbers[name], unit)}".replace(" ", NO_BREAK)
             for name, symbol, unit in NUMBERS if name in results.numbers
         ]
         self.numbers.setText("    ".join(words) if words else "no fit yet")

@@ -42,6 +42,8 @@ class SpectrumView(QWidget):
         self.residual_plot.addItem(self.residual_curve)
         self.residual_plot.addItem(pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen("#808080", width=1)))
 
+        self.residual_plot.setMinimumHeight(96)    # its label fits, however low the dock
+
         split = QSplitter(Qt.Orientation.Vertical, self)
         split.addWidget(self.plot)
         split.addWidget(self.residual_plot)

@@ -7,6 +7,7 @@ import math
 
 from halidescope.acquisition.results import Number
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
 }  # fmt: skip
@@ -28,7 +29,13 @@ def plus_minus(number: Number, unit: str = "") -> str:
     if number.se is None or not math.isfinite(number.se) or number.se <= 0:
         return f"{number.value:.4g}{tail} (no error)"
     leading = math.floor(math.log10(number.se))
-    decimals = min(9, max(0, (1 if number.se / 10**leading < 3 else 0) - leading))
+    digits = 1 if number.se / 10**leading < 3 else 0
+    size = math.floor(math.log10(max(abs(number.value), number.se)))
+    if size < -2:
+        power = str(size).translate(RAISED)
+        decimals = digits + size - leading
+        return f"({number.value / 10**size:.{decimals}f} ± {number.se / 10**size:.{decimals}f}) × 10{power}{tail}"
+    decimals = max(0, digits - leading)
     return f"{number.value:.{decimals}f} ± {number.se:.{decimals}f}{tail}"
 
 

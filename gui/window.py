@@ -176,7 +176,7 @@ class MainWindow(QMainWindow):
         feed.closed.connect(self._closed)
         feed.lost.connect(self._lost)
         feed.found.connect(lambda: self.notice.say("the engine answers again"))
-        feed.started.connect(lambda _: self.notice.hide())
+        feed.started.connect(self._started)
         measure.recipe_changed.connect(lambda _: self._judge())
         self.preflight.judged.connect(lambda words, refused: measure.set_preflight(words, refused=refused))
         measure.start_asked.connect(self._start)
@@ -267,7 +267,6 @@ class MainWindow(QMainWindow):
             self.say(f"aborted: {status.reason}" if status.reason else "aborted")
         if self.views.data.seen < status.done:
             self.feed.load(Path(status.file))
-        self.propose_file()
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:
@@ -294,15 +293,19 @@ class MainWindow(QMainWindow):
         self.settings.setValue("recipe", recipe.model_dump_json())
         self.feed.start(recipe.model_dump(mode="json"), path)
 
-    def propose_file(self) -> None:
-        """Propose the next free name in the folder used last."""
+    def _started(self, out: str) -> None:
+        self.notice.hide()
+        self.propose_file(taken=Path(out))
+
+    def propose_file(self, taken: Path | None = None) -> None:
+        """Propose the next free name in the folder used last; ``taken`` is about to become a file."""
         documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
         folder = Path(str(self.settings.value("folder", documents)))
         kind = self.measure.kind.currentData()
         number = 1
-        while any((folder / f"{kind}-{number:03d}{tail}").exists() for tail in (".nxs", ".nxs.journal", ".nxs.part")):
+        while not free(path := folder / f"{kind}-{number:03d}.nxs") or path == taken:
             number += 1
-        self.measure.set_file(folder / f"{kind}-{number:03d}.nxs")
+        self.measure.set_file(path)
 
     def _choose_microscope(self) -> None:
         self._choose("Microscope file", "Microscope (*.toml)", lambda name: self.open_microscope(Path(name)))
@@ -388,3 +391,8 @@ class MainWindow(QMainWindow):
         self.views.stop()
         self._asking.close()
         self.feed.close()
+
+
+def free(path: Path) -> bool:
+    """True if neither a measurement nor its journal has this name."""
+    return not any(path.with_name(path.name + tail).exists() for tail in ("", ".journal", ".part"))

@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from halidescope.gui.link import Opened
+from halidescope.acquisition.client import EngineClient
+from halidescope.gui.link import Opened, attached
 from halidescope.gui.window import MainWindow
+from halidescope.simulators.microscope import SimulatedMicroscope
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QSettings
+
+SPEED = 30.0    # of the simulated microscope
 
 
 @pytest.fixture
@@ -56,3 +60,38 @@ def followed(window: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> MainWind
     with qtbot.waitSignal(window.feed.status, timeout=5000):
         window.follow(lambda: Opened(engine, engine, engine))
     return window
+
+
+@pytest.fixture
+def bench() -> Iterator[SimulatedMicroscope]:
+    """Instruments on the wire."""
+    with SimulatedMicroscope(speed=SPEED, seed=1) as microscope:
+        yield microscope
+
+
+@pytest.fixture
+def session(bench: SimulatedMicroscope, tmp_path: Path) -> Iterator[Path]:
+    """An engine process on these instruments; its session file."""
+    file = tmp_path / "microscope.toml"
+    file.write_text(bench.microscope_toml(), encoding="utf-8")
+    path = tmp_path / "session.json"
+    client = EngineClient.launch(file, session=path)
+    yield path
+    client.quit()
+
+
+@pytest.fixture
+def attached_window(window: MainWindow, session: Path, qtbot: QtBot) -> MainWindow:
+    """A window that follows the engine."""
+    window.follow(lambda: attached(session))
+    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
+    return window
+
+
+@pytest.fixture
+def orphaned(tmp_path: Path) -> Iterator[None]:
+    """Ends the engine that a killed window left, whatever became of the test."""
+    yield
+    session = tmp_path / "session.json"
+    if session.exists():
+        EngineClient.attach(session).quit()

@@ -2,43 +2,31 @@
 
 import json
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from halidescope.acquisition.client import EngineClient
-from halidescope.acquisition.recipes import Sample, TimeSeries
+from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
-from halidescope.gui.link import attached
+from halidescope.gui.map_dock import MapPanel
+from halidescope.gui.offline import ScanWindow
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QSettings, Qt
+from qtpy.QtCore import QPointF, QSettings, Qt
 
-SPEED = 30.0
 SERIES = TimeSeries(
     sample_power_uw=120.0, exposure_s=0.1, duration_s=300.0, interval_s=1.0, dark_spectra=3,
     sample=Sample(name="film 12", composition=1.5),
 )
 
-
-@pytest.fixture
-def bench() -> Iterator[SimulatedMicroscope]:
-    """Instruments on the wire."""
-    with SimulatedMicroscope(speed=SPEED, seed=1) as microscope:
-        yield microscope
-
-
-@pytest.fixture
-def session(bench: SimulatedMicroscope, tmp_path: Path) -> Iterator[Path]:
-    """An engine process on these instruments; its session file."""
-    file = tmp_path / "microscope.toml"
-    file.write_text(bench.microscope_toml(), encoding="utf-8")
-    path = tmp_path / "session.json"
-    client = EngineClient.launch(file, session=path)
-    yield path
-    client.quit()
+MAP = RasterMap(
+    sample_power_uw=5.0, exposure_s=0.2, origin_um=(88.0, 92.0), size_um=(24.0, 16.0), step_um=4.0, dark_spectra=3,
+    sample=Sample(composition=1.5),
+)
 
 
 def truth(bench: SimulatedMicroscope, what: str) -> object:
@@ -51,14 +39,6 @@ def truth(bench: SimulatedMicroscope, what: str) -> object:
 
 def state(window: MainWindow) -> RunState:
     return RunState.IDLE if window.status is None else window.status.state
-
-
-@pytest.fixture
-def attached_window(window: MainWindow, session: Path, qtbot: QtBot) -> MainWindow:
-    """A window that follows the engine."""
-    window.follow(lambda: attached(session))
-    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
-    return window
 
 
 def start(window: MainWindow, qtbot: QtBot) -> Path:
@@ -93,7 +73,6 @@ def test_start_see_and_go_dark(attached_window: MainWindow, bench: SimulatedMicr
         assert int(scan.valid.sum()) == window.status.done
         assert scan.metadata["state"] == "aborted"
     assert "dark" in window.strip.emission.text()
-    window.grab().save("/tmp/e2e.png")
 
 
 def test_a_second_window_takes_over_what_the_first_left(
@@ -119,3 +98,93 @@ def test_a_second_window_takes_over_what_the_first_left(
     qtbot.waitUntil(lambda: state(second) is RunState.ABORTED, timeout=15000)
     assert truth(bench, "laser.emission") is False
     second._close_for_good()
+
+
+def click_pixel(panel: MapPanel, x_um: float, y_um: float, qtbot: QtBot) -> None:
+    """Click a place of the map with the mouse."""
+    scene = panel.plot.getPlotItem().getViewBox().mapViewToScene(QPointF(x_um, y_um))
+    qtbot.mouseClick(panel.plot.viewport(), Qt.MouseButton.LeftButton, pos=panel.plot.mapFromScene(scene))
+
+
+def test_a_map_is_seen_growing_and_opened_again(
+    attached_window: MainWindow, session: Path, bench: SimulatedMicroscope, qtbot: QtBot
+) -> None:
+    window = attached_window
+    window.measure.set_recipe(MAP)
+    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
+    out = Path(window.measure.file.text())
+    qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.views.data.grid is not None and window.views.data.seen > 3, timeout=15000)
+    qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(window) is RunState.PAUSED, timeout=5000)
+    assert truth(bench, "laser.emission") is False
+    assert "pixels missing" in window.views.map.missing.text()
+    qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(window) is RunState.FINISHED, timeout=30000)
+    qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured", timeout=5000)
+    panel = window.views.map
+    assert panel.image.image.shape == (5, 7)
+    click_pixel(panel, 96.3, 99.1, qtbot)
+    assert panel.picked == 2 * 7 + 2
+    assert panel.view.caption.text() == "pixel x 96 µm, y 100 µm"
+
+    saved = ScanWindow(out)
+    qtbot.addWidget(saved)
+    saved.show()
+    qtbot.waitUntil(lambda: saved.scan is not None or saved.problem != "", timeout=5000)
+    assert saved.problem == ""
+    assert saved.simulated.isVisible()
+    assert "35 of 35 spectra · finished" in saved.about.text()
+    qtbot.waitUntil(lambda: saved.views.map.image.image is not None, timeout=5000)
+    click_pixel(saved.views.map, 88.0, 92.0, qtbot)
+    shown = saved.views.map.view.curve.getData()[1]
+    with open_scan(out) as scan:
+        assert shown == pytest.approx(scan.spectra[0, 0] - scan.dark.mean, abs=0.01)
+    saved.close()
+
+
+WINDOW = """
+import sys
+from pathlib import Path
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.gui.app import make_application
+from halidescope.gui.window import MainWindow
+from qtpy.QtCore import QSettings, QTimer
+
+application = make_application()
+settings = QSettings(sys.argv[1] + "/settings.ini", QSettings.Format.IniFormat)
+settings.setValue("folder", sys.argv[1])
+window = MainWindow(settings)
+window.open_microscope(Path(sys.argv[1]) / "microscope.toml", Path(sys.argv[1]) / "session.json")
+window.measure.set_recipe(parse_recipe(__import__("json").loads(sys.argv[2])))
+window.show()
+timer = QTimer()
+timer.timeout.connect(window.measure.start_button.click)
+timer.start(200)
+window.feed.spectra.connect(lambda _: print("spectra", flush=True))
+application.exec()
+"""
+
+
+def test_a_killed_window_leaves_the_measurement_to_the_next(
+    window: MainWindow, bench: SimulatedMicroscope, orphaned: None, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "microscope.toml").write_text(bench.microscope_toml(), encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", WINDOW, str(tmp_path), SERIES.model_dump_json()], stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"spectra\n"
+        first.kill()
+    session = tmp_path / "session.json"
+    with EngineClient.attach(session) as client:
+        done = client.status().done
+        assert client.status().state is RunState.RUNNING
+        assert truth(bench, "laser.emission") is True
+        window.attach(session)
+        qtbot.waitUntil(lambda: window.status is not None and window.status.done > done + 5, timeout=15000)
+        qtbot.waitUntil(lambda: window.views.data.place(0) is not None, timeout=5000)
+        with qtbot.waitSignal(window.feed.dark, timeout=5000):
+            qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
+        assert truth(bench, "laser.emission") is False
+        qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)

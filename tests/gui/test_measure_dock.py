@@ -103,7 +103,7 @@ def test_the_cost_is_shown_before_the_start(followed: MainWindow, qtbot: QtBot, 
     measure = followed.measure
     measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
     qtbot.waitUntil(lambda: "2500 spectra · 8:22" in measure.preflight.text(), timeout=5000)
-    assert "7.64 kW/cm² peak · peak dose 3.82 MJ/cm²" in measure.preflight.text()
+    assert "peak irradiance 7.64 kW/cm²\npeak dose 3.82 MJ/cm²" in measure.preflight.text()
     type_into(qtbot, measure.form.findChild(QLineEdit, "sample_power_uw"), "500")
     qtbot.waitUntil(lambda: "400" in measure.preflight.text(), timeout=5000)
     assert not measure.start_button.isEnabled()
