@@ -24,7 +24,8 @@ class MapPanel(QWidget):
 
         self.quantity = QComboBox(self)
         self.quantity.setAccessibleName("quantity of the map")
-        self.quantity.setToolTip("what the colours mean")
+        self.quantity.setToolTip("what the colours mean; shares are shares of emission, not of volume")
+        self.quantity.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.quantity.addItem("intensity", "intensity")
         self.quantity.currentIndexChanged.connect(lambda _: self.show_map(self._data))
         self.missing = QLabel("", self)
@@ -119,9 +120,8 @@ class MapPanel(QWidget):
             return
         low, high = float(finite.min()), float(finite.max())
         high = max(high, low + 1e-6 * max(abs(low), 1.0))
-        unit = "counts" if chosen in ("intensity", "residual") else "% of emission"
-        self.image.setImage(image, autoLevels=False, levels=(low, high))
-        self.bar.show_range(f"{self.quantity.currentText()} ({unit})", low, high)
+        unit = "counts" if chosen in ("intensity", "residual") else "%"
+        self.bar.show(image, f"{self.quantity.currentText()} ({unit})", low, high)
         dx, dy = grid.step_um
         self.image.setRect(
             QRectF(grid.x_um[0] - dx / 2, grid.y_um[0] - dy / 2, len(grid.x_um) * dx, len(grid.y_um) * dy)

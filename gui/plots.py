@@ -7,6 +7,7 @@ data leave them, or use less than a third of them.
 import numpy as np
 import pyqtgraph as pg
 from halidescope.gui.theme import Theme
+from numpy.typing import NDArray
 
 PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
 
@@ -58,6 +59,13 @@ class Plot(pg.PlotWidget):
             self.getPlotItem().getAxis(side).setLabel(f"{label} ({unit})" if unit else label, color=theme.text)
 
 
+def recolour(legend: pg.LegendItem, theme: Theme) -> None:
+    """Give a legend's words the theme's colour; the legend itself does that for future words only."""
+    legend.setLabelTextColor(theme.text)
+    for _, label in legend.items:
+        label.setText(label.text, color=theme.text)
+
+
 class SteadyRange:
     """A range that moves only when it must."""
 
@@ -82,6 +90,7 @@ class ColourBar(pg.ColorBarItem):
     def __init__(self, image: pg.ImageItem, plot: Plot) -> None:
         super().__init__(interactive=False, width=14)
         self._label = ""
+        self._image = image
         self.setImageItem(image, insert_in=plot.getPlotItem())
 
     def set_theme(self, theme: Theme) -> None:
@@ -92,8 +101,13 @@ class ColourBar(pg.ColorBarItem):
         self.axis.setLabel(self._label, color=theme.text)
         self.axis.setWidth(62)
 
-    def show_range(self, label: str, low: float, high: float) -> None:
-        """Name what the colours mean, and the values of the first and the last."""
+    def show(self, image: NDArray[np.floating], label: str, low: float, high: float) -> None:
+        """Show an image; name what the colours mean, and the values of the first and the last.
+
+        The levels are set after the image: an empty image item remembers older ones, and prefers them to new ones.
+        """
+        self._image.setImage(image, autoLevels=False)
+        self._image.setLevels((low, high))
         if label != self._label:
             self._label = label
             self.axis.setLabel(label)

@@ -16,6 +16,7 @@ from halidescope.acquisition.scan import Scan
 from halidescope.gui.time_stack import TimeStack
 from numpy.typing import NDArray
 
+RACE = 64             # spectra that the analysis may be ahead of the ring's reader
 KEPT_BYTES = 200e6   # of spectra in float32; older ones of a longer run are in its file
 
 
@@ -198,8 +199,8 @@ class RunData:
 
     @property
     def newest_analysed(self) -> int | None:
-        """Index of the point whose analysis came last."""
-        return self._index[-1] if self._index else None
+        """Index of the last analysed point whose spectrum is held; results may come a moment before spectra."""
+        return next((index for index in reversed(self._index[-RACE:]) if index in self._counts), None)
 
     @property
     def labels(self) -> tuple[str, ...]:

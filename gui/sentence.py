@@ -26,4 +26,5 @@ class Sentence(QLabel):
         self._fit()
 
     def _fit(self) -> None:
+        self.setMinimumHeight(0)     # else it is taken for a need
         self.setFixedHeight(max(self.heightForWidth(max(self.width(), 1)), self.fontMetrics().height()))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyqtgraph as pg
-from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot
+from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
@@ -36,7 +36,7 @@ class SeriesPanel(QWidget):
 
         self.share_plot = Plot(left=("share of emission", "%"), bottom=("time", "s"))
         self.share_plot.setYRange(-5, 119, padding=0)   # room for the legend on top
-        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3)
+        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
         self.share_curves: list[pg.PlotDataItem] = []
         self.low = pg.PlotDataItem()
         self.high = pg.PlotDataItem()
@@ -79,7 +79,7 @@ class SeriesPanel(QWidget):
         shade = QColor(theme.text)
         shade.setAlpha(60)
         self.band.setBrush(pg.mkBrush(shade))
-        self.legend.setLabelTextColor(theme.text)
+        recolour(self.legend, theme)
         for curve, rank in zip(self.share_curves, self._ranks, strict=True):
             curve.setSymbolBrush(phase_pen(theme, rank).color())
 
@@ -112,8 +112,7 @@ class SeriesPanel(QWidget):
         top = float(finite.max()) if len(finite) else 1.0
         bottom = float(finite.min()) if len(finite) else 0.0
         top = max(top, bottom + 1.0)
-        self.image.setImage(image, autoLevels=False, levels=(bottom, top))
-        self.bar.show_range("counts above dark" if data.dark is not None else "counts, dark included", bottom, top)
+        self.bar.show(image, "counts above dark" if data.dark is not None else "counts, dark included", bottom, top)
         self.image.setRect(QRectF(low, stack.start_s, high - low, stack.rows * stack.bin_s))
         if low > PL_RANGE_NM[1] or high < PL_RANGE_NM[0]:
             self.map_plot.setXRange(low, high, padding=0)

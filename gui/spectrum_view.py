@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyqtgraph as pg
-from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange
+from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import Qt
@@ -32,7 +32,7 @@ class SpectrumView(QWidget):
         self.plot.hide_bottom()
         self.residual_plot.setXLink(self.plot)
         self.plot.setXRange(*PL_RANGE_NM, padding=0)
-        self.legend = self.plot.addLegend(offset=(-8, 6))
+        self.legend = self.plot.addLegend(offset=(-8, 1), labelTextSize="8.5pt", verSpacing=-6)
         self.curve = pg.PlotDataItem()
         self.sum_curve = pg.PlotDataItem()
         self.part_curves: list[pg.PlotDataItem] = []
@@ -40,7 +40,8 @@ class SpectrumView(QWidget):
         self.plot.addItem(self.curve)
         self.plot.addItem(self.sum_curve)
         self.residual_plot.addItem(self.residual_curve)
-        self.residual_plot.addItem(pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen("#808080", width=1)))
+        self.zero = pg.InfiniteLine(0.0, angle=0)
+        self.residual_plot.addItem(self.zero)
 
         self.residual_plot.setMinimumHeight(96)    # its label fits, however low the dock
 
@@ -68,7 +69,8 @@ class SpectrumView(QWidget):
         self.residual_curve.setPen(pg.mkPen(theme.data, width=1))
         for curve, rank in zip(self.part_curves, self._ranks, strict=True):
             curve.setPen(phase_pen(theme, rank))
-        self.legend.setLabelTextColor(theme.text)
+        self.zero.setPen(pg.mkPen(theme.faint, width=1))
+        recolour(self.legend, theme)
 
     def set_axis(self, wavelength_nm: ArrayLike) -> None:
         """Set the wavelengths, in nm, shape (channels,)."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
@@ -136,6 +137,8 @@ def test_a_map_is_seen_growing_and_opened_again(
     assert saved.simulated.isVisible()
     assert "35 of 35 spectra · finished" in saved.about.text()
     qtbot.waitUntil(lambda: saved.views.map.image.image is not None, timeout=5000)
+    image = saved.views.map.image
+    assert tuple(image.getLevels()) == (np.nanmin(image.image), np.nanmax(image.image))
     click_pixel(saved.views.map, 88.0, 92.0, qtbot)
     shown = saved.views.map.view.curve.getData()[1]
     with open_scan(out) as scan:

@@ -33,7 +33,8 @@ def test_spectra_and_shares_are_shown_as_they_come(
     assert len(x) == 2068
     assert y.max() > 100
     qtbot.waitUntil(lambda: followed.views.series.image.image is not None, timeout=5000)
-    qtbot.waitUntil(lambda: "0.0213 ± 0.0008 1/s" in followed.views.series.numbers.text().replace(NO_BREAK, " "), timeout=5000)
+    rate = "⟨k⟩ 0.0213 ± 0.0008 1/s".replace(" ", NO_BREAK)
+    qtbot.waitUntil(lambda: rate in followed.views.series.numbers.text(), timeout=5000)
     assert "60/100" in followed.strip.progress_text.text()
     assert "EMISSION" in followed.strip.emission.text()
 
