@@ -1,28 +1,27 @@
-"""The worker that analyses spectra while they are measured, without ever delaying the measurement.
+"""The online analysis of one measurement: which endmembers, and what is known so far.
 
-The mathematics is in :mod:`halidescope.analysis.online`; here are the endmembers' choice, the queue and the snapshot.
+The mathematics is in :mod:`halidescope.analysis.online`. When and in which process it happens is in
+:mod:`halidescope.acquisition.analyst_process`.
 """
 
 import math
-import queue
-import threading
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from halidescope.acquisition.events import EventLog
+from numpy.typing import NDArray
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.composition import peak_energy
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
-from numpy.typing import NDArray
 
-FIT_EVERY_S = 0.25               # real seconds between two fits
 HC_EV_NM = 1239.841984           # Planck constant × speed of light (CODATA 2018)
 BROMIDE_RICH_EV = 2.42           # PL peak of the x = 0 film (da Cunha et al. 2025, table of films)
 IODIDE_RICH_EV = HC_EV_NM / 688  # PL peak after phase segregation at x = 2 (ibid.)
@@ -106,15 +105,8 @@ def _measured(path: str, wavelength_nm: NDArray[np.float64]) -> NDArray[np.float
     return counts / counts.sum()
 
 
-@dataclass(frozen=True)
-class _Item:
-    index: int
-    time_s: float
-    counts: NDArray[np.unsignedinteger]
-
-
 class Analyst:
-    """Analyses one measurement in its own thread.
+    """Analyses one measurement, spectrum after spectrum.
 
     Parameters
     ----------
@@ -125,117 +117,89 @@ class Analyst:
         Dark spectra; their mean is subtracted, their scatter is the read noise.
     saturation : float
         Counts at which a pixel is saturated.
-    endmembers : Endmembers or str
-        From :func:`choose_endmembers`; a text says why there is no unmixing.
+    gain : float
+        Photoelectrons per count.
     """
 
     def __init__(
-        self, recipe: TimeSeries | RasterMap, wavelength_nm: NDArray[np.float64],
-        dark: NDArray[np.unsignedinteger], saturation: float, endmembers: Endmembers | str, events: EventLog,
+        self,
+        recipe: TimeSeries | RasterMap,
+        wavelength_nm: NDArray[np.float64],
+        dark: NDArray[np.unsignedinteger],
+        *,
+        saturation: float,
+        gain: float,
     ) -> None:
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
         self._dark = dark.mean(axis=0, dtype=np.float64) if len(dark) else np.zeros(len(wavelength_nm))
-        self._events = events
         self._unmixing: OnlineSeries | OnlineMap | None = None
         self._fit: SeriesFit | None = None
+        self._sent = 0
         self._head = OnlineResults(kind=recipe.kind)
-        read_noise = float(np.sqrt(dark.var(axis=0, ddof=1, dtype=np.float64).mean())) if len(dark) > 1 else 0.0
+        endmembers = choose_endmembers(recipe, wavelength_nm)
         if isinstance(endmembers, str):
             self._note = endmembers
+            return
+        self._note = ""
+        read_noise = float(np.sqrt(dark.var(axis=0, ddof=1, dtype=np.float64).mean())) if len(dark) > 1 else 0.0
+        spectra, labels = endmembers.spectra, endmembers.labels
+        if isinstance(recipe, RasterMap):
+            self._unmixing = OnlineMap(
+                wavelength_nm, spectra, labels, recipe.shape, gain=gain, read_noise=read_noise, saturation=saturation
+            )
         else:
-            spectra, labels = endmembers.spectra, endmembers.labels
-            if isinstance(recipe, RasterMap):
-                self._unmixing = OnlineMap(
-                    wavelength_nm, spectra, labels, recipe.shape, read_noise=read_noise, saturation=saturation
-                )
-            else:
-                self._unmixing = OnlineSeries(
-                    wavelength_nm, spectra, labels, read_noise=read_noise, saturation=saturation
-                )
-            self._note = ""
-            self._head = OnlineResults(
-                kind=recipe.kind, labels=endmembers.labels, reference_note=endmembers.note,
-                references=endmembers.spectra.tolist(),
+            self._unmixing = OnlineSeries(
+                wavelength_nm, spectra, labels, gain=gain, read_noise=read_noise, saturation=saturation
             )
-        self._thread = threading.Thread(target=self._work, name="analyst", daemon=True)
-        self._thread.start()
+        self._head = OnlineResults(
+            kind=recipe.kind, labels=labels, reference_note=endmembers.note, references=spectra.tolist()
+        )
 
-    def add(self, index: int, time_s: float, counts: NDArray[np.unsignedinteger]) -> None:
-        """Hand over a spectrum; returns at once."""
-        self._queue.put(_Item(index, time_s, counts))
-
-    def finish(self, timeout_s: float = 30.0) -> OnlineResults:
-        """No more spectra will come: analyse what waits, fit once more, and give everything."""
-        self._queue.put(None)
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            self._events.note("online analysis did not keep up; analyse the finished file again", "warning")
-        return self.results(0)
-
-    def results(self, first: int) -> OnlineResults:
-        """A snapshot; per-spectrum rows from ``first`` on."""
-        with self._lock:
-            done, fit = self._unmixing, self._fit
-            if done is None:
-                return msgspec.structs.replace(self._head, note=self._note)
-            rows = slice(first, None)
-            snapshot = msgspec.structs.replace(
-                self._head, references=self._head.references if first == 0 else [], count=done.count, first=first,
-                index=done.index[rows].tolist(), time_s=done.time_s[rows].tolist(),
-                amplitudes=_listed(done.amplitudes[rows]), shares=_listed(done.shares[rows]),
-                shares_se=_listed(done.shares_se[rows]), residual_rms=_listed(done.residual_rms[rows]), note=self._note,
+    def add(self, records: Sequence[SpectrumRecord]) -> None:
+        """Unmix spectra, in the order of taking."""
+        if self._unmixing is not None and records:
+            self._unmixing.add(
+                [record.index for record in records],
+                [record.time_s for record in records],
+                np.stack([record.counts for record in records]),
+                self._dark,
             )
+
+    def fit(self) -> None:
+        """Fit what was added; only a time series has a fit."""
+        if isinstance(self._unmixing, OnlineSeries) and self._unmixing.count:
+            self._fit = self._unmixing.fit()
+            self._note = self._unmixing.note
+
+    def news(self) -> OnlineResults:
+        """A snapshot with the rows that the last one did not have."""
+        done, fit = self._unmixing, self._fit
+        if done is None:
+            return msgspec.structs.replace(self._head, note=self._note)
+        rows = slice(self._sent, None)
+        snapshot = msgspec.structs.replace(
+            self._head,
+            references=self._head.references if self._sent == 0 else [],
+            count=done.count,
+            first=self._sent,
+            index=done.index[rows].tolist(),
+            time_s=done.time_s[rows].tolist(),
+            amplitudes=_listed(done.amplitudes[rows]),
+            shares=_listed(done.shares[rows]),
+            shares_se=_listed(done.shares_se[rows]),
+            residual_rms=_listed(done.residual_rms[rows]),
+            note=self._note,
+        )
+        self._sent = done.count
         if fit is None:
             return snapshot
         return msgspec.structs.replace(
-            snapshot, numbers=_numbers(fit), fit_time_s=fit.fit_time_s.tolist(), fit_share=_listed(fit.fit_share),
-            fit_low=_listed(fit.fit_low), fit_high=_listed(fit.fit_high),
+            snapshot,
+            numbers=_numbers(fit),
+            fit_time_s=fit.fit_time_s.tolist(),
+            fit_share=_listed(fit.fit_share),
+            fit_low=_listed(fit.fit_low),
+            fit_high=_listed(fit.fit_high),
         )
-
-    def _work(self) -> None:
-        try:
-            self._analyse()
-        except Exception as error:  # noqa: BLE001 - whatever fails here must not touch the measurement
-            with self._lock:
-                self._note = f"online analysis stopped: {type(error).__name__}: {error}"
-            self._events.note(f"{self._note}; the spectra are safe, analyse the file again", "error")
-
-    def _analyse(self) -> None:
-        unfitted, next_fit = 0, 0.0
-        more = True
-        while more:
-            items = self._take(wait_s=max(0.0, next_fit - time.monotonic()) if unfitted else None)
-            more = None not in items
-            batch = [item for item in items if item is not None]
-            if self._unmixing is None:
-                continue
-            if batch:
-                with self._lock:
-                    self._unmixing.add(
-                        [item.index for item in batch], [item.time_s for item in batch],
-                        np.stack([item.counts for item in batch]), self._dark,
-                    )
-                unfitted += len(batch)
-            series = self._unmixing
-            if isinstance(series, OnlineSeries) and unfitted and (time.monotonic() >= next_fit or not more):
-                began = time.monotonic()
-                fit = series.fit()
-                with self._lock:
-                    self._fit, self._note = fit, series.note
-                unfitted = 0
-                # at most a third of one core, and never more often than a person can see
-                next_fit = began + max(FIT_EVERY_S, 3 * (time.monotonic() - began))
-
-    def _take(self, wait_s: float | None) -> list[_Item | None]:
-        """All that waits in the queue; waits for the first (None: as long as it takes)."""
-        items = []
-        try:
-            items.append(self._queue.get(timeout=wait_s))
-            while True:
-                items.append(self._queue.get_nowait())
-        except queue.Empty:
-            return items
 
 
 def _listed(values: NDArray[np.float64]) -> Any:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import OnlineResults
@@ -166,7 +167,7 @@ class EngineClient:
 
 
 class _Said(threading.Thread):
-    """Reads what a starting engine complains about, and keeps reading so that its pipe never fills up."""
+    """Reads what a starting engine complains about, and reaps it when it ends."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         super().__init__(name="engine's complaints", daemon=True)
@@ -182,7 +183,8 @@ class _Said(threading.Thread):
             for line in stream:
                 self._lines = [*self._lines[-20:], line]
         self.closed.set()
+        self._process.wait()      # so that an engine that ends long after its window was closed is no zombie
 
     def text(self) -> str:
-        self.join(2.0)
+        self.closed.wait(2.0)
         return b"".join(self._lines).decode(errors="replace").strip()

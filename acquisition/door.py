@@ -29,6 +29,8 @@ class Door:
     def __init__(self) -> None:
         self._starts: queue.SimpleQueue[StartCommand] = queue.SimpleQueue()
         self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._occupied = False
         self.abort_reason: str | None = None
         self.pause_wanted = False
         self.quitting = False
@@ -42,7 +44,7 @@ class Door:
         self._wake.clear()
 
     def start(self, recipe: dict[str, object], out: str) -> None:
-        """Ask for a measurement and wait until the engine has accepted it.
+        """Ask for a measurement and wait until the engine has accepted it; one at a time.
 
         Raises
         ------
@@ -50,7 +52,13 @@ class Door:
             Why it must not or cannot start.
         """
         command = StartCommand(recipe, out)
-        self._starts.put(command)
+        with self._lock:
+            if self.quitting:
+                raise ProblemError("engine: is about to end; start a new one")
+            if self._occupied:
+                raise ProblemError("engine: a measurement runs already; wait for its end or abort it")
+            self._occupied = True
+            self._starts.put(command)
         self._wake.set()
         try:
             command.accepted.result(ANSWER_S)
@@ -64,7 +72,20 @@ class Door:
             command = self._starts.get_nowait()
         except queue.Empty:
             return None
-        return command if command.accepted.set_running_or_notify_cancel() else None
+        if command.accepted.set_running_or_notify_cancel():
+            return command
+        self.free()
+        return None
+
+    def free(self) -> None:
+        """The measurement that was started is over, or was refused: the next may come."""
+        with self._lock:
+            self._occupied = False
+
+    def shut(self) -> None:
+        """The engine has ended: nobody takes up what still waits."""
+        while (command := self.next_start()) is not None:
+            command.accepted.set_exception(ProblemError("engine: has ended; start a new one"))
 
     def pause(self) -> None:
         """Beam off after the present exposure, then wait."""
@@ -83,7 +104,8 @@ class Door:
 
     def quit(self) -> None:
         """End the measurement and the engine."""
-        self.quitting = True
+        with self._lock:
+            self.quitting = True
         self.abort("the engine was asked to end")
 
     def clear(self) -> None:

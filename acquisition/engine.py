@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from halidescope.acquisition.analyst import Analyst
+
+from halidescope.acquisition.analyst import choose_endmembers
+from halidescope.acquisition.analyst_process import AnalystProcess
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
@@ -25,7 +27,7 @@ from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingWriter
 from halidescope.acquisition.safety import Beam
 from halidescope.acquisition.states import RunState, Status
-from halidescope.drivers.errors import ConnectionLostError, InstrumentError
+from halidescope.drivers.errors import InstrumentError
 from halidescope.drivers.roles import Laser
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
@@ -71,7 +73,7 @@ class Engine:
         self.runs = 0
         self.instruments: Instruments | None = None
         self.beam: Beam | None = None
-        self.analyst: Analyst | None = None
+        self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
         self._reconnector = reconnector
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
@@ -89,7 +91,7 @@ class Engine:
 
     def results(self, first: int) -> OnlineResults:
         """The online analysis of the running or last measurement."""
-        return self.analyst.results(first) if self.analyst is not None else OnlineResults()
+        return self.analyst.results(first)
 
     def abort(self, reason: str = "aborted on request") -> None:
         """End the measurement: dark at once, then the file. Raises NotDarkError if darkness cannot be proven."""
@@ -101,11 +103,11 @@ class Engine:
 
     def dark_now(self) -> None:
         """Switch emission off and prove it, whatever runs. Raises NotDarkError."""
-        if self._status.state.busy:
-            self.door.abort("darkness was asked for")
-        if self.beam is not None:
-            self.beam.dark_now()
-        self.events.note("dark now: emission proven off" if self.beam else "dark now: no laser is connected")
+        self.door.abort("darkness was asked for")      # void if nothing runs: a start clears it
+        beam = self.beam
+        if beam is not None:
+            beam.dark_now()
+        self.events.note("dark now: emission proven off" if beam else "dark now: no laser is connected")
 
     def pause(self) -> None:
         """Beam off after the present exposure."""
@@ -140,6 +142,7 @@ class Engine:
     def run(self) -> None:
         """Serve until asked to quit, then leave everything dark and closed."""
         next_look = 0.0
+        self.analyst.start()
         try:
             while not self.door.quitting:
                 self.door.look()
@@ -154,21 +157,25 @@ class Engine:
                     next_look = time.monotonic() + IDLE_S
                 self.door.sleep(IDLE_S)
         finally:
+            self.door.shut()
             self.disconnect()
+            self.analyst.close()
 
     def _take_up(self, command: StartCommand) -> None:
         """Accept a measurement and run it, or say why not."""
         self.door.clear()
         try:
-            measurement = self._accept(command)
-        except (ProblemError, InstrumentError) as error:
-            self.events.note(f"not started: {error}", "error")
-            command.accepted.set_exception(error)
-            return
-        self.runs += 1
-        self.began_s = self.clock.now_s()
-        command.accepted.set_result(None)
-        measurement.run()
+            try:
+                measurement = self._accept(command)
+            except (ProblemError, InstrumentError) as error:
+                self.events.note(f"not started: {error}", "error")
+                command.accepted.set_exception(error)
+                return
+            self.runs += 1
+            command.accepted.set_result(None)
+            measurement.run()
+        finally:
+            self.door.free()
 
     def _accept(self, command: StartCommand) -> Measurement:
         recipe = parse_recipe(command.recipe)
@@ -182,7 +189,9 @@ class Engine:
         plan = make_plan(recipe, self.microscope, out, limits=limits_of(self.instruments))
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
+        choose_endmembers(recipe, self.instruments.spectrometer.wavelength_nm)    # raises if a reference is no good
         self.beam.allow()
+        self.began_s = self.clock.now_s()
         self.publish(
             state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=0,
             total=plan.spectra, remaining_s=plan.duration_s, elapsed_s=0.0,
@@ -191,15 +200,9 @@ class Engine:
 
     def connect(self) -> None:
         """Connect the instruments, if they are not or if the connection of last time is dead."""
-        if self.instruments is not None:
-            try:
-                for role in (self.instruments.laser, self.instruments.stage, self.instruments.spectrometer):
-                    self.expect(0.0)
-                    _ = role.emission if role is self.instruments.laser else role.identity
-                self.instruments.stage.position_um  # noqa: B018 - asks the stage
-                return
-            except ConnectionLostError:
-                self.disconnect()
+        if self._answering():
+            return
+        self.disconnect()
         self.expect(60.0)
         self.instruments = self._connector(self.microscope)
         self.beam = Beam(
@@ -210,6 +213,22 @@ class Engine:
         self.events.note(f"connected: {who}")
         if self.ring is not None:
             self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)
+
+    def _answering(self) -> bool:
+        """Whether all three instruments are connected and still answer."""
+        if self.instruments is None or self.beam is None:
+            return False
+        self.instruments.laser = self.beam.laser       # the beam may have had to connect it anew
+        self.expect(0.0)
+        try:
+            answers = (
+                self.instruments.laser.emission, self.instruments.stage.position_um,
+                self.instruments.spectrometer.exposure_s,
+            )
+        except InstrumentError as error:
+            self.events.note(f"connecting again: {error}", "warning")
+            return False
+        return all(answer is not None for answer in answers)
 
     def disconnect(self) -> None:
         """Leave the laser dark and close the ports."""

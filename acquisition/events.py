@@ -1,24 +1,18 @@
 """What happened, in order, for window, file and log alike."""
 
 import threading
-from collections.abc import Callable
 
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.records import Event
 
 
 class EventLog:
-    """Keeps every event of an engine's life; thread-safe.
-
-    ``sink`` is called with each event, in the thread that notes it; the engine points it at the running measurement's
-    journal.
-    """
+    """Keeps every event of an engine's life; thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._events: list[Event] = []
-        self.sink: Callable[[Event], None] | None = None
 
     def note(self, text: str, level: str = "info") -> Event:
         """Keep an event that happens now; ``level`` is "info", "warning" or "error"."""

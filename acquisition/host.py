@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import msgspec
+
 from halidescope.acquisition.engine import Engine
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError
@@ -27,6 +28,7 @@ from halidescope.acquisition.watchdog import WatchedPipe
 from halidescope.drivers.errors import InstrumentError
 
 LOOPBACK = "127.0.0.1"
+SWITCH_S = 0.0005     # how long another Python thread may keep the measurement waiting; 5 ms is Python's own
 
 
 class Host:
@@ -46,6 +48,7 @@ class Host:
     def __init__(
         self, microscope: MicroscopeFile, *, session: Path | None = None, name: str = "", connect_now: bool = False
     ) -> None:
+        sys.setswitchinterval(SWITCH_S)
         self._session_path = session
         self._connect_now = connect_now
         log = (session or default_session_path()).with_suffix(".watchdog.log")
@@ -61,7 +64,11 @@ class Host:
         self._thread = threading.Thread(target=self._run, name="engine")
         self._thread.start()
         if session is not None:
-            self._open_door(session, name)
+            try:
+                self._open_door(session, name)
+            except (OSError, ProblemError):
+                self.close()
+                raise
 
     # what the engine tells its guard
 

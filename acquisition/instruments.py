@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
+
 from halidescope.acquisition.microscope import LaserTable, MicroscopeFile, SpectrometerTable, StageTable
 from halidescope.acquisition.problems import BadFileError
 from halidescope.drivers import catalogue
 from halidescope.drivers.errors import InstrumentError
 from halidescope.drivers.roles import Instrument, Laser, Spectrometer, Stage
 
-ROLES = ("laser", "stage", "spectrometer")
+Role = Literal["laser", "stage", "spectrometer"]
+ROLES: tuple[Role, ...] = ("laser", "stage", "spectrometer")
 
 
 @dataclass
@@ -43,7 +45,7 @@ def _identity(instrument: Instrument) -> dict[str, str]:
     return {"manufacturer": who.manufacturer, "model": who.model, "serial": who.serial, "firmware": who.firmware}
 
 
-def connect_role(microscope: MicroscopeFile, role: str) -> Any:
+def connect_role(microscope: MicroscopeFile, role: Role) -> Any:
     """Connect one instrument of a microscope file.
 
     Raises
@@ -139,7 +141,7 @@ def check(microscope: MicroscopeFile) -> CheckReport:
     return CheckReport(ok=all(device.ok for device in devices), simulated=microscope.simulated, devices=devices)
 
 
-def _check_role(microscope: MicroscopeFile, role: str) -> DeviceReport:
+def _check_role(microscope: MicroscopeFile, role: Role) -> DeviceReport:
     table = getattr(microscope, role)
     try:
         instrument = cast(Instrument, connect_role(microscope, role))

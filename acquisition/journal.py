@@ -15,6 +15,7 @@ from typing import Self
 
 import msgspec
 import numpy as np
+
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
     NUMBER_FIELDS,
@@ -31,6 +32,8 @@ from halidescope.acquisition.records import (
 )
 from halidescope.acquisition.results import OnlineResults
 
+# a damaged file can make SQLite complain in bytes that are no text, which Python then fails to decode
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 CHECKPOINT_S = 0.5    # real seconds between two checkpoints; a power cut loses no more than twice this
 
 _SCHEMA = """
@@ -181,8 +184,9 @@ class JournalReader:
             raise ScanFileError(f"journal {path}: not found; check the path")
         try:
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._db.text_factory = lambda data: data.decode(errors="replace")   # torn text must not hide whole spectra
             pairs = dict(self._db.execute("SELECT key, value FROM header").fetchall())
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise ScanFileError(f"journal {path}: not a readable journal ({error})") from error
         try:
             version = int(pairs.get("schema_version", "0"))
@@ -195,7 +199,7 @@ class JournalReader:
             self.header = msgspec.structs.replace(header, light_on_s=light_on)
             self.ending = msgspec.json.decode(pairs["ending"], type=Ending) if "ending" in pairs else None
             self.results = msgspec.json.decode(pairs["results"], type=OnlineResults) if "results" in pairs else None
-        except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
             self._db.close()
             raise ScanFileError(f"journal {path}: its header cannot be read ({error})") from error
 
@@ -216,23 +220,40 @@ class JournalReader:
         try:
             return {point: sequence for sequence, point in self._db.execute(
                 "SELECT sequence, point FROM spectra ORDER BY sequence")}
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise ScanFileError(f"journal {self.path}: its list of spectra cannot be read ({error})") from error
 
     def spectrum(self, sequence: int) -> SpectrumRecord | None:
         """One spectrum, or None if its row is damaged (unreadable, or its CRC does not match)."""
         try:
             row = self._db.execute("SELECT * FROM spectra WHERE sequence = ?", (sequence,)).fetchone()
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             return None               # a torn page: reported as damaged by the caller, the other rows are still good
-        if row is None:
-            return None
+        return None if row is None else self._record(row)
+
+    def spectra(self, first: int, most: int) -> list[SpectrumRecord | None]:
+        """Up to ``most`` spectra from number ``first`` on, as far as they are there yet; None for a damaged row.
+
+        Raises
+        ------
+        ScanFileError
+            The journal cannot be read any more.
+        """
+        try:
+            rows = self._db.execute(
+                "SELECT * FROM spectra WHERE sequence >= ? ORDER BY sequence LIMIT ?", (first, most)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {self.path}: cannot be followed ({error})") from error
+        return [self._record(row) for row in rows]
+
+    def _record(self, row: tuple) -> SpectrumRecord | None:
         *numbers, counts, crc = row
         # SQLite keeps NaN as NULL; only the planned time may be one
         if numbers[2] is None:
             numbers[2] = float("nan")
         try:
-            if checksum(tuple(numbers), counts) != crc or len(counts) != self._row_bytes:
+            if len(counts) != self._row_bytes or checksum(tuple(numbers), counts) != crc:
                 return None
         except (TypeError, struct.error):      # a column of another type than was written
             return None
@@ -251,7 +272,7 @@ class JournalReader:
         """The dark spectra, and how many rows of them are damaged."""
         good, damaged = [], 0
         for sequence, start_s, exposure_s, counts, crc in self._rows("dark"):
-            if len(counts) == self._row_bytes:
+            if isinstance(counts, bytes) and len(counts) == self._row_bytes:
                 dark = DarkRecord(sequence, start_s, exposure_s, self._counts(counts))
                 if dark_checksum(dark, counts) == crc:
                     good.append(dark)
@@ -269,7 +290,7 @@ class JournalReader:
     def _rows(self, table: str) -> list[tuple]:
         try:
             return self._db.execute(f"SELECT * FROM {table} ORDER BY sequence").fetchall()
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise ScanFileError(f"journal {self.path}: table {table} cannot be read ({error})") from error
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
-from halidescope.acquisition.analyst import Analyst, choose_endmembers
+
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.recipes import Point, RasterMap, TimeSeries
-from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
+from halidescope.acquisition.records import DarkRecord, Ending, Flag, Header, SpectrumRecord
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import DarknessAskedError
 from halidescope.acquisition.states import RunState
@@ -42,12 +42,16 @@ class AbortedError(Exception):
 class Measurement:
     """Runs once, in the engine's thread."""
 
-    def __init__(self, engine: "Engine", recipe: TimeSeries | RasterMap, plan: Plan, out: Path) -> None:
+    def __init__(
+        self, engine: "Engine", recipe: TimeSeries | RasterMap, plan: Plan, out: Path
+    ) -> None:
         assert engine.instruments is not None
         assert engine.beam is not None
         self._engine, self._recipe, self._plan, self._out = engine, recipe, plan, out
         self._instruments, self._beam = engine.instruments, engine.beam
         self._clock, self._door, self._events = engine.clock, engine.door, engine.events
+        self._first_event = len(engine.events)
+        self._noted: set[int] = set()     # events that are in the journal
         self._journal: JournalWriter | None = None
         self._started_at = engine.clock.wall()
         self._zero_s = 0.0               # when the light first came on
@@ -87,13 +91,11 @@ class Measurement:
         self._beam.darken()
         self._beam.require_ready()
         wavelength_nm = spectrometer.wavelength_nm
-        endmembers = choose_endmembers(recipe, wavelength_nm)
         exposure_real_s = self._clock.real_s(recipe.exposure_s)
         self._sign_of_life(3 * exposure_real_s)
         spectrometer.set_exposure(recipe.exposure_s)
         first = self._acquire()       # tells the type of the counts; dark like those that follow
         self._journal = JournalWriter(journal_path(self._out), self._header(wavelength_nm, first.counts.dtype))
-        self._events.sink = self._journal.append_event
         self._engine.guard.journal(journal_path(self._out))
         self._note(f"{self._plan.title}: preparing")
         darks = []
@@ -107,9 +109,7 @@ class Measurement:
             raise ProblemError(f"{self._beam.laser.device}: emits during the dark spectra; check the laser's control")
         dark = np.array(darks, first.counts.dtype).reshape(-1, len(wavelength_nm))
         self._dark_level = float(dark.mean()) if len(dark) else 0.0
-        self._engine.analyst = Analyst(
-            recipe, wavelength_nm, dark, float(spectrometer.saturation_counts), endmembers, self._events
-        )
+        self._engine.analyst.begin(journal_path(self._out))
         self._move(self._plan.points[0])
         self._look()
         self._beam.set_power(recipe.sample_power_uw)
@@ -240,9 +240,7 @@ class Measurement:
         )
 
     def _show(self, point: Point, time_s: float, dose: float, spectrum: Spectrum) -> None:
-        """To the online analysis, and to whoever watches."""
-        assert self._engine.analyst is not None
-        self._engine.analyst.add(point.index, time_s, spectrum.counts)
+        """To whoever watches."""
         ring = self._engine.ring
         if ring is not None:
             ring.write(RingSpectrum(
@@ -286,9 +284,10 @@ class Measurement:
 
     def _note(self, text: str, level: str = "info") -> None:
         """An event, in the engine's list and in the journal."""
-        event: Event = self._events.note(text, level)
-        if self._events.sink is not None:
-            self._events.sink(event)
+        event = self._events.note(text, level)
+        if self._journal is not None:
+            self._journal.append_event(event)
+            self._noted.add(event.sequence)
 
     # the end
 
@@ -306,7 +305,6 @@ class Measurement:
                 reason = f"{reason}; {error}" if reason else str(error)
                 state = RunState.FAILED
             finally:
-                self._events.sink = None
                 self._engine.guard.journal(None)
         self._engine.publish(
             state=state, reason=reason, elapsed_s=self._clock.now_s() - self._engine.began_s, remaining_s=0.0
@@ -316,9 +314,13 @@ class Measurement:
         journal = self._journal
         assert journal is not None
         with _closing(journal):
-            if self._engine.analyst is not None and self._done:
-                journal.set_results(self._engine.analyst.finish())
+            results = self._engine.analyst.finish(self._done)
+            if self._done:
+                journal.set_results(results)
             self._note("emission proven off" if not self._beam.on else "EMISSION COULD NOT BE PROVEN OFF")
+            for event in self._events.since(self._first_event):      # what other threads noted meanwhile
+                if event.sequence not in self._noted:
+                    journal.append_event(event)
             journal.end(Ending(state=state.value, reason=reason, ended_at=self._clock.wall().isoformat()))
         damaged = finish(self._out)
         if damaged:

@@ -8,8 +8,9 @@ import math
 import tomllib
 from pathlib import Path
 
-from halidescope.acquisition.problems import BadFileError, sentence_of
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from halidescope.acquisition.problems import BadFileError, sentence_of
 
 
 class Table(BaseModel):
@@ -39,6 +40,9 @@ class SpectrometerTable(Table):
 
     model: str
     resource: str
+    electrons_per_count: float = Field(
+        1.0, gt=0, description="photoelectrons per count, from the data sheet or a photon-transfer curve"
+    )
 
 
 class OpticsTable(Table):

@@ -16,11 +16,12 @@ from typing import Any
 import h5py
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header
 from halidescope.acquisition.results import OnlineResults
-from numpy.typing import NDArray
 
 COLUMNS = {   # of a SpectrumRecord, with units; stored per point
     "planned_s": "s", "start_s": "s", "time_s": "s", "x_commanded_um": "um", "y_commanded_um": "um", "x_um": "um",
@@ -220,7 +221,7 @@ def _view(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
     """The spectra on uniform axes: planned times, wavelengths linearly interpolated between the channels."""
     names = tuple(data.attrs["axes"])
     view = _group(entry, "view", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
-    view.attrs["description"] = "the spectra of entry/data interpolated onto uniform axes; not the raw data"
+    view.attrs["description"] = "entry/data interpolated onto uniform axes and rounded to counts; not the raw data"
     raw, wavelength_nm = data["intensity"], data["wavelength"][()]
     if _uniform(wavelength_nm):
         view["intensity"] = raw
@@ -231,11 +232,11 @@ def _view(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
         share = (uniform_nm - wavelength_nm[left]) / (wavelength_nm[left + 1] - wavelength_nm[left])
         share = share.astype(np.float32)
         shown = view.create_dataset(
-            "intensity", raw.shape, np.float32, chunks=raw.chunks, compression="gzip", compression_opts=1, shuffle=True
+            "intensity", raw.shape, raw.dtype, chunks=raw.chunks, compression="gzip", compression_opts=1, shuffle=True
         )
         for where, _ in _blocks(raw.shape[:-1]):
             counts = raw[where].astype(np.float32)
-            shown[where] = counts[:, left] * (1 - share) + counts[:, left + 1] * share
+            shown[where] = np.rint(counts[:, left] * (1 - share) + counts[:, left + 1] * share).astype(raw.dtype)
         shown.attrs.update(units="counts", long_name="photoluminescence (counts)", interpretation="spectrum")
     for name in header.axes:
         units, long_name = _AXES[name]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+
 from halidescope.acquisition.instruments import Instruments
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import MicroscopeFile

@@ -7,7 +7,12 @@ from pydantic import ValidationError
 
 
 class ProblemError(Exception):
-    """Something a person can mend; the text says what it is, what is allowed, and what to do."""
+    """Something a person can mend; the text says what it is, what is allowed, and what to do.
+
+    ``exit_code`` is the command line's: 2 for a wrong request, 1 for a measurement or data that failed.
+    """
+
+    exit_code = 2
 
 
 class BadFileError(ProblemError):
@@ -20,6 +25,14 @@ class RefusedRunError(ProblemError):
 
 class ScanFileError(ProblemError):
     """A measurement's file or journal that cannot be read."""
+
+    exit_code = 1
+
+
+class RunEndedError(ProblemError):
+    """A measurement that ended before it was finished; what was measured is in its file."""
+
+    exit_code = 1
 
 
 def sentence_of(error: ValidationError, source: str) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from halidescope.acquisition.problems import BadFileError, sentence_of
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from halidescope.acquisition.problems import BadFileError, sentence_of
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]

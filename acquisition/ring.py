@@ -13,8 +13,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
-from halidescope.acquisition.problems import ProblemError
 from numpy.typing import NDArray
+
+from halidescope.acquisition.problems import ProblemError
 
 LAYOUT_VERSION = 1
 _MAGIC = 0x52484C44

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import OnlineResults
-from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 

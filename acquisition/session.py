@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import platformdirs
+
 from halidescope.acquisition.problems import ProblemError
 
 
@@ -25,7 +26,7 @@ def default_session_path() -> Path:
     """The session file of this user's engine."""
     with warnings.catch_warnings():
         # without XDG_RUNTIME_DIR (services, containers) it falls back to a folder below /tmp, and warns; see below
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore")
         return Path(platformdirs.user_runtime_dir("halidescope", appauthor=False)) / "session.json"
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
 from halidescope.acquisition.nexus import COLUMNS, NexusFile, kept_shape, write_nexus
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Flag, Header
 from halidescope.acquisition.scan import Scan, dark_of
-from numpy.typing import NDArray
 
 
 def finish(out: Path) -> list[int]:
@@ -31,7 +32,25 @@ def finish(out: Path) -> list[int]:
     ScanFileError
         The file could not be written, or reads back differently. The journal is kept.
     """
-    source = journal_path(out)
+    damaged = write_finished(journal_path(out), out)
+    if not damaged:
+        delete_journal(journal_path(out))
+    return damaged
+
+
+def write_finished(source: Path, out: Path) -> list[int]:
+    """Write the finished file ``out`` from the journal ``source``, durably and compared; the journal stays.
+
+    Returns
+    -------
+    list of int
+        Points whose journal rows are damaged; they are masked in the file.
+
+    Raises
+    ------
+    ScanFileError
+        The file exists, could not be written, or reads back differently.
+    """
     part = out.with_name(out.name + ".part")
     try:
         with JournalReader(source) as journal:
@@ -44,8 +63,6 @@ def finish(out: Path) -> list[int]:
         _durable(out.parent)
     except (OSError, RuntimeError) as error:   # h5py reports a full disk as either
         raise ScanFileError(f"{out}: cannot be written ({error}); the measurement is safe in {source}") from error
-    if not damaged:
-        delete_journal(source)
     return damaged
 
 

@@ -18,11 +18,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.journal import note_in_journal
 from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope
@@ -41,7 +43,7 @@ class Beat(msgspec.Struct, frozen=True):
     lit: bool = False          # emission is on, or about to be
     hung: bool = False         # the measuring thread is overdue
     journal: str = ""          # of the running measurement
-    farewell: bool = False     # the engine ends in good order
+    farewell: bool = False     # the engine ends in good order; if lit, it could not prove darkness itself
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -73,10 +75,8 @@ class WatchedPipe:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )
         hello = Hello(os.getpid(), microscope.toml_text(), str(log.absolute()))
+        self._watched = False
         self._send(msgspec.json.encode(hello))
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != b"watching\n":
-            raise ProblemError("watchdog: did not start; nothing may be lit without it, reinstall Halidescope")
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -93,9 +93,19 @@ class WatchedPipe:
         ProblemError
             Nobody watches: nothing may be lit.
         """
+        if lit:
+            self._await()
         self._lit = lit
         if not self._line() and lit:
             raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
+
+    def _await(self) -> None:
+        """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for."""
+        if not self._watched:
+            assert self._process.stdout is not None
+            self._watched = self._process.stdout.readline() == b"watching\n"
+            if not self._watched:
+                raise ProblemError("watchdog: did not start; nothing may be lit without it, start a new engine")
 
     def journal(self, path: Path | None) -> None:
         """Where the watchdog shall leave its word."""
@@ -103,17 +113,18 @@ class WatchedPipe:
         self._line()
 
     def close(self) -> None:
-        """Say farewell; the watchdog ends. Safe to call twice."""
+        """Say farewell; the watchdog ends, after making dark what the engine could not. Safe to call twice."""
         self._ending.set()
         self._thread.join()
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         if not stdin.closed:
-            self._send(msgspec.json.encode(Beat(farewell=True)))
-            stdin.close()
+            self._send(msgspec.json.encode(Beat(self._lit, False, self._journal, farewell=True)))
+            with suppress(BrokenPipeError):     # it has ended before us; whoever wanted light was told
+                stdin.close()
             stdout.close()
-            self._process.wait(10.0)
+            self._process.wait(TRY_S + 10.0)
 
     def _send(self, line: bytes) -> bool:
         stdin = self._process.stdin
@@ -147,15 +158,17 @@ def watch(stdin: BinaryIO, say: Callable[[bytes], object]) -> int:
             line = lines.get(timeout=SILENCE_S)
         except queue.Empty:
             if last.lit:
-                return _make_dark(hello, microscope, last, f"the engine was silent for {SILENCE_S:g} s while lit")
+                why = f"the engine was silent for {SILENCE_S:g} s while lit"
+                return _make_dark(hello, microscope, last, why, _end(hello.pid))
             continue
         if not line:
-            return _make_dark(hello, microscope, last, "the engine died")
+            return _make_dark(hello, microscope, last, "the engine died", _end(hello.pid))
         last = msgspec.json.decode(line, type=Beat)
         if last.farewell:
-            return 0
+            return _make_dark(hello, microscope, last, "the engine ended without proof of darkness") if last.lit else 0
         if last.lit and last.hung:
-            return _make_dark(hello, microscope, last, "the engine's measuring thread hung while lit")
+            ended = _end(hello.pid)
+            return _make_dark(hello, microscope, last, "the engine's measuring thread hung while lit", ended)
 
 
 def _read(stdin: BinaryIO, lines: "queue.SimpleQueue[bytes]") -> None:
@@ -164,9 +177,9 @@ def _read(stdin: BinaryIO, lines: "queue.SimpleQueue[bytes]") -> None:
     lines.put(b"")
 
 
-def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, why: str) -> int:
-    """End the engine, switch off, prove it, tell. Returns 0 if darkness is proven."""
-    told = [why, _end(hello.pid)]
+def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_before: str) -> int:
+    """Switch off, prove it, tell. Returns 0 if darkness is proven."""
+    told = list(told_before)
     began = time.monotonic()
     dark = False
     while not dark and time.monotonic() - began < TRY_S:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.linear import propagate
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import R, e, k
 from scipy.optimize import least_squares
+
+from halidescope.analysis.linear import propagate
 
 Numbers = NDArray[np.float64]
 BOLTZMANN_EV_K = k / e

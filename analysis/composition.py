@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from halidescope.analysis.flags import Flag
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import c, e, h
+
+from halidescope.analysis.flags import Flag
 
 Numbers = NDArray[np.float64]
 Medium = Literal["vacuum", "air"]

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.flags import Flag
-from halidescope.analysis.linear import inverse_of
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
+
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.linear import inverse_of
 
 Numbers = NDArray[np.float64]
 Model = Callable[[Numbers], tuple[Numbers, Numbers]]

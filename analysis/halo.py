@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.diffusion import Halo, fit_halo, halo_slope
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
 from halidescope.analysis.unmixing import Unmixing, unit_sum, unmix
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 

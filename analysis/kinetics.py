@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.kinetics_kernels import CLOSEST, fit_traces
 from halidescope.analysis.linear import inverse_of, propagate
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 Numbers = NDArray[np.float64]
 PARAMETERS = 4

@@ -8,10 +8,11 @@ zero, and what is fitted to many shares would be biased. The functions are those
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential, fit_biexponential
 from halidescope.analysis.unmixing import Unmixer, unit_sum
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 CURVE_POINTS = 200

@@ -6,10 +6,11 @@ At a million counts a spectrum the references, not the spectra, limit the result
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.kinetics import Biexponential, fit_biexponential
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
 from halidescope.analysis.unmixing import Unmixing, unit_sum, unmix
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")

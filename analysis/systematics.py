@@ -8,9 +8,10 @@ its spectrum as δs_t = Σ_λ q_t(λ) δS_t(λ), and a wrong reference acts as a
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.unmixing import unit_sum
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 BLOCK = 128

@@ -10,10 +10,11 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.unmixing_kernels import score_poisson
-from numpy.typing import ArrayLike, NDArray
 
 Noise = Literal["gaussian", "poisson"]
 MOST_REFERENCES = 6

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from halidescope.drivers.cobolt import CoboltMLD
 from halidescope.drivers.gcs import PIE727
@@ -35,10 +35,10 @@ class Model:
     description: str
 
 
-# one table a role, so that a type checker sees that every driver fulfils its role
-LASERS: Mapping[str, type[Laser]] = {"cobolt-06-mld": CoboltMLD}
-STAGES: Mapping[str, type[Stage]] = {"pi-e727": PIE727}
-SPECTROMETERS: Mapping[str, type[Spectrometer]] = {"ocean-hdx": OceanHDX}
+if TYPE_CHECKING:    # a type checker sees here that every driver fulfils its role
+    _lasers: tuple[type[Laser], ...] = (CoboltMLD,)
+    _stages: tuple[type[Stage], ...] = (PIE727,)
+    _spectrometers: tuple[type[Spectrometer], ...] = (OceanHDX,)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
@@ -66,9 +66,25 @@ def find(model: str, *, role: str | None = None) -> Model:
     return found
 
 
+@overload
+def connect(
+    model: str, resource: str, *, role: Literal["laser"], timeout_s: float = ..., **settings: Any
+) -> Laser: ...
+@overload
+def connect(
+    model: str, resource: str, *, role: Literal["stage"], timeout_s: float = ..., **settings: Any
+) -> Stage: ...
+@overload
+def connect(
+    model: str, resource: str, *, role: Literal["spectrometer"], timeout_s: float = ..., **settings: Any
+) -> Spectrometer: ...
+@overload
+def connect(
+    model: str, resource: str, *, role: None = ..., timeout_s: float = ..., **settings: Any
+) -> WireInstrument: ...
 def connect(
     model: str, resource: str, *, role: str | None = None, timeout_s: float = 3.0, **settings: Any
-) -> WireInstrument:
+) -> Any:
     """Open, identify and bring into its safe state: laser dark, servo on, spectrometer in its plain state.
 
     Parameters

@@ -7,23 +7,13 @@ text), and the manufacturer's open clients (pycobolt, Micro-Manager device adapt
 
 import re
 import time
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pymeasure.adapters import Adapter
 
-from halidescope.drivers.errors import (
-    BadReplyError,
-    ConnectionLostError,
-    InstrumentError,
-    InterlockError,
-    LaserFaultError,
-    LimitError,
-    NotDarkError,
-    RefusedError,
-    WrongInstrumentError,
-)
-from halidescope.drivers.instrument import WireInstrument, number, shown, switch
+from halidescope.drivers.errors import RefusedError, WrongInstrumentError
+from halidescope.drivers.instrument import WireInstrument, number, shown, switch, whole
+from halidescope.drivers.laser import LaserHead
 from halidescope.drivers.roles import Identity, LaserState
 
 FAULTS = {1: "temperature out of range", 3: "interlock was opened", 4: "constant-power time-out"}   # manual p27
@@ -38,7 +28,6 @@ STATES = {
 }
 MODEL_CODE = re.compile(r"(?P<wavelength>\d{4})-06-(?P<version>\d{2})-(?P<power>\d{4})-(?P<configuration>\d{3,4})")
 EMPTY_ANSWERS = 3      # queries repeated when the head answers an empty line, as seen in the field
-POLL_S = 0.01
 
 
 def watts(text: str) -> float:
@@ -51,12 +40,12 @@ def watts(text: str) -> float:
 
 def operating_state(text: str) -> LaserState:
     """An operating state, 0 to 6."""
-    return STATES[int(text)]
+    return STATES[whole(text)]
 
 
 def fault_number(text: str) -> int:
     """A fault number: 0, 1, 3 or 4."""
-    fault = int(text)
+    fault = whole(text)
     if fault and fault not in FAULTS:
         raise ValueError(f"fault {fault} is not in the manual")
     return fault
@@ -69,10 +58,9 @@ def last_digit(text: str) -> float:
     return float(10.0 ** (int(exponent or 0) - decimals))
 
 
-class CoboltMLD(WireInstrument):
+class CoboltMLD(LaserHead):
     """Cobolt 06-MLD diode laser, 5 V dialect.
 
-    :meth:`start` switches emission off if the head is found emitting, and verifies it; :attr:`found_emitting` says so.
     A key switch is never bypassed: heads with a key are started by their own sequence, which asks for the key.
 
     Parameters
@@ -84,11 +72,8 @@ class CoboltMLD(WireInstrument):
         serial lines and left out on network sockets.
     key_wait_s : float
         How long :meth:`turn_on` waits for a person to turn the key.
-    on_wait_s, dark_wait_s : float
-        How long emission may take to come on, and to be gone.
     """
 
-    role: ClassVar[str] = "laser"
     model: ClassVar[str] = "cobolt-06-mld"
     terminations: ClassVar[tuple[str, str]] = ("\r", "\n")
 
@@ -99,19 +84,13 @@ class CoboltMLD(WireInstrument):
         *,
         pause_s: float | None = None,
         key_wait_s: float = 30.0,
-        on_wait_s: float = 10.0,
-        dark_wait_s: float = 2.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
         self.pause_s = (0.1 if self._resource.upper().startswith("ASRL") else 0.0) if pause_s is None else pause_s
         self.key_wait_s = key_wait_s
-        self.on_wait_s = on_wait_s
-        self.dark_wait_s = dark_wait_s
-        self.found_emitting = False
         self._model_code = ""
         self._limits_mw: tuple[float, float] | None = None
-        self._wanted_mw: float | None = None
         self._quiet_until = 0.0
 
     # --- who it is -------------------------------------------------------------------------------------------------
@@ -130,18 +109,9 @@ class CoboltMLD(WireInstrument):
         return Identity("Hübner Photonics", code, serial, firmware)
 
     def start(self) -> None:
-        """Identify the head, read its limits, and make sure that it is dark."""
-        super().start()
+        """Identify the head, read its limits anew, and make sure that it is dark."""
         self._limits_mw = None
-        _ = self.power_limits_mw
-        self.found_emitting = self.emission
-        if self.found_emitting:
-            self.turn_off()
-
-    def restore(self) -> None:
-        """Set the power that was set before the line was lost; the head is dark."""
-        if self._wanted_mw is not None:
-            self.set_power(self._wanted_mw)
+        super().start()
 
     @property
     def wavelength_nm(self) -> float:
@@ -178,7 +148,7 @@ class CoboltMLD(WireInstrument):
 
     def _exchange(self, command: str) -> str:
         with self.transaction(command):
-            self._rest()
+            self.rest()
             self.write(command)
             answer: str = self.read()
             if answer.strip() == command:    # some heads echo the command first
@@ -186,24 +156,18 @@ class CoboltMLD(WireInstrument):
             self._quiet_until = time.monotonic() + self.pause_s
             return answer
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Wait until the pause after the last answer is over."""
         if self.pause_s and (wait_s := self._quiet_until - time.monotonic()) > 0:
             time.sleep(wait_s)
 
     def _refused(self, command: str, answer: str) -> RefusedError:
         return RefusedError(self.device, f"refused {shown(command)}: {shown(answer.strip())}; state is shown by `gom?`")
 
-    def fence(self) -> None:
-        """Skip what was late: ask for the model code, which no other question is answered with."""
-        if not self._model_code:
-            self.adapter.flush_read_buffer()
-            return
-        with self.transaction("glm?"):
-            self.write("glm?")
-            for _ in range(100):
-                if self.read().strip() == self._model_code:
-                    return
-        raise self.bad_reply("glm?", "100 other lines", self._model_code)
+    @property
+    def landmark(self) -> tuple[str, str]:
+        """Get the model code as the landmark: no other question is answered with it."""
+        return "glm?", self._model_code
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 
@@ -261,130 +225,42 @@ class CoboltMLD(WireInstrument):
 
     # --- what it does ----------------------------------------------------------------------------------------------
 
-    def set_power(self, power_mw: float) -> None:
-        """Set the head's power in mW and compare with what the head then says.
-
-        Raises
-        ------
-        LimitError
-            Outside the head's limits; nothing was sent.
-        RefusedError
-            The head did not take the value.
-        """
-        lowest, highest = self.power_limits_mw
-        if not lowest <= power_mw <= highest:
-            raise LimitError(
-                self.device,
-                f"power = {power_mw:g} mW asked, allowed {lowest:g} to {highest:g} mW; ask for less at the sample",
-            )
-        with self.lock:
-            self.command(f"p {power_mw * 1e-3:.6f}")
-            answer = self.ask("p?").strip()
-            try:
-                kept_mw, resolution_mw = watts(answer) * 1e3, last_digit(answer) * 1e3
-            except ValueError as error:
-                raise self.bad_reply("p?", answer, "a power in watts") from error
-            if abs(kept_mw - power_mw) > max(resolution_mw, 1e-3) * 1.001:
-                raise RefusedError(
-                    self.device,
-                    f"power = {power_mw:g} mW was accepted but the head says {kept_mw:g} mW; "
-                    f"wait until it has started, then set it again",
-                )
-            self._wanted_mw = power_mw
+    def command_power(self, power_mw: float) -> tuple[float, float]:
+        """Send the set-point in watts; the head may keep it as finely as it shows it."""
+        self.command(f"p {power_mw * 1e-3:.6f}")
+        answer = self.ask("p?").strip()
+        try:
+            kept_mw, resolution_mw = watts(answer) * 1e3, last_digit(answer) * 1e3
+        except (ValueError, OverflowError) as error:
+            raise self.bad_reply("p?", answer, "a power in watts") from error
+        # heads show 0.1 mW; an answer with fewer digits is no licence for a coarser comparison
+        return kept_mw, max(1e-3, min(resolution_mw, max(0.1, 0.002 * self.power_limits_mw[1])))
 
     def clear_fault(self) -> None:
         """Clear the latched fault, after a person has mended its cause. Emission stays off."""
         self.command("cf")
 
-    def turn_on(self) -> None:
-        """Switch emission on and wait until the head reports it.
+    def command_on(self) -> None:
+        """Start a head with a key by its own sequence, any other one directly."""
+        if self.key_switch_present:
+            self.command("@cob1")
+        else:
+            if self.autostart:
+                self.command("@cobas 0")
+            self.command("l1")
 
-        Raises
-        ------
-        InterlockError, LaserFaultError
-            Emission is forbidden, or was lost while starting.
-        RefusedError
-            The key was not turned in time, or the head did not come on. The head is left switched off.
-        """
-        self._check_permitted()
-        try:
-            if self.key_switch_present:
-                self.command("@cob1")
-            else:
-                if self.autostart:
-                    self.command("@cobas 0")
-                self.command("l1")
-            self._await_emission()
-        except InstrumentError:
-            self.turn_off()
-            raise
+    def command_off(self) -> None:
+        """Stop emission, in every mode."""
+        self.command("l0")
 
-    def _check_permitted(self) -> None:
-        if not self.interlock_closed:
-            raise InterlockError(self.device, "interlock is open; close the loop and clear the fault")
-        if fault := self.fault:
-            raise LaserFaultError(self.device, f"{fault}; mend the cause, clear the fault, then switch on again")
-
-    def _await_emission(self) -> None:
-        start = time.monotonic()
-        while not self.emission:
-            self._check_permitted()
-            waited_s = time.monotonic() - start
-            if self.operating_state is LaserState.WAITING_FOR_KEY:
-                if waited_s > self.key_wait_s:
-                    raise RefusedError(
-                        self.device,
-                        f"waited {self.key_wait_s:g} s for the key, now switched off again; "
-                        f"start once more and turn the key switch to OFF and then ON",
-                    )
-            elif waited_s > self.on_wait_s:
-                raise RefusedError(
-                    self.device,
-                    f"no emission {self.on_wait_s:g} s after it was switched on, now switched off again; "
-                    f"check state, autostart and modulation of the head",
-                )
-            time.sleep(POLL_S)
-
-    def turn_off(self) -> None:
-        """Switch emission off and verify it by reading back emission and power.
-
-        Raises
-        ------
-        NotDarkError
-            The head still says that it emits.
-        ConnectionLostError
-            The head could not be asked.
-        """
-        refusal: InstrumentError | None = None
-        for _ in range(2):     # a lost or garbled answer gets a second chance before this counts as failed
-            try:
-                self.command("l0")
-                break
-            except (ConnectionLostError, BadReplyError, RefusedError) as error:
-                refusal = error
-        if self._within(self.dark_wait_s, self._dark):
-            return
-        said = f" ({refusal.problem})" if refusal else ""
-        raise NotDarkError(
-            self.device,
-            f"emission was switched off but the head still reports light after {self.dark_wait_s:g} s{said}; "
-            f"turn the key, open the interlock or cut its power now",
-        )
-
-    def _dark(self) -> bool:
-        return not self.emission and bool(self.power_mw <= max(0.001 * self.power_limits_mw[1], 0.05))
-
-    def _within(self, limit_s: float, condition: Callable[[], bool]) -> bool:
-        end = time.monotonic() + limit_s
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            time.sleep(POLL_S)
+    def starting_up(self, waited_s: float) -> bool:
+        """True while the head may still be dark; a key that nobody turns raises RefusedError."""
+        if self.operating_state is not LaserState.WAITING_FOR_KEY:
+            return super().starting_up(waited_s)
+        if waited_s > self.key_wait_s:
+            raise RefusedError(
+                self.device,
+                f"waited {self.key_wait_s:g} s for the key, now switched off again; "
+                f"start once more and turn the key switch to OFF and then ON",
+            )
         return True
-
-    def shutdown(self) -> None:
-        """Switch emission off, verify it, and close the port whatever happens."""
-        try:
-            self.turn_off()
-        finally:
-            super().shutdown()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pymeasure.adapters import Adapter
 
 from halidescope.drivers.errors import LimitError, MoveError, RefusedError, WrongInstrumentError
-from halidescope.drivers.instrument import WireInstrument, number, shown
+from halidescope.drivers.instrument import LONGEST_TALK, WireInstrument, number, shown, whole
 from halidescope.drivers.roles import Identity
 
 STOPPED_BY_COMMAND = 10
@@ -36,7 +36,6 @@ ERRORS = {
     73: "not allowed while the wave generator runs",
 }
 POLL_S = 0.001
-MANY_LINES = 10_000
 
 
 def parse_items(answer: str, items: tuple[str, ...]) -> list[float]:
@@ -120,10 +119,11 @@ class PIE727(WireInstrument):
 
     def read(self, **kwargs: Any) -> str:
         """Read one answer, all of its lines, joined by line feeds."""
+        end = time.monotonic() + LONGEST_TALK * self.timeout_s
         lines = [self.adapter.read(**kwargs)]
         while lines[-1].endswith(" "):
-            if len(lines) > MANY_LINES:
-                raise self.bad_reply("a query", lines[-1], f"at most {MANY_LINES} lines")
+            if time.monotonic() > end:
+                raise self.bad_reply("a query", lines[-1], "a last line, without a blank at its end")
             lines.append(self.adapter.read(**kwargs))
         return "\n".join(lines)
 
@@ -150,24 +150,17 @@ class PIE727(WireInstrument):
         with self.lock:
             answer = self.ask(request).strip()
             try:
-                code = int(answer)
+                code = whole(answer)
             except ValueError as error:
                 raise self.bad_reply(request, answer, "an error number") from error
         if code and code not in allowed:
             words = ERRORS.get(code, "not in the list of known errors; see the controller's manual")
             raise RefusedError(self.device, f"refused {shown(command)}: error {code}, {words}")
 
-    def fence(self) -> None:
-        """Skip what was late: ask for the identification, which no other question is answered with."""
-        if not self._idn:
-            self.adapter.flush_read_buffer()
-            return
-        with self.transaction("*IDN?"):
-            self.write("*IDN?")
-            for _ in range(MANY_LINES):
-                if self.adapter.read().strip() == self._idn:
-                    return
-        raise self.bad_reply("*IDN?", f"{MANY_LINES} other lines", self._idn)
+    @property
+    def landmark(self) -> tuple[str, str]:
+        """Get the identification as the landmark: no other question is answered with it."""
+        return "*IDN?", self._idn
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 

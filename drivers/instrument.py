@@ -8,6 +8,7 @@ Protocols are in the modules of the families, waiting and bytes in :mod:`halides
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -21,6 +22,8 @@ from halidescope.drivers.errors import BadReplyError, ConnectionLostError, Instr
 from halidescope.drivers.line import EndlessLineError, LineAdapter, SilenceError
 from halidescope.drivers.roles import Identity
 
+LONGEST_TALK = 10   # time-outs; a peer that sends lines for longer is not answering
+
 
 def shown(answer: str | bytes, longest: int = 60) -> str:
     """An answer as an error message quotes it: short, with invisible characters visible."""
@@ -31,13 +34,22 @@ def shown(answer: str | bytes, longest: int = 60) -> str:
 def number(text: str) -> float:
     """A finite number; raises ValueError for anything else, ``nan`` and ``inf`` included."""
     value = float(text)
+    if "_" in text:    # Python reads 1_0 as 10, no instrument writes it
+        raise ValueError(f"{text!r} is not a number")
     if not abs(value) < float("inf"):
         raise ValueError(f"{text!r} is not a finite number")
     return value
 
 
+def whole(text: str) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.removeprefix("-").isdecimal()):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def switch(text: str) -> bool:
-    """A switch: ``0`` or ``1``, nothing else."""
+    """0 or 1."""
     if text not in ("0", "1"):
         raise ValueError(f"{text!r} is neither 0 nor 1")
     return text == "1"
@@ -116,6 +128,7 @@ class WireInstrument(Instrument):
         self.lock = threading.RLock()
         self.timeout_s = timeout_s
         self._in_step = True
+        self._landmarks_due = 0
         self._identity: Identity | None = None
         self._adapter_settings = kwargs
         resource = adapter if isinstance(adapter, str) else getattr(adapter, "resource_name", None)
@@ -198,11 +211,23 @@ class WireInstrument(Instrument):
             Nobody answers.
         """
         with self.lock:
+            self.reopen()
+            self.start()
+            self.restore()
+
+    @property
+    def can_reopen(self) -> bool:
+        """Get whether this object opened its port itself, and so can open it again."""
+        return isinstance(self.adapter, LineAdapter)
+
+    def reopen(self) -> None:
+        """Open the port again and check the serial number; nothing else is asked or set."""
+        with self.lock:
             before = self._identity
             self.adapter.close()
             self.adapter = self._opened()
             self.isShutdown = False
-            self._in_step = True
+            self._in_step, self._landmarks_due = True, 0
             found = self.identify()
             if before is not None and found.serial != before.serial:
                 self.close()
@@ -211,8 +236,6 @@ class WireInstrument(Instrument):
                     f"serial number {found.serial} answers where {before.serial} was before; "
                     f"connect the same instrument, or start anew",
                 )
-            self.start()
-            self.restore()
 
     def restore(self) -> None:
         """Set again, while dark and at rest, what a person had set before the line was lost."""
@@ -279,7 +302,7 @@ class WireInstrument(Instrument):
             raise ConnectionLostError(
                 self.device,
                 f"no answer to {shown(request)} within {waited_s:g} s; "
-                f"check cable and power, and that it is a {self.model}",
+                f"check cable and power, and that the model is {self.model}",
             ) from error
         if isinstance(error, OSError | pyvisa.errors.Error):
             reason = getattr(error, "strerror", None) or str(error)
@@ -300,6 +323,8 @@ class WireInstrument(Instrument):
 
     def bring_in_step(self) -> None:
         """After a time-out or a bad answer: make sure that the next answer belongs to the next request."""
+        if self.isShutdown:
+            raise ConnectionLostError(self.device, "its port was closed; connect again")
         if self._in_step:
             return
         self._in_step = True    # the fence is itself made of transactions
@@ -309,12 +334,40 @@ class WireInstrument(Instrument):
             self._in_step = False
             raise
 
-    def fence(self) -> None:
-        """Ask something with an unmistakable answer and skip everything that arrives before it.
-
-        Instruments answer in order: whatever comes before the fence's answer was late or garbage.
-        """
+    @property
+    def landmark(self) -> tuple[str, str]:
+        """Get a question and its known answer, with which no other question is answered; empty while not known."""
         raise NotImplementedError
+
+    def fence(self) -> None:
+        """Ask for the landmark and skip everything that arrives before it.
+
+        Instruments answer in order: whatever comes before the landmark was late or garbage. Landmarks that earlier,
+        unsuccessful fences asked for are still due and are waited for too; if one never comes, silence ends the
+        wait.
+        """
+        question, answer = self.landmark
+        with self.transaction(question):
+            if not answer:
+                self.adapter.flush_read_buffer()
+                return
+            self._landmarks_due += 1
+            passed = False
+            self.write(question)
+            end = time.monotonic() + LONGEST_TALK * self.timeout_s
+            while time.monotonic() < end:
+                try:
+                    found = self.adapter.read().strip() == answer
+                except TimeoutError:
+                    if not passed:
+                        raise
+                    self._landmarks_due = 0
+                    return
+                passed = passed or found
+                self._landmarks_due -= found
+                if not self._landmarks_due:
+                    return
+        raise self.bad_reply(question, "other lines without end", shown(answer))
 
 
 def _is_visa_timeout(error: BaseException) -> bool:

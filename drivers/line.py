@@ -15,6 +15,7 @@ import pyvisa
 import serial
 from pymeasure.adapters import VISAAdapter
 from pyvisa.constants import StatusCode
+from pyvisa.rname import InvalidResourceName, ResourceName, TCPIPSocket
 
 LONGEST_LINE = 1 << 20   # bytes; a line that grows beyond this never had a terminator
 SERIAL_SLICE_S = 0.05    # pyserial reconfigures the port for every new time-out, so waits are made of equal slices
@@ -126,6 +127,18 @@ def port_of(connection: Any) -> Port:
     return VisaPort(connection)
 
 
+def check_address(resource_name: str) -> None:
+    """Raise OSError for a network address that cannot exist; PyVISA-py would leave a socket open on it."""
+    try:
+        resource = ResourceName.from_string(resource_name)
+    except InvalidResourceName:
+        return    # PyVISA says it better when it opens the resource
+    if isinstance(resource, TCPIPSocket):
+        if not resource.port.isdecimal() or not 0 < int(resource.port) < 65536:
+            raise OSError(f"port {resource.port} is not between 1 and 65535")
+        socket.getaddrinfo(resource.host_address, int(resource.port), socket.AF_INET, socket.SOCK_STREAM)
+
+
 class LineAdapter(VISAAdapter):
     """PyMeasure's VISA adapter with bounded reads.
 
@@ -155,6 +168,7 @@ class LineAdapter(VISAAdapter):
         read_termination: str = "\n",
         **kwargs: Any,
     ) -> None:
+        check_address(resource_name)
         kwargs.setdefault("visa_library", "@py")
         kwargs.setdefault("open_timeout", int(timeout_s * 1e3))
         super().__init__(resource_name, **kwargs)

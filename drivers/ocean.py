@@ -113,6 +113,8 @@ class OceanSpectrometer(WireInstrument):
         self._limits_us: tuple[int, int, int] | None = None
         self._saturation_counts: int | None = None
         self._exposure_us: int | None = None
+        self._mixed = False        # the next spectrum may hold two exposures
+        self._last_data = b""
 
     # --- who it is -------------------------------------------------------------------------------------------------
 
@@ -231,11 +233,11 @@ class OceanSpectrometer(WireInstrument):
 
     def fence(self) -> None:
         """Give up a running exposure, then skip frames and bytes up to the answer to a new question."""
-        self.adapter.flush_read_buffer()
         number = next(self._numbers) & 0xFFFFFFFF
         question = obp.Frame(Message.SERIAL_NUMBER, regarding=number, checksum=self.checksum)
         stream = obp.FrameStream()
         with self.transaction("resynchronising"):
+            self.adapter.flush_read_buffer()
             give_up = obp.Frame(Message.ABORT, checksum=self.checksum)
             self.adapter.write_bytes(obp.encode(give_up) + obp.encode(question))
             for _ in range(FENCE_FRAMES):
@@ -326,8 +328,8 @@ class OceanSpectrometer(WireInstrument):
                     self.device,
                     f"exposure = {wanted_us} µs was acknowledged but the device says {kept_us} µs; set it again",
                 )
-            self._exposure_us = kept_us
-            self.acquire()
+            self._exposure_us, self._mixed = kept_us, True
+            self._discard_mixed()
 
     def acquire(self) -> Spectrum:
         """Expose once and return the spectrum.
@@ -337,19 +339,32 @@ class OceanSpectrometer(WireInstrument):
         Raises
         ------
         BadReplyError
-            A truncated or stale spectrum.
+            A truncated spectrum, or one that was sent before.
         ConnectionLostError
             Nothing came within the exposure and the time-out.
         """
         with self.lock:
             exposure_s, saturation = self.exposure_s, self.saturation_counts
-            expected = self.kind.metadata_bytes + self.pixels * np.dtype(self.kind.count_type).itemsize
-            answer = self.query(self.kind.spectrum, wait_s=exposure_s)
-            if len(answer.data) != expected:
-                raise self.bad_reply(self.kind.spectrum.name, f"{len(answer.data)} bytes", f"{expected} bytes")
-        counts = np.frombuffer(answer.data, dtype=self.kind.count_type, offset=self.kind.metadata_bytes)
-        native = counts.astype(counts.dtype.newbyteorder("="))
-        return Spectrum(native, exposure_s, bool(native.max() >= saturation))
+            self._discard_mixed()
+            counts = self._expose(exposure_s)
+        return Spectrum(counts, exposure_s, bool(counts.max() >= saturation))
+
+    def _discard_mixed(self) -> None:
+        if self._mixed:
+            self._expose(self.exposure_s)
+            self._mixed = False
+
+    def _expose(self, exposure_s: float) -> NDArray[np.unsignedinteger]:
+        expected = self.kind.metadata_bytes + self.pixels * np.dtype(self.kind.count_type).itemsize
+        data = self.query(self.kind.spectrum, wait_s=exposure_s).data
+        if len(data) != expected:
+            raise self.bad_reply(self.kind.spectrum.name, f"{len(data)} bytes", f"{expected} bytes")
+        counts = np.frombuffer(data, dtype=self.kind.count_type, offset=self.kind.metadata_bytes)
+        # noise never repeats in every pixel, unless every pixel is at its end of the range
+        if data == self._last_data and counts.min() < counts.max():
+            raise self.bad_reply(self.kind.spectrum.name, "the spectrum before, pixel for pixel", "a new exposure")
+        self._last_data = data
+        return counts.astype(counts.dtype.newbyteorder("="))
 
 
 class OceanHDX(OceanSpectrometer):

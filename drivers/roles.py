@@ -105,11 +105,28 @@ class Laser(Instrument, Protocol):
     def fault(self) -> str | None:
         """The latched fault in words, or None."""
 
+    @property
+    def lit_between_s(self) -> tuple[float, float] | None:
+        """When light came at the last switch-on, as a bracket of real time: (still dark, lit).
+
+        Two readings of ``time.perf_counter()``, in real seconds whatever the microscope's clock: the first was taken
+        right before the last query that found the head dark was sent (or the switch-on itself, if none did), the second
+        right after the first answer that showed light. The middle is the best guess of the instant, half the width its
+        uncertainty. None before the first switch-on, and after one at zero power.
+        """
+
     def set_power(self, power_mw: float) -> None:
         """Set the head's power in mW and read the set-point back. Does not switch emission."""
 
     def turn_on(self) -> None:
-        """Switch emission on and wait until the head reports it; raises if interlock, key or a fault forbid it."""
+        """Switch emission on and return when light is there; raises if interlock, key or a fault forbid it.
+
+        The head must report emission and, if its set-point is above zero, measure power clearly above zero, because
+        heads light up some tens of ms after they report it. Brings :attr:`lit_between_s` up to date.
+        """
+
+    def clear_fault(self) -> None:
+        """Clear the latched fault, after a person has mended its cause; emission stays off."""
 
     def turn_off(self) -> None:
         """Switch emission off and verify it by reading back; raises NotDarkError if the head still emits."""

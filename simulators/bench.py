@@ -1,8 +1,8 @@
 """The one simulated world: beam, stage, film and detector on one clock, behind one lock.
 
 Instruments change the world (light, motion) and read it (position, exposures). The film is advanced lazily: nothing
-happens until somebody looks, and then everything since the last look happens exactly, with constant light and the actual
-position in every piece of time. Protocols are elsewhere.
+happens until somebody looks, and then everything since the last look happens exactly, with constant light and the
+actual position in every piece of time. Protocols are elsewhere.
 """
 
 import math
@@ -11,19 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.simulators.clock import WorldClock
 from halidescope.simulators.detector import Detector
 from halidescope.simulators.film import ROOM_K, Film, FilmLaw
 from halidescope.simulators.motion import Axis
 from halidescope.simulators.optics import Optics
-from numpy.typing import NDArray
 
-MOTION_STEP_S = 0.001       # longest piece of time while the stage moves in the light
+MOTION_STEP_S = 0.001       # shortest piece of time while the stage moves in the light
+MOTION_STEP_UM = 0.25       # longer pieces move it less than this
 EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between
 STRAY_ELECTRONS = 2e5       # what the fault "saturated" adds to every pixel
 
 
-@dataclass
+@dataclass(eq=False)
 class Exposure:
     """One opening of the detector, from ``start_s`` to ``end_s``; the bench fills it as time passes."""
 
@@ -111,7 +113,7 @@ class Bench:
             self.film = film
 
     def temperature_k(self, x_um: float, y_um: float) -> float:
-        """Temperature of the film now: the laser-induced rise follows the focus, ``exp(−2 r²/w0²)`` (paper, Fourier's law)."""
+        """Temperature of the film now: the rise follows the focus, ``exp(−2 r²/w0²)`` (paper, laser heating)."""
         with self.lock:
             x, y = self.position_um()
             distance2 = (x - x_um) ** 2 + (y - y_um) ** 2
@@ -137,7 +139,8 @@ class Bench:
     def read_out(self, exposure: Exposure) -> NDArray[np.uint16]:
         """Counts of an exposure that is over, shape (pixels,)."""
         with self.lock:
-            self.advance()
+            # no further than needed: somebody waits for this answer
+            self._pass(min(self.clock.now_s(), exposure.end_s))
             self.discard(exposure)
             electrons = np.zeros(self.detector.pixels)
             for law, light in exposure.light_uw_s.items():
@@ -154,13 +157,16 @@ class Bench:
         """Let the world catch up with the clock; returns the time."""
         with self.lock:
             now = self.clock.now_s()
-            while self._time_s < now:
-                self._pass_until(self._end_of_piece(now))
+            self._pass(now)
             self._switch(now)
             return now
 
+    def _pass(self, now: float) -> None:
+        while self._time_s < now:
+            self._pass_piece(self._end_of_piece(now))
+
     def _end_of_piece(self, now: float) -> float:
-        """End of the next piece of time with constant light, a resting (or hardly moving) stage and no shutter moving."""
+        """End of the next piece of time with constant light, a stage that hardly moves and no shutter that moves."""
         time = self._time_s
         ends = [now]
         ends += [when for when, _ in self._coming if when > time]
@@ -169,10 +175,21 @@ class Bench:
             ends.append(time + EXPOSURE_STEP_S)
         rest = max(self.axes["1"].rest_s(), self.axes["2"].rest_s())
         if rest > time and self._head_mw > 0.0:
-            ends.append(min(rest, time + MOTION_STEP_S))
+            ends.append(min(rest, time + self._motion_step_s(time, rest)))
         return min(ends)
 
-    def _pass_until(self, end_s: float) -> None:
+    def _motion_step_s(self, time: float, rest: float) -> float:
+        """Piece of time in which the moving stage goes a small part of the focus."""
+        x, y = self.position_um(time)
+        step = MOTION_STEP_S
+        while time + step < rest:
+            later_x, later_y = self.position_um(time + 2.0 * step)
+            if math.hypot(later_x - x, later_y - y) > MOTION_STEP_UM:
+                break
+            step *= 2.0
+        return step
+
+    def _pass_piece(self, end_s: float) -> None:
         start, duration = self._time_s, end_s - self._time_s
         self._switch(start)
         power_uw = self.optics.sample_uw(self._head_mw)

@@ -1,7 +1,7 @@
 """The simulated world's clock: monotonic, and as much faster than real time as asked.
 
-Everything in the world is in the microscope's own seconds; only this module and the servers know how long that is on the
-wall.
+Everything in the world is in the microscope's own seconds; only this module and the servers know how long that is on
+the wall.
 """
 
 import time

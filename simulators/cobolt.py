@@ -4,10 +4,12 @@ Sources: Cobolt 04 Series Owner's Manual D0105-A p11-12, 21-28; pycobolt and the
 (both by the manufacturer). Exactly one reply line per command line; powers on the wire are watts.
 """
 
+import re
 from collections.abc import Callable
 from enum import IntEnum
 
 from halidescope.simulators.bench import Bench
+from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.wire import PromptSession, lines_of
 
 MODEL = "cobolt-06-mld"
@@ -17,6 +19,7 @@ THRESHOLD_MA = 27.0
 SLOPE_MW_PER_MA = 1.25
 WARM_UP_S = 0.05            # a diode head lights fast; the manual's minutes are for DPSS heads
 LONGEST_LINE = 256
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 ILLEGAL = "Syntax error: illegal command"
 OUT_OF_RANGE = "Syntax error: Value is out of range."
 NOT_IN_AUTOSTART = "Syntax error: not allowed in autostart mode."
@@ -58,6 +61,8 @@ class CoboltHead:
     ----------
     bench : Bench
         The world that the head lights.
+    faults : FaultBoard
+        Opens the interlock or overheats the head on demand.
     keyed : bool
         A CDRH unit with a key switch: autostart is enabled, and emission needs the key turned OFF then ON after
         ``@cob1``. Without it an OEM unit: no key, autostart disabled.
@@ -67,8 +72,10 @@ class CoboltHead:
     model = MODEL
     single_client = False
 
-    def __init__(self, bench: Bench, *, keyed: bool = False) -> None:
+    def __init__(self, bench: Bench, faults: FaultBoard, *, keyed: bool = False) -> None:
         self.bench = bench
+        faults.offer("interlock-open", self.set_interlock)
+        faults.offer("laser-fault", self.set_overheated)
         self.keyed = keyed
         self.key_on = True
         self.autostart = keyed
@@ -205,7 +212,7 @@ class CoboltSession(PromptSession):
             return [self._reply(line) for line in lines if line.strip()]
 
     def _reply(self, line: bytes) -> bytes:
-        words = line.decode("ascii", errors="replace").split()
+        words = [word.decode("ascii", errors="replace") for word in line.split()]
         return (self._answer(words[0], words[1:]) + "\r\n").encode("ascii", errors="replace")
 
     def _answer(self, word: str, arguments: list[str]) -> str:
@@ -217,9 +224,17 @@ class CoboltSession(PromptSession):
         if len(arguments) != count:
             return ILLEGAL
         try:
-            return action(*(float(argument) for argument in arguments))
+            values = [decimal(argument) for argument in arguments]
         except ValueError:
             return ILLEGAL
+        return action(*values)
+
+
+def decimal(text: str) -> float:
+    """A number with a decimal point as the head reads it; raises ValueError for anything else."""
+    if not DECIMAL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a decimal number")
+    return float(text)
 
 
 def _watts(power_mw: float) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
 from halidescope.simulators.bench import Bench
-from halidescope.simulators.cobolt import CoboltHead
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.film import Film, film_law
 from halidescope.simulators.wire import PromptSession, lines_of
@@ -30,18 +30,20 @@ class ControlPort:
         The world.
     faults : FaultBoard
         What can be broken.
-    head : CoboltHead or None
-        The laser, for its key switch.
+    turn_key : callable, optional
+        Turns the laser's key switch on (True) or off; None if there is none.
     """
 
     role = "control"
     model = "control"
     single_client = False
 
-    def __init__(self, bench: Bench, faults: FaultBoard, head: CoboltHead | None = None) -> None:
+    def __init__(
+        self, bench: Bench, faults: FaultBoard, turn_key: Callable[[bool], None] | None = None
+    ) -> None:
         self.bench = bench
         self._faults = faults
-        self._head = head
+        self._turn_key = turn_key
         self._getters: dict[str, Callable[[dict[str, Any]], Any]] = {
             "clock.now_s": lambda request: bench.advance(),
             "laser.emission": lambda request: bench.head_mw > 0.0,
@@ -70,7 +72,7 @@ class ControlPort:
 
     def _get(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["get"]
-        if name not in self._getters:
+        if not isinstance(name, str) or name not in self._getters:
             raise WrongRequestError(f"nothing is called {name!r}; choose one of {', '.join(self._getters)}")
         return {"value": self._getters[name](request)}
 
@@ -103,8 +105,9 @@ class ControlPort:
             raise WrongRequestError(f"after is {after!r}; give a whole number of events, 0 or more")
         if role not in (None, "laser", "stage", "spectrometer"):
             raise WrongRequestError(f"device is {role!r}; give laser, stage or spectrometer")
+        delay_s = _number(request, "delay_s", 0.0, 60.0, "s") if "delay_s" in request else None
         try:
-            self._faults.inject(request["fault"], after, role)
+            self._faults.inject(request["fault"], after, role=role, delay_s=delay_s)
         except ValueError as error:
             raise WrongRequestError(str(error)) from error
         return {"ok": True}
@@ -125,11 +128,11 @@ class ControlPort:
         return {"ok": True}
 
     def _key(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._head is None or not self._head.keyed:
+        if self._turn_key is None:
             raise WrongRequestError("this microscope has no laser with a key switch")
         if request["key"] not in ("on", "off"):
             raise WrongRequestError(f'key is {request["key"]!r}; give "on" or "off"')
-        self._head.turn_key(request["key"] == "on")
+        self._turn_key(request["key"] == "on")
         return {"ok": True}
 
 

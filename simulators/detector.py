@@ -42,7 +42,6 @@ class Detector:
 
     def counts(self, electrons: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.uint16]:
         """One reading of ``electrons`` (mean photoelectrons), shape (pixels,); stops at full scale."""
-        shot = random.poisson(electrons)
-        reading = shot / self.gain_electrons_per_count + self.offset_counts
-        reading += random.normal(0.0, self.read_noise_counts, size=self.pixels)
+        reading = random.normal(self.offset_counts, self.read_noise_counts, size=self.pixels)
+        reading += random.poisson(electrons) / self.gain_electrons_per_count
         return np.clip(np.rint(reading), 0, self.full_scale_counts).astype(np.uint16)

@@ -1,8 +1,8 @@
 """Breaking things on purpose: which faults there are, when they begin, and what they do to replies on the wire.
 
-A fault is active from its injection, or from the ``after``-th event of its kind on, until it is cleared. Those of the
-instruments act through hooks; those of the line act here, on whole replies. Delays are real seconds: a slow line does not
-get faster with the simulation.
+A fault acts from its injection on, or after ``after`` more events of its kind, until it is cleared. Those of the
+instruments act through hooks or are asked for by name; those of the line act here, on whole replies. Delays are real
+seconds: a slow line does not get faster with the simulation.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,7 @@ class Fault:
     name: str
     waits: int
     role: str | None = None     # only this instrument's replies; None means any
+    delay_s: float | None = None    # of a slow or late reply, real seconds
     acting: bool = False
 
 
@@ -47,16 +48,30 @@ class FaultBoard:
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
         self._hooks: dict[str, Callable[[bool], None]] = {}
+        self._offered = {name for name, event in EVENTS.items() if event == "reply"}
 
-    def hook(self, name: str, act: Callable[[bool], None]) -> None:
-        """Let ``act(True)`` break something when the fault begins and ``act(False)`` mend it when it is cleared."""
-        self._hooks[name] = act
+    def offer(self, name: str, act: Callable[[bool], None] | None = None) -> None:
+        """An instrument can have this fault.
 
-    def inject(self, name: str, after: int = 0, role: str | None = None) -> None:
-        """Begin a fault now, or after so many events of its kind; raises ValueError for a name that is none."""
-        if name not in EVENTS:
-            raise ValueError(f"no fault is called {name!r}; choose one of {', '.join(EVENTS)}")
-        fault = self._faults[name] = Fault(name, after, role)
+        ``act(True)`` breaks something when the fault begins, ``act(False)`` mends it when it is cleared; without it the
+        instrument asks :meth:`active`.
+        """
+        self._offered.add(name)
+        if act is not None:
+            self._hooks[name] = act
+
+    def inject(
+        self, name: object, after: int = 0, *, role: str | None = None, delay_s: float | None = None
+    ) -> None:
+        """Begin a fault now, or after so many events of its kind.
+
+        ``role`` keeps a fault of the line to one instrument, ``delay_s`` is how late a slow or late reply is in real
+        seconds. Raises ValueError if nothing here can have the fault.
+        """
+        if not isinstance(name, str) or name not in self._offered:
+            allowed = ", ".join(fault for fault in EVENTS if fault in self._offered)
+            raise ValueError(f"nothing here can have the fault {name!r}; choose one of {allowed}")
+        fault = self._faults[name] = Fault(name, after, role, delay_s)
         if after == 0:
             self._begin(fault)
 
@@ -84,22 +99,24 @@ class FaultBoard:
 
     def deliver(self, role: str, reply: bytes) -> Delivery:
         """What the line does to a reply of an instrument."""
-        acting = set()
+        acting: dict[str, Fault] = {}
         for fault in list(self._faults.values()):
             if EVENTS[fault.name] != "reply" or fault.role not in (None, role):
                 continue
             if fault.waits > 0:
                 fault.waits -= 1
                 continue
-            acting.add(fault.name)
+            acting[fault.name] = fault
             if fault.name in ONCE:
                 del self._faults[fault.name]
         if "connection-drop" in acting:
             return Delivery(b"", drop=True)
-        return Delivery(
-            GARBAGE if "garbage-reply" in acting else reply,
-            LATE_S if "late-reply" in acting else SLOW_S if "slow-reply" in acting else 0.0,
-        )
+        delay_s = 0.0
+        for name, usual_s in (("slow-reply", SLOW_S), ("late-reply", LATE_S)):
+            if name in acting:
+                asked = acting[name].delay_s
+                delay_s = max(delay_s, usual_s if asked is None else asked)
+        return Delivery(GARBAGE if "garbage-reply" in acting else reply, delay_s)
 
     def _begin(self, fault: Fault) -> None:
         fault.acting = True

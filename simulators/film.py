@@ -109,7 +109,10 @@ class FilmLaw:
 LAWS: dict[float, FilmLaw] = {
     law.composition: law
     for law in (
-        FilmLaw(composition=0.0, pristine_nm=513.0, pristine_fwhm_ev=0.070, converted_nm=513.0, converted_fwhm_ev=0.070),
+        FilmLaw(
+            composition=0.0,
+            pristine_nm=513.0, pristine_fwhm_ev=0.070, converted_nm=513.0, converted_fwhm_ev=0.070,
+        ),
         FilmLaw(
             composition=1.0, activation_energy_ev=0.248, fast_rate_per_s=0.03, slow_rate_per_s=2e-4,
             pristine_nm=543.0, pristine_fwhm_ev=0.075, converted_nm=513.0, converted_fwhm_ev=0.070,
@@ -123,7 +126,10 @@ LAWS: dict[float, FilmLaw] = {
             rated_power_uw=300.0, kelvin_per_uw=0.25, return_rate_per_s=1.0 / 2500.0,
             pristine_nm=646.0, pristine_fwhm_ev=0.070, converted_nm=688.0, converted_fwhm_ev=0.065,
         ),
-        FilmLaw(composition=3.0, pristine_nm=690.0, pristine_fwhm_ev=0.065, converted_nm=690.0, converted_fwhm_ev=0.065),
+        FilmLaw(
+            composition=3.0,
+            pristine_nm=690.0, pristine_fwhm_ev=0.065, converted_nm=690.0, converted_fwhm_ev=0.065,
+        ),
     )
 }
 

@@ -1,12 +1,21 @@
 """A simulated PI E-727 piezo controller with a P-545 stage, GCS 2.0: the parser and its rules.
 
 Sources: PI E-727 User Manual E727T0005 (p69 argument limit, p73 queries, p80 on-target, p108 servo cycle); PIPython's
-GCS 2 client for framing and error numbers. Commands never answer, an unknown query answers nothing: only the error register
-tells. Bytes below 32 other than the line feed are commands of their own, even in the middle of a line. The commands
-themselves are in :mod:`halidescope.simulators.gcs_commands`.
+GCS 2 client for framing and error numbers. Commands never answer, an unknown query answers nothing: only the error
+register tells. Bytes below 32 other than the line feed are commands of their own, even in the middle of a line. The
+commands themselves are in :mod:`halidescope.simulators.gcs_commands`.
 """
 
-from halidescope.simulators.gcs_commands import COMMANDS, LONGEST_LINE, MOST_ARGUMENTS, Controller, GcsError, GcsRefusal
+from halidescope.simulators.bench import Bench
+from halidescope.simulators.faults import FaultBoard
+from halidescope.simulators.gcs_commands import (
+    COMMANDS,
+    LONGEST_LINE,
+    MOST_ARGUMENTS,
+    Controller,
+    GcsError,
+    GcsRefusedError,
+)
 from halidescope.simulators.wire import PromptSession
 
 MOVING, READY, GENERATING, STATUS, STOP_ALL, ABORT = 0x05, 0x07, 0x09, 0x04, 0x18, 0x1B
@@ -65,18 +74,18 @@ class GcsSession(PromptSession):
         return b""      # other control bytes mean nothing
 
     def _run(self, line: bytes) -> bytes:
-        words = line.decode("ascii", errors="replace").split()
+        words = [word.decode("ascii", errors="replace") for word in line.split()]
         if not words:
             return b""
         controller = self._controller
         word, arguments = words[0].upper(), words[1:]
         try:
             if word not in COMMANDS:
-                raise GcsRefusal(GcsError.UNKNOWN_COMMAND)
+                raise GcsRefusedError(GcsError.UNKNOWN_COMMAND)
             if len(arguments) > MOST_ARGUMENTS:
-                raise GcsRefusal(GcsError.WRONG_NUMBER_OF_PARAMETERS)
+                raise GcsRefusedError(GcsError.WRONG_NUMBER_OF_PARAMETERS)
             lines = COMMANDS[word].run(controller, arguments)
-        except GcsRefusal as refusal:
+        except GcsRefusedError as refusal:
             controller.error = refusal.code
             return b""
         return " \n".join(lines).encode("ascii") + b"\n" if lines else b""
@@ -88,6 +97,11 @@ class E727(Controller):
     role = "stage"
     model = MODEL
     single_client = True
+
+    def __init__(self, bench: Bench, faults: FaultBoard) -> None:
+        super().__init__(bench)
+        faults.offer("stage-stall", self.stall)
+        faults.offer("stage-servo-off", lambda begins: self.overflow() if begins else None)
 
     def session(self) -> GcsSession:
         """A parser for a new connection."""

@@ -1,7 +1,7 @@
 """What each GCS 2.0 command of the simulated E-727 does.
 
-A table of small functions: arguments in, answer lines out (none for a command). Refusals are raised with their error number
-and end up in the register that ``ERR?`` reads; the register keeps the last error. No bytes and no parsing here.
+A table of small functions: arguments in, answer lines out (none for a command). Refusals are raised with their error
+number and end up in the register that ``ERR?`` reads; the register keeps the last error. No bytes and no parsing here.
 """
 
 import math
@@ -39,7 +39,7 @@ class GcsError(IntEnum):
     PARAMETER_PROTECTED = 60
 
 
-class GcsRefusal(Exception):  # noqa: N818 - a refusal is the controller's normal answer, told by its number
+class GcsRefusedError(Exception):
     """A command was refused with an error number."""
 
     def __init__(self, code: GcsError) -> None:
@@ -83,6 +83,7 @@ class Controller:
         self.axes: dict[str, Axis] = bench.axes
         self.error = GcsError.NONE
         self.level = 0
+        self.overflown: set[str] = set()
         self.zeroed = dict.fromkeys(self.axes, True)
 
     def moving_mask(self) -> int:
@@ -105,12 +106,13 @@ class Controller:
         for axis in self.axes.values():
             axis.stall(stalled, now)
 
-    def servo_off(self) -> None:
-        """Lose the closed loop of every axis, as after an overflow."""
+    def overflow(self) -> None:
+        """Lose the closed loop of every axis, as when the amplifiers saturate; switching the servo on ends it."""
         now = self.bench.advance()
         for axis in self.axes.values():
             axis.stop(now)
             axis.servo = False
+        self.overflown = set(self.axes)
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,9 @@ def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise GcsRefusal(GcsError.SYNTAX) from None
+        raise GcsRefusedError(GcsError.SYNTAX) from None
     if not math.isfinite(value):
-        raise GcsRefusal(GcsError.PARAMETER_OUT_OF_RANGE)
+        raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     return value
 
 
@@ -135,14 +137,14 @@ def _axes(controller: Controller, arguments: list[str]) -> list[str]:
     """Named axes, or all of them."""
     for name in arguments:
         if name not in controller.axes:
-            raise GcsRefusal(GcsError.INVALID_AXIS)
+            raise GcsRefusedError(GcsError.INVALID_AXIS)
     return arguments or list(controller.axes)
 
 
 def _pairs(controller: Controller, arguments: list[str]) -> list[tuple[str, str]]:
     """Arguments ``<axis> <value> …``."""
     if not arguments or len(arguments) % 2:
-        raise GcsRefusal(GcsError.PARAMETER_MISSING)
+        raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     pairs = list(zip(arguments[::2], arguments[1::2], strict=True))
     _axes(controller, [name for name, _ in pairs])
     return pairs
@@ -173,7 +175,7 @@ def _identify(controller: Controller, arguments: list[str]) -> list[str]:
 
 def _list_axes(controller: Controller, arguments: list[str]) -> list[str]:
     if arguments and arguments != ["ALL"]:
-        raise GcsRefusal(GcsError.PARAMETER_OUT_OF_RANGE)
+        raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     return list(controller.axes)
 
 
@@ -207,7 +209,7 @@ def _interface(controller: Controller, arguments: list[str]) -> list[str]:
     }
     for name in arguments:
         if name.upper() not in facts:
-            raise GcsRefusal(GcsError.UNKNOWN_PARAMETER)
+            raise GcsRefusedError(GcsError.UNKNOWN_PARAMETER)
     return [f"{name}={facts[name]}" for name in (word.upper() for word in arguments)] or [
         f"{name}={value}" for name, value in facts.items()
     ]
@@ -216,13 +218,15 @@ def _interface(controller: Controller, arguments: list[str]) -> list[str]:
 def _servo(controller: Controller, arguments: list[str]) -> list[str]:
     pairs = _pairs(controller, arguments)
     if any(value not in ("0", "1") for _, value in pairs):
-        raise GcsRefusal(GcsError.PARAMETER_OUT_OF_RANGE)
+        raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     now = controller.bench.advance()
     for name, value in pairs:
         axis = controller.axes[name]
         if axis.servo != (value == "1"):
             axis.stop(now)      # closed or opened, the loop starts from where the axis is
             axis.servo = value == "1"
+        if axis.servo:
+            controller.overflown.discard(name)
     return []
 
 
@@ -232,9 +236,9 @@ def _move_to(controller: Controller, targets: dict[str, float]) -> list[str]:
     for name, target in targets.items():
         axis = controller.axes[name]
         if not axis.servo:
-            raise GcsRefusal(GcsError.SERVO_OFF)
+            raise GcsRefusedError(GcsError.SERVO_OFF)
         if not axis.lower_um <= target <= axis.upper_um:
-            raise GcsRefusal(GcsError.POSITION_OUT_OF_LIMITS)
+            raise GcsRefusedError(GcsError.POSITION_OUT_OF_LIMITS)
     now = controller.bench.advance()
     for name, target in targets.items():
         controller.axes[name].move(target, now)
@@ -265,7 +269,7 @@ def _auto_zero(controller: Controller, arguments: list[str]) -> list[str]:
 def _velocity(controller: Controller, arguments: list[str]) -> list[str]:
     wanted = [(name, _number(value)) for name, value in _pairs(controller, arguments)]
     if any(not 0.0 < value <= FASTEST_UM_S for _, value in wanted):
-        raise GcsRefusal(GcsError.VELOCITY_OUT_OF_LIMITS)
+        raise GcsRefusedError(GcsError.VELOCITY_OUT_OF_LIMITS)
     now = controller.bench.advance()
     for name, value in wanted:
         controller.axes[name].change_velocity(value, now)
@@ -287,15 +291,15 @@ def _parameter_number(text: str) -> int:
     try:
         number = int(text, 0)
     except ValueError:
-        raise GcsRefusal(GcsError.SYNTAX) from None
+        raise GcsRefusedError(GcsError.SYNTAX) from None
     if number not in PARAMETERS:
-        raise GcsRefusal(GcsError.UNKNOWN_PARAMETER)
+        raise GcsRefusedError(GcsError.UNKNOWN_PARAMETER)
     return number
 
 
 def _read_parameters(controller: Controller, arguments: list[str]) -> list[str]:
     if len(arguments) % 2:
-        raise GcsRefusal(GcsError.PARAMETER_MISSING)
+        raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     asked = [(name, _parameter_number(text)) for name, text in zip(arguments[::2], arguments[1::2], strict=True)]
     _axes(controller, [name for name, _ in asked])
     lines = []
@@ -308,7 +312,7 @@ def _read_parameters(controller: Controller, arguments: list[str]) -> list[str]:
 
 def _write_parameters(controller: Controller, arguments: list[str]) -> list[str]:
     if not arguments or len(arguments) % 3:
-        raise GcsRefusal(GcsError.PARAMETER_MISSING)
+        raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     wanted = [
         (name, PARAMETERS[_parameter_number(text)], _number(value))
         for name, text, value in zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True)
@@ -316,9 +320,9 @@ def _write_parameters(controller: Controller, arguments: list[str]) -> list[str]
     _axes(controller, [name for name, _, _ in wanted])
     for _, entry, value in wanted:
         if entry.attribute is None or entry.level > controller.level:
-            raise GcsRefusal(GcsError.PARAMETER_PROTECTED)
+            raise GcsRefusedError(GcsError.PARAMETER_PROTECTED)
         if entry.attribute not in ("lower_um", "upper_um") and value <= 0.0:
-            raise GcsRefusal(GcsError.PARAMETER_OUT_OF_RANGE)
+            raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     now = controller.bench.advance()
     for name, entry, value in wanted:
         axis = controller.axes[name]
@@ -331,11 +335,11 @@ def _write_parameters(controller: Controller, arguments: list[str]) -> list[str]
 
 def _command_level(controller: Controller, arguments: list[str]) -> list[str]:
     if not arguments:
-        raise GcsRefusal(GcsError.PARAMETER_MISSING)
+        raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     if arguments[0] not in ("0", "1"):
-        raise GcsRefusal(GcsError.PARAMETER_OUT_OF_RANGE)
+        raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     if arguments[0] == "1" and [word.lower() for word in arguments[1:]] != ["advanced"]:
-        raise GcsRefusal(GcsError.PARAMETER_OUT_OF_RANGE)
+        raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     controller.level = int(arguments[0])
     return []
 
@@ -361,7 +365,7 @@ COMMANDS: dict[str, Command] = {
     "ONT?": Command(
         _per_axis(lambda c, name, now: str(int(c.axes[name].on_target(now)))), "[{<AxisID>}] Get On-Target State"
     ),
-    "OVF?": Command(_per_axis(lambda c, name, now: "0"), "[{<AxisID>}] Get Overflow State"),
+    "OVF?": Command(_per_axis(lambda c, name, now: str(int(name in c.overflown))), "[{<AxisID>}] Get Overflow State"),
     "POS?": Command(_per_axis(_position), "[{<AxisID>}] Get Real Position"),
     "SAI?": Command(_list_axes, "[ALL] Get List Of Current Axis Identifiers"),
     "SPA": Command(_write_parameters, "{<ItemID> <PamID> <PamValue>} Set Volatile Memory Parameters"),

@@ -1,37 +1,19 @@
 """A whole simulated microscope: one world, its instruments on the wire, its control port and its microscope file."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from halidescope.simulators import cobolt, gcs, obp
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.clock import SimulationClock
 from halidescope.simulators.control import ControlPort
-from halidescope.simulators.detector import Detector
 from halidescope.simulators.faults import Delivery, FaultBoard
 from halidescope.simulators.film import Film, film_law
+from halidescope.simulators.models import ROLES, Site, model_of
 from halidescope.simulators.optics import Optics
 from halidescope.simulators.server import DeviceServer, ServedDevice
-from halidescope.simulators.wire import Device
+from halidescope.simulators.wire import KeySwitch
 
 MAX_SAMPLE_UW = 400.0
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that can be simulated."""
-
-    role: str
-    make: Callable[["SimulatedMicroscope"], Device]
-
-
-MODELS: dict[str, Model] = {
-    cobolt.MODEL: Model("laser", lambda microscope: microscope.add_laser()),
-    gcs.MODEL: Model("stage", lambda microscope: microscope.add_stage()),
-    obp.MODEL: Model("spectrometer", lambda microscope: obp.OceanHdx(microscope.bench, microscope.faults)),
-}
 
 
 class SimulatedMicroscope:
@@ -67,35 +49,25 @@ class SimulatedMicroscope:
         spectrometer: str | None = "ocean-hdx", speed: float = 1.0, composition: float = 1.5, serial: bool = False,
         control_port: int | None = 0, seed: int | None = None, keyed: bool = False,
     ) -> None:
-        chosen = [
-            (role, model) for role, model in (("laser", laser), ("stage", stage), ("spectrometer", spectrometer))
-            if model is not None
-        ]
-        for role, model in chosen:
-            allowed = [name for name, entry in MODELS.items() if entry.role == role]
-            if model not in allowed:
-                raise ValueError(f"no {role} model {model!r} is simulated; choose one of {', '.join(allowed)}")
+        chosen = zip(ROLES, (laser, stage, spectrometer), strict=True)
+        models = [(role, model_of(role, name)) for role, name in chosen if name is not None]
         optics = Optics()
+        film = Film(film_law(composition), waist_um=optics.waist_um)
         self.clock = SimulationClock(speed)
+        self.bench = Bench(self.clock, film, optics=optics, seed=seed)
         self.faults = FaultBoard()
-        self.bench = Bench(
-            self.clock, Film(film_law(composition), waist_um=optics.waist_um), optics=optics, detector=Detector(),
-            seed=seed,
-        )
         self.bench.watchers.append(self.faults.happened)
-        self.faults.hook("saturated", self._stray_light)
-        self.laser: cobolt.CoboltHead | None = None
-        self._keyed = keyed
+        site = Site(self.bench, self.faults, keyed)
+        instruments = {role: model.make(site) for role, model in models}
         self._server = DeviceServer(self.clock, self._deliver)
         try:
             serve = self._server.open_terminal if serial else self._server.listen
-            self.devices: tuple[ServedDevice, ...] = tuple(
-                serve(MODELS[model].make(self)) for _, model in chosen
-            )
+            self.devices: tuple[ServedDevice, ...] = tuple(serve(device) for device in instruments.values())
             self.control: ServedDevice | None = None
             if control_port is not None:
-                port = ControlPort(self.bench, self.faults, self.laser)
-                self.control = self._server.listen(port, control_port)
+                head = instruments.get("laser")
+                turn_key = head.turn_key if isinstance(head, KeySwitch) and keyed else None
+                self.control = self._server.listen(ControlPort(self.bench, self.faults, turn_key), control_port)
         except OSError:
             self._server.close()
             raise
@@ -117,11 +89,11 @@ class SimulatedMicroscope:
     def microscope_toml(self) -> str:
         """The microscope file that finds these instruments; raises ValueError if one was left out."""
         resources = {device.role: device for device in self.devices}
-        missing = [role for role in ("laser", "stage", "spectrometer") if role not in resources]
+        missing = [role for role in ROLES if role not in resources]
         if missing:
             raise ValueError(f"a microscope file needs all three instruments, and {', '.join(missing)} was left out")
         optics = self.bench.optics
-        tables = {
+        tables: dict[str, dict[str, float]] = {
             "laser": {"sample_uw_per_head_mw": optics.sample_uw_per_head_mw, "max_sample_uw": MAX_SAMPLE_UW},
             "stage": {}, "spectrometer": {},
         }
@@ -134,27 +106,10 @@ class SimulatedMicroscope:
         lines += ["[optics]", f"waist_um = {optics.waist_um}", "", "[simulation]", f"speed = {self.clock.speed}", ""]
         return "\n".join(lines)
 
-    def add_laser(self) -> Device:
-        """Put the laser into the world."""
-        head = self.laser = cobolt.CoboltHead(self.bench, keyed=self._keyed)
-        self.faults.hook("interlock-open", head.set_interlock)
-        self.faults.hook("laser-fault", head.set_overheated)
-        return head
-
-    def add_stage(self) -> Device:
-        """Put the stage into the world."""
-        controller = gcs.E727(self.bench)
-        self.faults.hook("stage-stall", controller.stall)
-        self.faults.hook("stage-servo-off", lambda begins: controller.servo_off() if begins else None)
-        return controller
-
     def _deliver(self, role: str, reply: bytes) -> Delivery:
         if role == "control":
             return Delivery(reply)
         return self.faults.deliver(role, reply)
-
-    def _stray_light(self, begins: bool) -> None:
-        self.bench.stray_light = begins
 
     def _warm_up(self) -> None:
         """Compile the film's kernels now: the first reply must not wait for it."""

@@ -1,18 +1,19 @@
 """A simulated Ocean HDX spectrometer: what each message of the Ocean Binary Protocol does.
 
 Sources: QE Pro Data Sheet p13, 21-29; libseabreeze and python-seabreeze for the HDX's message numbers. Queries always
-answer; set-commands answer only when an acknowledgement was requested; a spectrum is sent after its exposure. Frames are in
-:mod:`halidescope.simulators.obp_codec`.
+answer; set-commands answer only when an acknowledgement was requested; a spectrum is sent after its exposure. Frames
+are in :mod:`halidescope.simulators.obp_codec`, other messages in :mod:`halidescope.simulators.obp_messages`.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from halidescope.simulators.bench import Bench, Exposure
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.obp_codec import Flag, ObpError, Request, encode, take_requests
-from halidescope.simulators.obp_messages import ObpRefusal, Settings, commands, queries, smooth
+from halidescope.simulators.obp_messages import ObpRefusedError, Settings, commands, queries, smooth
 
 MODEL = "ocean-hdx"
 ABORT = 0x00100000
@@ -33,10 +34,16 @@ class OceanHdx:
         self.last_spectrum: bytes | None = None
         self.queries = queries(bench.detector, self.settings)
         self.commands = commands(self.settings)
+        for fault in ("spectrometer-silent", "spectrum-truncated", "spectrum-stale"):
+            faults.offer(fault)
+        faults.offer("saturated", self._stray_light)
 
     def session(self) -> "ObpSession":
         """A parser for a new connection."""
         return ObpSession(self)
+
+    def _stray_light(self, begins: bool) -> None:
+        self.bench.stray_light = begins
 
 
 @dataclass
@@ -69,7 +76,7 @@ class ObpSession:
         """Spectra whose exposures are over."""
         device, replies = self._device, []
         with device.bench.lock:
-            now = device.bench.advance()
+            now = device.bench.clock.now_s()
             while self._pending and self._pending[0].exposures[-1].end_s <= now:
                 replies += self._read_out(self._pending.popleft())
         return replies
@@ -86,32 +93,32 @@ class ObpSession:
             return []
         try:
             if request.error:
-                raise ObpRefusal(request.error)
+                raise ObpRefusedError(request.error)
             if request.message in (SPECTRUM, RAW_SPECTRUM):
-                return self._expose(request)
+                return self._expose(request, acknowledged)
             if request.message == ABORT:
                 interrupted = self._interrupt()
                 return interrupted + ([encode(request, b"", Flag.RESPONSE | acknowledged)] if acknowledged else [])
             if request.message in device.queries:
                 return [encode(request, device.queries[request.message](request.data), Flag.RESPONSE | acknowledged)]
             if not command:
-                raise ObpRefusal(ObpError.UNKNOWN_MESSAGE)
+                raise ObpRefusedError(ObpError.UNKNOWN_MESSAGE)
             device.commands[request.message](request.data)
             return [encode(request, b"", Flag.RESPONSE | Flag.ACK)] if request.ack_requested else []
-        except ObpRefusal as refusal:
+        except ObpRefusedError as refusal:
             if (command or request.message == ABORT) and not request.ack_requested:
                 return []
             return [encode(request, b"", Flag.RESPONSE | Flag.NACK, refusal.code)]
 
-    def _expose(self, request: Request) -> list[bytes]:
+    def _expose(self, request: Request, acknowledged: Flag) -> list[bytes]:
         device, bench = self._device, self._device.bench
         if device.settings.trigger_mode:
-            raise ObpRefusal(ObpError.NOT_READY)     # nothing is connected to the trigger input
+            raise ObpRefusedError(ObpError.NOT_READY)     # nothing is connected to the trigger input
         bench.happened("exposure")
         if device.faults.active("spectrometer-silent"):
             return []
         if device.faults.active("spectrum-stale") and device.last_spectrum is not None:
-            return [encode(request, device.last_spectrum, Flag.RESPONSE)]
+            return [encode(request, device.last_spectrum, Flag.RESPONSE | acknowledged)]
         start = self._pending[-1].exposures[-1].end_s if self._pending else bench.advance()
         start += device.settings.trigger_delay_us * 1e-6
         pending = Pending(request)

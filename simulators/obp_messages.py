@@ -1,17 +1,18 @@
 """The messages of a simulated Ocean HDX that have nothing to do with exposures: what is asked for and what is set.
 
-Source: QE Pro Data Sheet p21-29 and libseabreeze's OBPMessageTypes for numbers and data types. Data in, data out; frames,
-acknowledgements and spectra are in :mod:`halidescope.simulators.obp`.
+Source: QE Pro Data Sheet p21-29 and libseabreeze's OBPMessageTypes for numbers and data types. Data in, data out;
+frames, acknowledgements and spectra are in :mod:`halidescope.simulators.obp`.
 """
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.simulators.detector import Detector
 from halidescope.simulators.obp_codec import ObpError
-from numpy.typing import NDArray
 
 SHORTEST_US, LONGEST_US = 6_000, 10_000_000
 TRIGGER_MODES = (0, 1, 3, 255)
@@ -21,7 +22,7 @@ TEMPERATURES_C = (24.5, 31.0)                                # detector, electro
 DEFAULT_US = 100_000
 
 
-class ObpRefusal(Exception):  # noqa: N818 - a NACK is the instrument's normal answer
+class ObpRefusedError(Exception):
     """A message was refused with an error number."""
 
     def __init__(self, code: ObpError) -> None:
@@ -43,7 +44,8 @@ class Settings:
 
     def restore(self) -> None:
         """As after a reset."""
-        self.__init__()  # type: ignore[misc]
+        for setting in fields(self):
+            setattr(self, setting.name, setting.default)
 
 
 def smooth(counts: NDArray[np.float64], half_width: int) -> bytes:
@@ -67,7 +69,7 @@ def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes
         def answer(request: bytes) -> bytes:
             index = _unpack("<B", request)
             if index >= len(values):
-                raise ObpRefusal(ObpError.NO_SUCH_INFORMATION)
+                raise ObpRefusedError(ObpError.NO_SUCH_INFORMATION)
             return struct.pack("<f", values[index])
         return answer
 
@@ -93,7 +95,8 @@ def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes
         0x00110100: value("<B", lambda: settings.trigger_mode),
         0x00110220: constant(struct.pack("<H", detector.pixels)),
         0x00110221: constant(struct.pack("<HH", 0, detector.pixels - 1)),
-        0x00110410: value("<B", lambda: settings.lamp),
+        0x00110222: constant(b""),      # no dark pixels
+        0x00110223: constant(b""),
         0x00110500: value("<I", lambda: settings.trigger_delay_us),
         0x00120000: value("<H", lambda: settings.scans_to_average),
         0x00121000: value("<B", lambda: settings.boxcar),
@@ -118,7 +121,7 @@ def commands(settings: Settings) -> dict[int, Callable[[bytes], None]]:
         def act(data: bytes) -> None:
             value = _unpack(form, data)
             if not allowed(value):
-                raise ObpRefusal(ObpError.PAYLOAD_INVALID)
+                raise ObpRefusedError(ObpError.PAYLOAD_INVALID)
             setattr(settings, attribute, value)
         return act
 
@@ -140,5 +143,5 @@ def commands(settings: Settings) -> dict[int, Callable[[bytes], None]]:
 
 def _unpack(form: str, data: bytes) -> int:
     if len(data) != struct.calcsize(form):
-        raise ObpRefusal(ObpError.PAYLOAD_LENGTH)
+        raise ObpRefusedError(ObpError.PAYLOAD_LENGTH)
     return struct.unpack(form, data)[0]

@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.simulators.film import FilmLaw
 from numpy.typing import NDArray
+
+from halidescope.simulators.film import FilmLaw
 
 HC_EV_NM = 1239.841984   # Planck constant × speed of light
 
@@ -38,7 +39,7 @@ class Optics:
         return head_mw * self.sample_uw_per_head_mw
 
     def bands(self, wavelength_nm: NDArray[np.float64], law: FilmLaw) -> NDArray[np.float64]:
-        """Mean photoelectrons per pixel, µW and second of the pristine and of the converted phase, shape (2, pixels)."""
+        """Mean photoelectrons per pixel, µW and second: pristine and converted phase, shape (2, pixels)."""
         return self.photons_per_uw_s * np.stack(
             [
                 _band(wavelength_nm, law.pristine_nm, law.pristine_fwhm_ev),

@@ -1,7 +1,7 @@
 """Byte-stream servers for simulated instruments: TCP on loopback, and pseudo-terminals where the system has them.
 
-One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and knows
-nothing of what they mean.
+One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and
+knows nothing of what they mean.
 """
 
 import os
@@ -83,7 +83,7 @@ class DeviceServer:
         self._wake, woken = socket.socketpair()
         self._woken = woken
         self._selector.register(woken, selectors.EVENT_READ, None)
-        self._stopping = False
+        self._stopping = self._closed = False
         self._thread = threading.Thread(target=self._run, name="simulated instruments", daemon=True)
 
     def listen(self, device: Device, port: int = 0) -> ServedDevice:
@@ -120,7 +120,10 @@ class DeviceServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving and close every port."""
+        """Stop serving and close every port. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
         if self._thread.is_alive():
             self._stopping = True
             self._wake.send(b"x")
@@ -131,7 +134,6 @@ class DeviceServer:
             listener.close()
         for slave in self._slaves:
             os.close(slave)
-        self._slaves.clear()
         self._selector.close()
         self._wake.close()
         self._woken.close()
@@ -168,9 +170,14 @@ class DeviceServer:
             peer, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return      # the client changed its mind
-        if device.single_client and any(line.device is device for line in self._lines):
-            peer.close()
-            return
+        if device.single_client:
+            for line in [line for line in self._lines if line.device is device]:
+                # a client that has just hung up must not keep the next one out
+                while line in self._lines and self._read(line):
+                    self._flush(line)
+            if any(line.device is device for line in self._lines):
+                peer.close()
+                return
         peer.setblocking(False)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._add(Line(device, device.session(), peer.fileno(), lambda: peer.recv(CHUNK), peer.send, peer.close))
@@ -186,18 +193,19 @@ class DeviceServer:
             line.session.close()
             line.hang_up()
 
-    def _read(self, line: Line) -> None:
+    def _read(self, line: Line) -> bool:
+        """Take what has arrived; False if nothing had, or if the other side is gone."""
         try:
             data = line.receive()
         except BlockingIOError:
-            return
+            return False
         except OSError:
-            self._drop(line)
-            return
+            data = b""
         if not data:
             self._drop(line)
-            return
+            return False
         self._post(line, line.session.feed(data))
+        return True
 
     def _post(self, line: Line, replies: list[bytes]) -> None:
         now = time.monotonic()

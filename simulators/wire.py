@@ -1,10 +1,10 @@
 """What a simulated instrument is to the servers: a device with state, and a session per connection.
 
-A session is a pure parser: bytes in, whole replies out, in any split or join. What comes by itself later (a spectrum after
-its exposure) is asked for with :meth:`Session.due_s` and :meth:`Session.collect`. No sockets here.
+A session is a pure parser: bytes in, whole replies out, in any split or join. What comes by itself later (a spectrum
+after its exposure) is asked for with :meth:`Session.due_s` and :meth:`Session.collect`. No sockets here.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Session(Protocol):
@@ -47,6 +47,14 @@ class Device(Protocol):
 
     def session(self) -> Session:
         """A parser for a new connection."""
+
+
+@runtime_checkable
+class KeySwitch(Protocol):
+    """A laser head that a person can turn a key of."""
+
+    def turn_key(self, on: bool) -> None:
+        """Turn the key switch on or off."""
 
 
 def lines_of(buffer: bytearray, *, ends: bytes, longest: int) -> list[bytes]:

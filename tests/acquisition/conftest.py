@@ -1,12 +1,21 @@
-"""Measurements written by hand, for the tests of files."""
+"""Measurements written by hand, and simulated microscopes on the wire."""
 
-from collections.abc import Callable
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
 from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
+from halidescope.simulators.microscope import SimulatedMicroscope
 
 PIXELS = 96
 FINISHED = Ending(state="finished")
@@ -71,3 +80,60 @@ def write_journal(tmp_path: Path) -> Callable[..., Path]:
         return out
 
     return write
+
+
+class Bench:
+    """A simulated microscope on the wire, and its truth."""
+
+    def __init__(self, simulated: SimulatedMicroscope) -> None:
+        self._simulated = simulated
+        self.microscope = parse_microscope(simulated.microscope_toml())
+        assert simulated.control is not None
+        self._control = socket.create_connection((simulated.control.host, simulated.control.port), timeout=5.0)
+        self._lines = self._control.makefile("rb")
+
+    def ask(self, **request: object) -> Any:
+        """One line to the control port; the value it answers."""
+        self._control.sendall(json.dumps(request).encode() + b"\n")
+        answer = json.loads(self._lines.readline())
+        assert "error" not in answer, answer
+        return answer.get("value")
+
+    def file(self, folder: Path) -> Path:
+        """The microscope file, written."""
+        path = folder / "microscope.toml"
+        path.write_text(self._simulated.microscope_toml(), encoding="utf-8")
+        return path
+
+    def close(self) -> None:
+        self._lines.close()
+        self._control.close()
+
+
+@pytest.fixture
+def make_bench() -> Iterator[Callable[..., Bench]]:
+    """Starts simulated microscopes, ends them after the test."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Bench:
+            simulated = stack.enter_context(SimulatedMicroscope(**{"speed": 60.0, "seed": 1, **options}))
+            bench = Bench(simulated)
+            stack.callback(bench.close)
+            return bench
+
+        yield make
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """A simulated microscope at speed 60."""
+    return make_bench()
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
+    """Wait for a condition, bounded; fails with what was waited for."""
+    end = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"still waiting after {timeout_s} s: {what}"
+        pause.wait(0.005)

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.ring import RingReader, RingSpectrum, RingWriter
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.arrhenius import BOLTZMANN_EV_K, fit_arrhenius
 from scipy.optimize import curve_fit
+
+from halidescope.analysis.arrhenius import BOLTZMANN_EV_K, fit_arrhenius
 
 TEMPERATURE = np.array([299.0, 311.0, 323.0, 341.0, 365.0, 389.0])
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.composition import band_gap, composition, energy_ev, iodine_fraction, peak_energy
-from halidescope.analysis.flags import Flag
 from hypothesis import given
 from hypothesis import strategies as st
+
+from halidescope.analysis.composition import band_gap, composition, energy_ev, iodine_fraction, peak_energy
+from halidescope.analysis.flags import Flag
 
 
 def test_formulas_give_the_values_of_the_source():

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
+
 from halidescope.analysis.diffusion import fit_halo, fit_profile
 from halidescope.analysis.flags import Flag
-from scipy.optimize import curve_fit
 
 X = np.arange(80.0, 120.5, 1.0)
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.flags import Flag
-from halidescope.analysis.kinetics import fit_biexponential
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
+
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.kinetics import fit_biexponential
 
 TIME = np.linspace(0.1, 499.9, 250)
 

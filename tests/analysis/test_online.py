@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.online import OnlineMap, OnlineSeries
 from halidescope.analysis.unmixing import unmix

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.halo import analyse_halo
 from halidescope.analysis.series import analyse_series
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.flags import Flag
-from halidescope.analysis.unmixing import unmix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
+
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.unmixing import unmix
 
 WAVELENGTH = np.linspace(480, 720, 400)
 

@@ -1,5 +1,7 @@
 """The Cobolt driver, byte for byte, without a wire: what it sends for every property and method."""
 
+import time
+
 import pytest
 from halidescope.drivers.cobolt import CoboltMLD, last_digit
 from halidescope.drivers.errors import (
@@ -21,6 +23,8 @@ IDENTITY = [("gfv?", "1004.006\r"), ("glm?", "0405-06-01-0100-100\r"), ("sn?", "
 LIMITS = [("gmlp?", "100.000000")]
 DARK = [("l0", "OK"), ("l?", "0"), ("pa?", "0.0000"), *LIMITS]
 PERMITTED = [("ilk?", "0"), ("f?", "0")]
+ASKED = [*PERMITTED, ("p?", "0.0500")]       # what is asked before emission is switched on
+LIT = [*LIMITS, ("pa?", "0.0498")]
 
 
 def test_identity_holds_model_code_serial_and_firmware():
@@ -109,9 +113,10 @@ def test_a_head_that_rounds_to_its_last_digit_is_believed():
         laser.set_power(1.25)
 
 
-def test_a_head_that_keeps_another_power_is_not_believed():
+@pytest.mark.parametrize("answer", ["0.0200", "2e-2", "0.02"])
+def test_a_head_that_keeps_another_power_is_not_believed(answer):
     with (
-        expected_protocol(CoboltMLD, [*LIMITS, ("p 0.050000", "OK"), ("p?", "0.0200")]) as laser,
+        expected_protocol(CoboltMLD, [*LIMITS, ("p 0.050000", "OK"), ("p?", answer)]) as laser,
         pytest.raises(RefusedError, match="head says 20 mW"),
     ):
         laser.set_power(50.0)
@@ -127,19 +132,48 @@ def test_a_power_outside_the_limits_is_never_sent(power_mw):
 
 
 def test_turn_on_without_key():
-    pairs = [*PERMITTED, ("gkses?", "0"), ("@cobas?", "1"), ("@cobas 0", "OK"), ("l1", "OK"), ("l?", "1")]
+    pairs = [*ASKED, ("gkses?", "0"), ("@cobas?", "1"), ("@cobas 0", "OK"), ("l1", "OK"), ("l?", "1"), *LIT]
     with expected_protocol(CoboltMLD, pairs) as laser:
         laser.turn_on()
 
 
+def test_emission_without_light_is_waited_for_and_the_instant_recorded():
+    dark = [*LIMITS, ("pa?", "0.0000"), *PERMITTED, ("gom?", "2")]
+    pairs = [*ASKED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "1"), *dark, ("pa?", "0.0300")]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        assert laser.lit_between_s is None
+        before = time.perf_counter()
+        laser.turn_on()
+        dark_at, lit_at = laser.lit_between_s
+        assert before < dark_at < lit_at < time.perf_counter()
+
+
+def test_a_head_that_reports_emission_and_stays_dark_is_switched_off_again():
+    dark = [*LIMITS, ("pa?", "0.0000"), *PERMITTED, ("gom?", "2")]
+    pairs = [*ASKED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "1"), *dark, *DARK[:-1]]
+    with (
+        expected_protocol(CoboltMLD, pairs, on_wait_s=-1.0) as laser,
+        pytest.raises(RefusedError, match="no light is measured at a set-point of 50 mW"),
+    ):
+        laser.turn_on()
+    assert laser.lit_between_s is None
+
+
+def test_at_zero_power_no_light_is_waited_for():
+    pairs = [*PERMITTED, ("p?", "0.0000"), ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "1")]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        laser.turn_on()
+        assert laser.lit_between_s is None
+
+
 def test_a_key_is_never_bypassed():
-    pairs = [*PERMITTED, ("gkses?", "1"), ("@cob1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "1"), ("l?", "1")]
+    pairs = [*ASKED, ("gkses?", "1"), ("@cob1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "1"), ("l?", "1"), *LIT]
     with expected_protocol(CoboltMLD, pairs) as laser:
         laser.turn_on()
 
 
 def test_a_key_that_nobody_turns_ends_dark_and_says_what_to_do():
-    pairs = [*PERMITTED, ("gkses?", "1"), ("@cob1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "1"), *DARK]
+    pairs = [*ASKED, ("gkses?", "1"), ("@cob1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "1"), *DARK]
     with (
         expected_protocol(CoboltMLD, pairs, key_wait_s=-1.0) as laser,
         pytest.raises(RefusedError, match="turn the key switch to OFF and then ON"),
@@ -149,11 +183,11 @@ def test_a_key_that_nobody_turns_ends_dark_and_says_what_to_do():
 
 def test_a_head_that_does_not_come_on_is_switched_off_again():
     pairs = [
-        *PERMITTED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "0"), *DARK,
+        *ASKED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "0"), *PERMITTED, ("gom?", "0"), *DARK,
     ]  # fmt: skip
     with (
         expected_protocol(CoboltMLD, pairs, on_wait_s=-1.0) as laser,
-        pytest.raises(RefusedError, match="no emission"),
+        pytest.raises(RefusedError, match="it reports no emission"),
     ):
         laser.turn_on()
 
@@ -172,7 +206,7 @@ def test_a_latched_fault_forbids_emission():
 
 
 def test_an_interlock_that_opens_while_starting_ends_dark():
-    pairs = [*PERMITTED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "0"), ("ilk?", "1"), *DARK]
+    pairs = [*ASKED, ("gkses?", "0"), ("@cobas?", "0"), ("l1", "OK"), ("l?", "0"), ("ilk?", "1"), *DARK]
     with expected_protocol(CoboltMLD, pairs) as laser, pytest.raises(InterlockError):
         laser.turn_on()
 
@@ -291,3 +325,21 @@ def test_any_power_is_an_error_or_that_number(answer):
             return
         assert power_mw == float(answer) * 1e3
         assert 0 <= power_mw < float("inf")
+
+
+@given(answer=st.text(alphabet="0123456789.-+eE_naif", max_size=10))
+def test_a_set_point_is_kept_or_the_answer_is_an_error(answer):
+    pairs = [*LIMITS, ("p 0.050000", "OK"), ("p?", answer), *([("p?", answer)] * 2 if not answer else [])]
+    with expected_protocol(CoboltMLD, pairs) as laser:
+        try:
+            laser.set_power(50.0)
+        except InstrumentError:
+            return
+        assert float(answer) == pytest.approx(0.05, abs=0.0002 * 1.001)    # 0.2 % of the head's 100 mW
+
+
+@pytest.mark.parametrize("answer", ["1_0", "0e999", "nan", "inf", "-0.01", "0,05", "0.05 W"])
+def test_what_python_takes_for_a_number_is_not_always_one(answer):
+    pairs = [*LIMITS, ("p 0.050000", "OK"), ("p?", answer)]
+    with expected_protocol(CoboltMLD, pairs) as laser, pytest.raises(BadReplyError):
+        laser.set_power(50.0)

@@ -42,7 +42,9 @@ LIMITS = [
     (Message.EXPOSURE_STEP, b"", u32(1)),
 ]
 COUNTS = np.arange(100, 100 + PIXELS, dtype="<u2")
+NEXT_COUNTS = COUNTS + np.uint16(1)
 SPECTRUM = (Message.CORRECTED_SPECTRUM, b"", COUNTS.tobytes())
+NEXT_SPECTRUM = (Message.CORRECTED_SPECTRUM, b"", NEXT_COUNTS.tobytes())
 EXPOSURE = [(Message.EXPOSURE, b"", u32(200_000))]
 FIRST_USE = [(Message.SATURATION_LEVEL, b"", u32(60_000)), (Message.PIXELS, b"", struct.pack("<H", PIXELS))]
 IDENTITY = [
@@ -115,11 +117,29 @@ def test_exposure_is_acknowledged_read_back_and_its_first_spectrum_discarded():
         *LIMITS,
         acknowledged(Message.SET_EXPOSURE, data),
         (Message.EXPOSURE, b"", data),
-        *FIRST_USE,
+        FIRST_USE[1],
         SPECTRUM,
+        FIRST_USE[0],
+        NEXT_SPECTRUM,
     )
     with expected_protocol(OceanHDX, pairs) as spectrometer:
         spectrometer.set_exposure(0.2)
+        assert spectrometer.acquire().counts.tolist() == NEXT_COUNTS.tolist()
+
+
+def test_the_same_spectrum_twice_is_stale():
+    pairs = conversation(*EXPOSURE, *FIRST_USE, SPECTRUM, SPECTRUM)
+    with expected_protocol(OceanHDX, pairs) as spectrometer:
+        spectrometer.acquire()
+        with pytest.raises(BadReplyError, match="pixel for pixel"):
+            spectrometer.acquire()
+
+
+def test_a_spectrum_saturated_everywhere_may_repeat():
+    white = (Message.CORRECTED_SPECTRUM, b"", b"\xff" * 2 * PIXELS)
+    with expected_protocol(OceanHDX, conversation(*EXPOSURE, *FIRST_USE, white, white)) as spectrometer:
+        assert spectrometer.acquire().saturated
+        assert spectrometer.acquire().saturated
 
 
 @pytest.mark.parametrize("exposure_s", [0.0059, 10.1, float("nan"), float("inf"), -1.0])

@@ -1,0 +1,67 @@
+# Two commands on a fresh machine: `make demo` and `make test`. The rest is for developers.
+# `PYTHON=python3.12 make …` chooses the interpreter, `DEMO_OUT=folder make demo` the demo's folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_OUT ?= demo-output/$(shell date +%Y%m%d-%H%M%S)
+FLOORS := acquisition analysis drivers gui simulators
+SOURCES := pyproject.toml
+
+export QT_QPA_PLATFORM ?= offscreen
+
+.PHONY: demo test quick lint types floors wheel soak benchmarks clean help
+
+help:
+	@echo "make demo        simulated microscope: time series, map, analysis, report (headless)"
+	@echo "make test        everything CI checks: style, types, floors, wheel, tests"
+	@echo "make quick       the tests alone"
+	@echo "make soak        the slow tests"
+	@echo "make benchmarks  speed against the named peers, one after the other"
+
+demo: $(VENV)/.installed-gui
+	$(BIN)/halidescope demo --headless --out "$(DEMO_OUT)"
+
+test: $(VENV)/.installed-dev lint types floors quick wheel
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow and not benchmark"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+
+# mypy sees the five folders as halidescope.* through a link folder on its path
+types: $(VENV)/.installed-dev
+	@mkdir -p $(VENV)/typing && ln -sfn "$(CURDIR)" $(VENV)/typing/halidescope
+	MYPYPATH=$(VENV)/typing $(BIN)/mypy --namespace-packages $(foreach f,$(FLOORS),-p halidescope.$(f))
+
+floors: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+# the wheel must hold every module and run from anywhere, in an environment of its own
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python tests/packaging/check_wheel.py
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+benchmarks: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Halidescope needs Python 3.11 or newer; set PYTHON=…"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); sh .ci/system-packages python3-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/.installed-gui: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --editable ".[gui]"
+	sh .ci/qt-libraries $(BIN)/python
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	sh .ci/qt-libraries $(BIN)/python
+	@touch $@ $(VENV)/.installed-gui
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

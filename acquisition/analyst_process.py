@@ -1,0 +1,262 @@
+"""The online analysis in a process of its own, so that no fit ever keeps the measurement waiting.
+
+Python runs one thread at a time: a fit in the engine's process would delay the engine's talk with its instruments, and
+with it the time stamps. The worker follows the measurement's journal, which others may read while it grows, and sends
+what it finds as lines of JSON. Both ends are here: :class:`AnalystProcess` (the engine's) and :func:`follow`.
+"""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import numpy as np
+
+from halidescope.acquisition.analyst import Analyst
+from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.microscope import parse_microscope
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.results import OnlineResults
+
+LOOK_S = 0.05      # real seconds between two looks into the journal
+TELL_S = 0.1       # and between two messages
+FIT_EVERY_S = 0.25
+FIT_LOAD = 3       # a fit's own duration times this passes before the next one begins
+BATCH = 256        # spectra unmixed at once
+NICENESS = 10      # the measurement and the window come first
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A line to the worker: a journal to follow, or how many spectra it will have held when it is complete."""
+
+    journal: str = ""
+    complete: int | None = None
+
+
+class News(msgspec.Struct, frozen=True):
+    """A line from the worker."""
+
+    results: OnlineResults = OnlineResults()
+    finished: bool = False
+    problem: str = ""
+
+
+_ROWS = ("index", "time_s", "amplitudes", "shares", "shares_se", "residual_rms")
+
+
+class AnalystProcess:
+    """The engine's end: starts the worker, tells it what to follow, keeps what it found.
+
+    Parameters
+    ----------
+    complain : callable
+        Gets a sentence when the worker fails; the measurement goes on without it.
+    """
+
+    def __init__(self, complain: Callable[[str], object]) -> None:
+        self._complain = complain
+        self._lock = threading.Lock()
+        self._finished = threading.Event()
+        self._results = OnlineResults()
+        self._rows: dict[str, list] = {name: [] for name in _ROWS}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._following = False
+
+    def start(self) -> None:
+        """Start the worker's process if none runs; it needs seconds to load, so do it before it is needed."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        # one thread of linear algebra is plenty for one spectrum, and leaves the other cores alone
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "halidescope.acquisition.analyst_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), name="analyst", daemon=True)
+        self._reader.start()
+
+    def begin(self, journal: Path) -> None:
+        """Follow a new measurement."""
+        self.start()
+        with self._lock:
+            self._results = OnlineResults()
+            self._rows = {name: [] for name in _ROWS}
+            self._finished.clear()
+            self._following = True
+        self._send(Order(journal=str(journal.absolute())))
+
+    def finish(self, spectra: int, timeout_s: float = 30.0) -> OnlineResults:
+        """No more spectra will come: wait until the worker has analysed all of them, and give everything."""
+        self._send(Order(complete=spectra))
+        if not self._finished.wait(timeout_s):
+            self._complain("online analysis did not keep up; analyse the finished file again")
+        with self._lock:
+            self._following = False
+        return self.results(0)
+
+    def results(self, first: int) -> OnlineResults:
+        """What is known so far; per-spectrum rows from ``first`` on."""
+        with self._lock:
+            rows = {name: values[first:] for name, values in self._rows.items()}
+            references = self._results.references if first == 0 else []
+            return msgspec.structs.replace(self._results, first=first, references=references, **rows)
+
+    def close(self) -> None:
+        """End the worker. Safe to call twice."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._following = False
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError):  # it has ended before us
+            process.stdin.close()
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        process.stdout.close()
+
+    def _send(self, order: Order) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        with suppress(OSError):  # it has died: the reader says so
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            process.stdin.flush()
+
+    def _read(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._keep(msgspec.json.decode(line, type=News))
+        if self._following:
+            self._complain("online analysis ended by itself; the spectra are safe, analyse the file again")
+            self._finished.set()
+
+    def _keep(self, news: News) -> None:
+        with self._lock:
+            for name, values in self._rows.items():
+                values.extend(getattr(news.results, name))
+            references = news.results.references or self._results.references
+            self._results = msgspec.structs.replace(
+                news.results, references=references, **{name: [] for name in _ROWS}
+            )
+        if news.problem:
+            self._complain(news.problem)
+        if news.finished:
+            self._finished.set()
+
+
+class _Following:
+    """The worker's measurement of the moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._journal = JournalReader(path)
+        header = self._journal.header
+        recipe = parse_recipe(dict(header.recipe))
+        darks, _ = self._journal.dark()
+        dark = np.array([one.counts for one in darks], header.count_type).reshape(-1, len(header.wavelength_nm))
+        self._analyst = Analyst(
+            recipe,
+            np.asarray(header.wavelength_nm),
+            dark,
+            saturation=header.calibration["saturation_counts"],
+            gain=parse_microscope(header.microscope).spectrometer.electrons_per_count,
+        )
+        self._next = 0
+        self._unfitted = False
+        self._next_fit = self._next_word = 0.0
+        self.complete: int | None = None
+
+    def look(self) -> News | None:
+        """Analyse what is new; a message if it is time for one."""
+        batch = self._journal.spectra(self._next, BATCH)
+        self._next += len(batch)
+        self._analyst.add([record for record in batch if record is not None])
+        self._unfitted |= bool(batch)
+        finished = self.complete is not None and self._next >= self.complete
+        now = time.monotonic()
+        if self._unfitted and (now >= self._next_fit or finished):
+            self._analyst.fit()
+            self._unfitted = False
+            self._next_fit = now + max(FIT_EVERY_S, FIT_LOAD * (time.monotonic() - now))
+        if finished or now >= self._next_word:
+            self._next_word = now + TELL_S
+            return News(self._analyst.news(), finished=finished)
+        return None
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+
+def follow(stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """The worker's life: follow one journal after another until the engine hangs up."""
+    orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
+    following: _Following | None = None
+
+    def say(news: News) -> None:
+        stdout.write(msgspec.json.encode(news) + b"\n")
+        stdout.flush()
+
+    while True:
+        try:
+            order = orders.get(timeout=LOOK_S if following else None)
+        except queue.Empty:
+            order = Order()
+        if order is None:
+            return
+        try:
+            if order.journal:
+                if following:
+                    following.close()
+                following = None
+                following = _Following(Path(order.journal))
+            if following is None:
+                if order.complete is not None:
+                    say(News(finished=True))
+                continue
+            if order.complete is not None:
+                following.complete = order.complete
+            news = following.look()
+            if news is not None and news.finished:
+                following.close()  # before the word, which lets the engine delete the journal
+                following = None
+            if news is not None:
+                say(news)
+        except Exception as error:  # noqa: BLE001 - said plainly; the measurement goes on without analysis
+            what = str(error) if isinstance(error, ProblemError) else f"{type(error).__name__}: {error}"
+            say(News(problem=f"online analysis stopped: {what}; the spectra are safe, analyse the file again"))
+            if following:
+                following.close()
+            following = None
+
+
+def _listen(stdin: BinaryIO, orders: "queue.SimpleQueue[Order | None]") -> None:
+    for line in stdin:
+        orders.put(msgspec.json.decode(line, type=Order))
+    orders.put(None)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    follow(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,159 @@
+"""Compiled loops of :mod:`halidescope.analysis.cosmic`."""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
+
+NEAR, FAR = 3, 4      # channels on either side that predict the middle one: a hit is at most three channels wide
+SPREAD = 1.3          # variance of value − prediction, in variances of the value
+BLOCK = 64
+WIDE = 20             # channels on either side that tell the level of few counts
+FLICKER = 0.2         # a line of the light may change by this part from one spectrum to the next
+
+
+@njit(cache=True, nogil=True, inline="always")
+def prediction(y: Counts, j: int) -> float:
+    """Mean of the middle two of four neighbours: one of them may be hit itself."""
+    a, b = float(y[j - FAR]), float(y[j - NEAR])
+    c, d = float(y[j + NEAR]), float(y[j + FAR])
+    return 0.5 * (a + b + c + d - max(max(a, b), max(c, d)) - min(min(a, b), min(c, d)))
+
+
+@njit(cache=True, nogil=True)
+def threshold(signal: float, gain: float, read_variance: float, sigmas: float) -> float:
+    """Excess that noise reaches with the probability of ``sigmas``, the skewness of few counts included."""
+    variance = SPREAD * (max(signal, 0.0) / gain + read_variance)
+    return sigmas * math.sqrt(variance) + sigmas * sigmas / (6.0 * gain)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def screen(
+    y: Counts, dark: Array, gain: float, read_variance: float, sigmas: float, suspicious: NDArray[np.bool_]
+) -> int:
+    """Mark the blocks of channels in which anything sticks out; the cheap pass over all data."""
+    channels = y.size
+    found = 0
+    shift = sigmas * sigmas / (6.0 * gain)
+    factor = sigmas * sigmas * SPREAD
+    for block in range((channels - 2 * FAR + BLOCK - 1) // BLOCK):
+        first = FAR + block * BLOCK
+        last = min(first + BLOCK, channels - FAR)
+        hits = 0
+        for j in range(first, last):
+            level = prediction(y, j)
+            excess = float(y[j]) - level - shift
+            variance = max(level - dark[j], 0.0) / gain + read_variance
+            hits += (excess > 0.0) & (excess * excess > factor * variance)
+        suspicious[block] = hits > 0
+        found += hits
+    return found
+
+
+@njit(cache=True, nogil=True)
+def scan(
+    counts: Counts, neighbours: NDArray[np.int64], dark: Array, gain: float, read_variance: float, sigmas: float,
+    grow: float, at_row: NDArray[np.int64], at_channel: NDArray[np.int64], excess: Array, level: Array,
+) -> int:  # fmt: skip
+    """Find hits in all rows of ``counts`` (n, channels); returns how many, of which the first ``at_row.size`` are kept.
+
+    ``neighbours`` (n, q) lists rows of the same place or time, −1 where there is none: what sticks out there as well
+    is a feature of the light and no hit.
+    """
+    n, channels = counts.shape
+    blocks = (channels - 2 * FAR + BLOCK - 1) // BLOCK
+    suspicious = np.zeros(max(blocks, 1), dtype=np.bool_)
+    hit = np.zeros(channels, dtype=np.bool_)
+    totals = np.full(n, np.nan)
+    total = 0
+    for row in range(n):
+        y = counts[row]
+        if screen(y, dark, gain, read_variance, min(5.0, sigmas), suspicious) == 0:
+            continue
+        any_hit = False
+        for block in range(blocks):
+            if not suspicious[block]:
+                continue
+            first = FAR + block * BLOCK
+            for j in range(first, min(first + BLOCK, channels - FAR)):
+                if confirmed(counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas):
+                    hit[j] = True
+                    any_hit = True
+        if not any_hit:
+            continue
+        for j in range(FAR, channels - FAR):   # the rim of a hit is fainter than its core
+            if hit[j]:
+                for side in (j - 1, j + 1):
+                    if FAR <= side < channels - FAR and not hit[side]:
+                        hit[side] = confirmed(
+                            counts, totals, neighbours[row], row, side, dark, gain, read_variance, grow
+                        )
+        for j in range(FAR, channels - FAR):
+            if hit[j]:
+                hit[j] = False
+                if total < at_row.size:
+                    at_row[total] = row
+                    at_channel[total] = j
+                    level[total] = prediction(y, j)
+                    excess[total] = float(y[j]) - level[total]
+                total += 1
+    return total
+
+
+@njit(cache=True, nogil=True)
+def around(y: Counts, j: int) -> float:
+    """Mean of up to 32 channels around ``j`` without the innermost: a level that few counts do not round to zero."""
+    total = 0.0
+    count = 0
+    for i in range(max(j - WIDE, 0), min(j + WIDE + 1, y.size)):
+        if abs(i - j) > FAR:
+            total += float(y[i])
+            count += 1
+    return total / max(count, 1)
+
+
+@njit(cache=True, nogil=True)
+def confirmed(
+    counts: Counts, totals: Array, rows: NDArray[np.int64], row: int, j: int, dark: Array, gain: float,
+    read_variance: float, sigmas: float,
+) -> bool:  # fmt: skip
+    """Does channel ``j`` stick out, and not in the neighbouring spectra as well?"""
+    y = counts[row]
+    level = prediction(y, j)
+    excess = float(y[j]) - level
+    signal = max(level, around(y, j)) - dark[j]
+    if not excess > threshold(signal, gain, read_variance, sigmas):
+        return False
+    expected = np.inf
+    scale = 1.0
+    for q in rows:
+        if q < 0:
+            continue
+        if np.isnan(totals[q]):
+            totals[q] = total_of(counts[q], dark)
+        if np.isnan(totals[row]):
+            totals[row] = total_of(y, dark)
+        ratio = totals[row] / totals[q] if totals[q] > 0.0 and totals[row] > 0.0 else 1.0
+        ratio = min(max(ratio, 0.1), 10.0)
+        other = ratio * (float(counts[q, j]) - prediction(counts[q], j))
+        if other < expected:
+            expected = other
+            scale = ratio
+    if expected == np.inf or expected <= 0.0:
+        return True
+    variance = SPREAD * (1.0 + scale) * (max(signal, 0.0) / gain + read_variance)
+    variance += (1.0 + scale) * expected / gain + (FLICKER * expected) ** 2
+    return excess - expected > sigmas * math.sqrt(variance) + sigmas * sigmas / (6.0 * gain)
+
+
+@njit(cache=True, nogil=True)
+def total_of(y: Counts, dark: Array) -> float:
+    """Signal of a whole spectrum."""
+    total = 0.0
+    for j in range(y.size):
+        total += float(y[j]) - dark[j]
+    return total

@@ -1,0 +1,245 @@
+"""Compiled loops of :mod:`halidescope.analysis.peaks`: damped Fisher scoring of one spectrum after the other.
+
+Parameters of a Gaussian are (amplitude, centre, sigma, offset), those of a bi-Gaussian (amplitude, centre, sigma below
+the centre, sigma above it, offset). ``centre`` and widths are in channels-independent units of the caller.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+GAUSSIAN, BIGAUSSIAN = 0, 1
+MOST_STEPS = 60
+FLOOR = 0.01   # smallest variance of a channel, in mean variances
+
+
+@njit(cache=True, nogil=True)
+def shape_at(code: int, x: float, p: Array, slope: Array) -> float:
+    """Model at ``x`` and its derivatives by all parameters, into ``slope``."""
+    distance = x - p[1]
+    width = 2 if code == GAUSSIAN or distance < 0.0 else 3
+    z = distance / p[width]
+    bell = math.exp(-0.5 * z * z)
+    last = p.size - 1
+    for i in range(2, last):
+        slope[i] = 0.0
+    slope[0] = bell
+    slope[1] = p[0] * bell * z / p[width]
+    slope[width] = p[0] * bell * z * z / p[width]
+    slope[last] = 1.0
+    return p[0] * bell + p[last]
+
+
+@njit(cache=True, nogil=True)
+def normal_equations(
+    code: int, x: Array, y: Array, weights: Array, p: Array, slope: Array, gram: Array, right: Array
+) -> float:
+    """Gram matrix, right-hand side and χ² of one linearisation."""
+    m = p.size
+    gram[:] = 0.0
+    right[:] = 0.0
+    squares = 0.0
+    for j in range(x.size):
+        w = weights[j]
+        if w == 0.0:
+            continue
+        residual = y[j] - shape_at(code, x[j], p, slope)
+        squares += w * residual * residual
+        for a in range(m):
+            weighted = w * slope[a]
+            right[a] += weighted * residual
+            for b in range(a + 1):
+                gram[a, b] += weighted * slope[b]
+    for a in range(m):
+        for b in range(a):
+            gram[b, a] = gram[a, b]
+    return squares
+
+
+@njit(cache=True, nogil=True)
+def squares_of(code: int, x: Array, y: Array, weights: Array, p: Array, slope: Array) -> float:
+    """χ² at ``p``."""
+    squares = 0.0
+    for j in range(x.size):
+        if weights[j] != 0.0:
+            residual = y[j] - shape_at(code, x[j], p, slope)
+            squares += weights[j] * residual * residual
+    return squares
+
+
+@njit(cache=True, nogil=True)
+def poisson_weights(
+    code: int, x: Array, y: Array, background: Array, gain: float, read_variance: Array, p: Array, slope: Array,
+    weights: Array,
+) -> None:  # fmt: skip
+    """Inverse variances from the model: variance = (model + background) / gain + read_variance."""
+    mean = 0.0
+    for j in range(x.size):
+        variance = max(shape_at(code, x[j], p, slope) + background[j], 0.0) / gain + read_variance[j]
+        weights[j] = variance
+        mean += variance
+    floor = FLOOR * mean / x.size
+    if not floor > 0.0:
+        floor = 1.0 / gain
+    for j in range(x.size):
+        weights[j] = 0.0 if np.isnan(y[j]) else 1.0 / max(weights[j], floor)
+
+
+@njit(cache=True, nogil=True)
+def solve_damped(gram: Array, right: Array, damping: float, factor: Array, step: Array) -> bool:
+    """Solve (G + damping · diag G) step = right by Cholesky; False where that is not positive definite."""
+    m = right.size
+    for i in range(m):
+        for j in range(i + 1):
+            total = gram[i, j] * (1.0 + damping) if i == j else gram[i, j]
+            for q in range(j):
+                total -= factor[i, q] * factor[j, q]
+            if i == j:
+                if not total > 1e-15 * gram[i, i]:
+                    return False
+                factor[i, i] = math.sqrt(total)
+            else:
+                factor[i, j] = total / factor[j, j]
+    for i in range(m):
+        total = right[i]
+        for q in range(i):
+            total -= factor[i, q] * step[q]
+        step[i] = total / factor[i, i]
+    for i in range(m - 1, -1, -1):
+        total = step[i]
+        for q in range(i + 1, m):
+            total -= factor[q, i] * step[q]
+        step[i] = total / factor[i, i]
+    return True
+
+
+@njit(cache=True, nogil=True)
+def start_from_moments(code: int, x: Array, y: Array, p: Array) -> bool:
+    """Start values from block means, the highest block and the area around it; ``x`` ascending. False without data."""
+    n = x.size
+    blocks = min(48, max(n // 4, 1))
+    lowest = np.inf
+    highest = -np.inf
+    top = 0
+    for block in range(blocks):
+        first, last = block * n // blocks, (block + 1) * n // blocks
+        total = 0.0
+        count = 0
+        for j in range(first, last):
+            if not np.isnan(y[j]):
+                total += y[j]
+                count += 1
+        if count == 0:
+            continue
+        mean = total / count
+        lowest = min(lowest, mean)
+        if mean > highest:
+            highest = mean
+            top = (first + last) // 2
+    if not highest > lowest:
+        return False
+    half = 0.5 * (highest + lowest)
+    step = max(n // blocks, 1)
+    low = top
+    while low - step >= 0 and mean_around(y, low - step, step) > half:
+        low -= step
+    high = top
+    while high + step < n and mean_around(y, high + step, step) > half:
+        high += step
+    low, high = max(low - step // 2, 0), min(high + step // 2, n - 1)
+    weight = centre = 0.0
+    for j in range(low, high + 1):
+        if not np.isnan(y[j]) and y[j] > lowest:
+            weight += y[j] - lowest
+            centre += (y[j] - lowest) * x[j]
+    p[0] = highest - lowest
+    p[1] = centre / weight if weight > 0.0 else x[top]
+    p[2] = max(x[high] - x[low], (x[n - 1] - x[0]) / n) / 2.355
+    if code == BIGAUSSIAN:
+        p[3] = p[2]
+    p[p.size - 1] = lowest
+    return True
+
+
+@njit(cache=True, nogil=True)
+def mean_around(y: Array, centre: int, step: int) -> float:
+    """Mean over a block of ``step`` channels around ``centre``, NaN left out."""
+    total = 0.0
+    count = 0
+    for j in range(max(centre - step // 2, 0), min(centre + step // 2 + 1, y.size)):
+        if not np.isnan(y[j]):
+            total += y[j]
+            count += 1
+    return total / count if count > 0 else -np.inf
+
+
+@njit(cache=True, nogil=True)
+def fit_rows(
+    code: int, x: Array, rows: Array, background: Array, gain: float, read_variance: Array, poisson: bool,
+    parameters: Array, grams: Array, squares: Array, settled: NDArray[np.bool_], started: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Fit every row of ``rows`` (n, channels), NaN where a channel is left out; ``x`` ascending.
+
+    Weights come from the model where ``poisson``, else they are 1; they are held while a step is judged and renewed
+    after it. Results: ``parameters`` (n, m), ``grams`` (n, m, m), ``squares`` χ², ``settled``, ``started``.
+    """
+    n, channels = rows.shape
+    m = parameters.shape[1]
+    weights = np.empty(channels)
+    slope = np.empty(m)
+    gram = np.empty((m, m))
+    right = np.empty(m)
+    factor = np.empty((m, m))
+    step = np.empty(m)
+    trial = np.empty(m)
+    finest = (x[channels - 1] - x[0]) / (20.0 * channels)
+    for row in range(n):
+        y = rows[row]
+        p = parameters[row]
+        settled[row] = False
+        started[row] = start_from_moments(code, x, y, p)
+        if not started[row]:
+            continue
+        base = background[row] if background.shape[0] > 1 else background[0]
+        for j in range(channels):
+            weights[j] = 0.0 if np.isnan(y[j]) else 1.0
+        damping = 1e-3
+        small = 0
+        for _ in range(MOST_STEPS):
+            if poisson:
+                poisson_weights(code, x, y, base, gain, read_variance, p, slope, weights)
+            before = normal_equations(code, x, y, weights, p, slope, gram, right)
+            accepted = False
+            while damping < 1e10:
+                if solve_damped(gram, right, damping, factor, step):
+                    for i in range(m):
+                        trial[i] = p[i] + step[i]
+                    for i in range(2, m - 1):   # widths stay positive and move by a factor of two at most
+                        trial[i] = min(max(trial[i], 0.5 * p[i], finest), 2.0 * p[i])
+                    if squares_of(code, x, y, weights, trial, slope) <= before * (1.0 + 1e-13):
+                        accepted = True
+                        break
+                damping *= 10.0
+            if not accepted:
+                settled[row] = small > 0
+                break
+            moved = abs(trial[1] - p[1]) / p[2]
+            for i in range(m):
+                if i != 1:
+                    scale = abs(p[0]) if i == 0 or i == m - 1 else p[i]
+                    moved = max(moved, abs(trial[i] - p[i]) / (scale + 1e-300))
+                p[i] = trial[i]
+            p[1] = trial[1]
+            damping = max(0.1 * damping, 1e-9)
+            small = small + 1 if moved < 1e-6 else 0
+            if moved < 1e-8 or small >= 3:
+                settled[row] = True
+                break
+        if poisson:
+            poisson_weights(code, x, y, base, gain, read_variance, p, slope, weights)
+        squares[row] = normal_equations(code, x, y, weights, p, slope, gram, right)
+        grams[row] = gram

@@ -1,0 +1,47 @@
+"""Which models can be simulated: model name to role, maker and usual connection.
+
+A new model is a module with a device class and one entry here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from halidescope.simulators import cobolt, gcs, obp
+from halidescope.simulators.bench import Bench
+from halidescope.simulators.faults import FaultBoard
+from halidescope.simulators.wire import Device
+
+ROLES = ("laser", "stage", "spectrometer")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a device is put: its world, the faults it can have, and whether a laser is a CDRH unit with a key."""
+
+    bench: Bench
+    faults: FaultBoard
+    keyed: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be simulated; ``transport`` is how it is usually connected, "tcp" or "serial"."""
+
+    role: str
+    make: Callable[[Site], Device]
+    transport: str
+
+
+MODELS: dict[str, Model] = {
+    cobolt.MODEL: Model("laser", lambda site: cobolt.CoboltHead(site.bench, site.faults, keyed=site.keyed), "serial"),
+    gcs.MODEL: Model("stage", lambda site: gcs.E727(site.bench, site.faults), "tcp"),
+    obp.MODEL: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
+}
+
+
+def model_of(role: str, name: str) -> Model:
+    """The model of that name; raises ValueError with the names there are."""
+    allowed = [known for known, model in MODELS.items() if model.role == role]
+    if name not in allowed:
+        raise ValueError(f"no {role} of model {name!r} is simulated; choose one of {', '.join(allowed)}")
+    return MODELS[name]

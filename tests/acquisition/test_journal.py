@@ -1,0 +1,84 @@
+"""Nothing that the journal acknowledged is lost when its writer is killed."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halidescope.acquisition.journal import JournalWriter, journal_path, note_in_journal
+from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.storage import finish, open_scan
+
+from .conftest import header, record
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import conftest
+from halidescope.acquisition.journal import JournalWriter
+writer = JournalWriter(Path(sys.argv[1]), conftest.header("time-series", rows=100, columns=1000))
+sequence = 0
+while True:
+    writer.append(conftest.record(sequence, sequence))
+    sequence += 1
+    print(sequence, flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_writer_loses_nothing_acknowledged(tmp_path, seed):
+    out = tmp_path / "killed.nxs"
+    journal = tmp_path / "killed.nxs.journal"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(journal), str(Path(__file__).parent)], stdout=subprocess.PIPE
+    )
+    wanted = random.Random(seed).randint(1, 600)
+    acknowledged = 0
+    while acknowledged < wanted:
+        acknowledged = int(writer.stdout.readline())
+    writer.send_signal(signal.SIGKILL)
+    acknowledged = max([acknowledged, *(int(line) for line in writer.stdout.read().splitlines(keepends=True)
+                                        if line.endswith(b"\n"))])
+    writer.stdout.close()
+    writer.wait(10)
+    note_in_journal(journal, at="2025-01-01T00:00:00+00:00", level="error", text="writer died")
+    finish(out)
+    with open_scan(out) as scan:
+        assert scan.valid.sum() in (acknowledged, acknowledged + 1)
+        for k in range(acknowledged):
+            assert np.array_equal(scan.spectra[k], record(k, k).counts)
+        assert scan.events[-1].text == "writer died"
+
+
+def test_a_journal_is_never_overwritten(write_journal):
+    out = write_journal(header(), [0, 1])
+    before = journal_path(out).read_bytes()
+    with pytest.raises(ScanFileError, match="cannot be created"):
+        JournalWriter(journal_path(out), header())
+    assert journal_path(out).read_bytes() == before
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_journal_with_torn_bytes_gives_what_is_whole_or_one_sentence(write_journal, seed):
+    out = write_journal(header(), list(range(12)))
+    path = out.with_name(out.name + ".journal")
+    data = bytearray(path.read_bytes())
+    rng = random.Random(seed)
+    start = rng.randrange(len(data))
+    for k in range(start, min(start + rng.choice([1, 64, 4096]), len(data))):
+        data[k] = rng.randrange(256)
+    path.write_bytes(bytes(data))
+    try:
+        scan = open_scan(path)
+    except ScanFileError:
+        return
+    with scan:
+        assert scan.valid.sum() + len(scan.damaged) <= 12
+        for row, column in np.argwhere(scan.valid):
+            point = 4 * int(row) + int(column)
+            assert np.array_equal(scan.spectra[row, column], record(point, point).counts)

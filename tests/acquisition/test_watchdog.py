@@ -1,0 +1,83 @@
+"""The watchdog alone, on a laser that somebody left lit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from halidescope.acquisition import watchdog
+from halidescope.acquisition.instruments import connect_role
+from halidescope.acquisition.watchdog import WatchedPipe
+
+from .conftest import until
+
+HANGS = """
+import sys
+from pathlib import Path
+from halidescope.acquisition.microscope import load_microscope
+from halidescope.acquisition.watchdog import WatchedPipe
+pipe = WatchedPipe(load_microscope(Path(sys.argv[1])), Path(sys.argv[2]), lambda: True)
+pipe.lit(True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def left_lit(bench):
+    """A laser that emits, and nobody connected to it."""
+    laser = connect_role(bench.microscope, "laser")
+    laser.set_power(10.0)
+    laser.turn_on()
+    laser.close()
+    until(lambda: bench.ask(get="laser.emission"), "light")
+    return bench
+
+
+def test_a_farewell_without_proof_of_darkness_is_acted_upon_and_nobody_is_killed(left_lit, tmp_path):
+    log = tmp_path / "watchdog.log"
+    pipe = WatchedPipe(left_lit.microscope, log, lambda: False)
+    pipe.lit(True)
+    pipe.close()
+    assert left_lit.ask(get="laser.emission") is False
+    told = json.loads(log.read_text())
+    assert told["dark"] is True
+    assert "without proof of darkness" in told["text"]
+
+
+def test_a_farewell_in_the_dark_leaves_no_trace(bench, tmp_path):
+    pipe = WatchedPipe(bench.microscope, tmp_path / "watchdog.log", lambda: False)
+    pipe.lit(True)
+    pipe.lit(False)
+    pipe.close()
+    assert not (tmp_path / "watchdog.log").exists()
+
+
+def test_an_engine_whose_measuring_thread_hangs_is_ended_and_made_dark(left_lit, tmp_path):
+    log = tmp_path / "watchdog.log"
+    engine = subprocess.Popen(
+        [sys.executable, "-c", HANGS, str(left_lit.file(tmp_path)), str(log)], stdin=subprocess.PIPE
+    )
+    assert engine.wait(30) == -signal.SIGKILL
+    engine.stdin.close()
+    until(lambda: left_lit.ask(get="laser.emission") is False, "darkness")
+    until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
+    assert "measuring thread hung" in json.loads(log.read_text())["text"]
+
+
+def test_a_laser_that_cannot_be_reached_is_said_loudly(make_bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("halidescope.acquisition.watchdog.TRY_S", 0.5)
+    bench = make_bench()
+    text = bench.microscope.toml_text().replace(bench.microscope.laser.resource, "TCPIP::127.0.0.1::1::SOCKET")
+    read, write = os.pipe()
+    hello = watchdog.Hello(2**22 + 1, text, str(tmp_path / "log"))
+    os.write(write, watchdog.msgspec.json.encode(hello) + b"\n")
+    os.close(write)
+    with os.fdopen(read, "rb") as stdin:
+        assert watchdog.watch(stdin, lambda said: None) == 1
+    told = json.loads((tmp_path / "log").read_text())
+    assert told["dark"] is False
+    assert "COULD NOT BE PROVEN OFF" in told["text"]
+    assert "TCPIP::127.0.0.1::1::SOCKET" in told["text"]

@@ -1,0 +1,137 @@
+"""What every driver must do whatever its role: line faults over the wire, and PyMeasure's own checks on our classes."""
+
+import inspect
+from unittest.mock import MagicMock
+
+import pytest
+from pymeasure.instruments import Instrument
+
+from halidescope.drivers.catalogue import MODELS, UnknownModelError, connect, find
+from halidescope.drivers.errors import BadReplyError, ConnectionLostError, InstrumentError
+from halidescope.drivers.instrument import WireInstrument
+from halidescope.drivers.roles import Identity, Laser, Spectrometer, Stage
+
+ROLES = ("laser", "stage", "spectrometer")
+DRIVERS = [entry.driver for entry in MODELS.values()]
+PROPERTIES = [
+    pytest.param(member, id=f"{driver.__name__}.{name}")
+    for driver in DRIVERS
+    for name, member in inspect.getmembers(driver, lambda member: isinstance(member, property))
+]
+
+
+def ask(instrument):
+    """A query over the wire whose answer is known to be right when it comes."""
+    return instrument.identify()
+
+
+@pytest.mark.parametrize("role", ROLES)
+class TestOnABadLine:
+    def test_slow_answers_are_waited_for(self, role, wire):
+        instrument = wire.connect(role, timeout_s=2.0)
+        wire.fault("slow-reply")
+        assert ask(instrument) == instrument.identity
+
+    def test_garbage_raises_and_the_next_answer_is_right(self, role, wire):
+        instrument = wire.connect(role)
+        wire.fault("garbage-reply")
+        with pytest.raises(BadReplyError, match=f"^{role} .*answered"):
+            read_something(instrument)
+        wire.mend()
+        assert ask(instrument) == instrument.identity
+
+    def test_late_answers_raise_and_never_answer_the_next_question(self, role, wire):
+        instrument = wire.connect(role)
+        right = read_something(instrument)
+        wire.fault("late-reply")
+        with pytest.raises(ConnectionLostError, match="no answer"):
+            ask(instrument)
+        wire.mend()
+        for _ in range(20):
+            try:
+                assert read_something(instrument) == right
+            except InstrumentError:
+                continue    # still waiting for the late answer, each time no longer than the time-out
+            break
+        else:
+            pytest.fail("never came back into step")
+        assert ask(instrument) == instrument.identity
+
+    def test_dropped_connection_is_lost_and_comes_back(self, role, wire):
+        instrument = wire.connect(role, timeout_s=30.0)
+        wire.fault("connection-drop")
+        with pytest.raises(ConnectionLostError, match="lost"):
+            ask(instrument)
+        wire.mend()
+        instrument.reconnect()
+        assert ask(instrument) == instrument.identity
+
+    def test_another_model_on_the_line_is_found_out(self, role, wire):
+        for other in ROLES:
+            if other != role:
+                with pytest.raises(InstrumentError):
+                    connect(wire.devices[role].model, wire.devices[other].resource, timeout_s=0.3)
+
+
+def read_something(instrument):
+    """One unchanging value that is read anew from the instrument."""
+    return {
+        "laser": lambda: instrument.power_max_mw,
+        "stage": lambda: instrument.query("TMX?"),
+        "spectrometer": lambda: instrument.identify().serial,
+    }[instrument.role]()
+
+
+class TestPyMeasureConventions:
+    """The generic checks that PyMeasure runs on its own instruments."""
+
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_adapter_argument(self, driver):
+        assert isinstance(driver(adapter=MagicMock()), Instrument)
+
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_name_argument(self, driver):
+        assert driver(adapter=MagicMock(), name="Name_Test").name == "Name_Test"
+
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_default_name(self, driver):
+        assert driver(adapter=MagicMock()).name
+        assert driver(adapter=MagicMock()).SCPI is False
+
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_kwargs_reach_the_adapter(self, driver, peer):
+        with pytest.raises(ValueError, match="'kwarg_test' is not a valid attribute"):
+            driver(peer(lambda data: b"").resource, kwarg_test=True)
+
+    @pytest.mark.parametrize("member", PROPERTIES)
+    def test_property_docstrings(self, member):
+        assert member.__doc__.split(maxsplit=1)[0] in ("Control", "Measure", "Set", "Get")
+
+
+class TestCatalogue:
+    def test_every_model_has_role_class_and_words(self):
+        for name, entry in MODELS.items():
+            assert entry.role in ROLES
+            assert entry.driver.role == entry.role
+            assert entry.driver.model == name
+            assert entry.description
+
+    def test_unknown_model(self):
+        with pytest.raises(UnknownModelError, match="model 'cobolt' is not supported; allowed: cobolt-06-mld, pi-e727"):
+            connect("cobolt", "TCPIP::127.0.0.1::1::SOCKET")
+
+    def test_model_of_another_role(self):
+        with pytest.raises(UnknownModelError, match="'pi-e727' is a stage, not a laser; allowed: cobolt-06-mld"):
+            find("pi-e727", role="laser")
+
+    def test_connect_gives_an_identified_instrument_of_the_role(self, wire):
+        for role, protocol in zip(ROLES, (Laser, Stage, Spectrometer), strict=True):
+            instrument = wire.connect(role)
+            assert isinstance(instrument, WireInstrument)
+            assert isinstance(instrument, protocol)
+            assert isinstance(instrument.identity, Identity)
+
+    def test_a_wrong_instrument_leaves_no_port_open(self, wire):
+        with pytest.raises(InstrumentError):
+            connect("cobolt-06-mld", wire.devices["stage"].resource, timeout_s=0.2)
+        assert wire.connect("stage").servo_on    # it takes one client at a time

@@ -1,0 +1,105 @@
+"""What every spectrometer driver must do, over the wire."""
+
+import numpy as np
+import pytest
+
+from halidescope.drivers.errors import BadReplyError, ConnectionLostError, LimitError
+
+
+@pytest.fixture
+def spectrometer(wire):
+    return wire.connect("spectrometer")
+
+
+class TestSpectrometer:
+    def test_names_itself(self, spectrometer, wire):
+        device = wire.devices["spectrometer"]
+        assert spectrometer.device == f"spectrometer {device.model} ({device.resource})"
+        assert spectrometer.identity.serial
+
+    def test_wavelengths_rise_over_the_visible(self, spectrometer):
+        wavelength_nm = spectrometer.wavelength_nm
+        assert wavelength_nm.shape == (spectrometer.pixels,)
+        assert np.all(np.diff(wavelength_nm) > 0)
+        assert wavelength_nm[0] < 500 < 700 < wavelength_nm[-1]
+
+    def test_nonlinearity_is_a_polynomial_near_one(self, spectrometer):
+        assert spectrometer.nonlinearity[0] == pytest.approx(1.0, abs=0.2)
+
+    def test_exposure_is_kept(self, spectrometer):
+        spectrometer.set_exposure(0.05)
+        assert spectrometer.exposure_s == 0.05
+        assert spectrometer.acquire().exposure_s == 0.05
+
+    def test_limits_refuse_before_sending(self, spectrometer):
+        spectrometer.set_exposure(0.05)
+        shortest, longest = spectrometer.exposure_limits_s
+        for exposure_s in (shortest * 0.9, longest * 1.1, float("nan"), 0.0):
+            with pytest.raises(LimitError, match="allowed"):
+                spectrometer.set_exposure(exposure_s)
+        assert spectrometer.exposure_s == 0.05
+
+    def test_the_ends_of_the_range_are_inside(self, spectrometer):
+        shortest, _ = spectrometer.exposure_limits_s
+        spectrometer.set_exposure(shortest)
+        assert spectrometer.exposure_s == shortest
+
+    def test_a_spectrum_has_every_pixel_and_its_own_noise(self, spectrometer):
+        spectrometer.set_exposure(0.1)
+        first, second = spectrometer.acquire(), spectrometer.acquire()
+        assert first.counts.shape == second.counts.shape == (spectrometer.pixels,)
+        assert first.counts.dtype.kind == "u"
+        assert np.any(first.counts != second.counts)
+        assert not first.saturated
+
+    def test_saturation_is_told(self, spectrometer, wire):
+        spectrometer.set_exposure(0.1)
+        wire.fault("saturated")
+        spectrum = spectrometer.acquire()
+        assert spectrum.saturated
+        assert spectrum.counts.max() >= spectrometer.saturation_counts
+        wire.mend()
+        assert not spectrometer.acquire().saturated
+
+    def test_truncated_spectrum_raises_and_the_next_is_whole(self, spectrometer, wire):
+        spectrometer.set_exposure(0.05)
+        wire.fault("spectrum-truncated")
+        with pytest.raises(BadReplyError):
+            spectrometer.acquire()
+        wire.mend()
+        assert spectrometer.acquire().counts.shape == (spectrometer.pixels,)
+
+    def test_stale_spectrum_raises_and_the_next_is_new(self, spectrometer, wire):
+        spectrometer.set_exposure(0.05)
+        before = spectrometer.acquire()
+        wire.fault("spectrum-stale")
+        with pytest.raises(BadReplyError):
+            spectrometer.acquire()
+        wire.mend()
+        assert np.any(spectrometer.acquire().counts != before.counts)
+
+    def test_silence_is_a_lost_connection_and_is_recovered_from(self, spectrometer, wire):
+        spectrometer.set_exposure(0.05)
+        wire.fault("spectrometer-silent")
+        with pytest.raises(ConnectionLostError, match="no answer"):
+            spectrometer.acquire()
+        wire.mend()
+        assert spectrometer.acquire().counts.shape == (spectrometer.pixels,)
+
+    def test_an_exposure_whose_first_spectrum_failed_is_discarded_later(self, spectrometer, wire):
+        spectrometer.set_exposure(0.05)
+        wire.fault("spectrum-truncated")
+        with pytest.raises(BadReplyError):
+            spectrometer.set_exposure(0.1)
+        wire.mend()
+        assert spectrometer.acquire().exposure_s == 0.1
+
+    def test_reconnected_it_has_its_exposure(self, spectrometer, wire):
+        spectrometer.set_exposure(0.05)
+        wire.fault("connection-drop")
+        with pytest.raises(ConnectionLostError):
+            spectrometer.acquire()
+        wire.mend()
+        spectrometer.reconnect()
+        assert spectrometer.exposure_s == 0.05
+        assert spectrometer.acquire().counts.shape == (spectrometer.pixels,)

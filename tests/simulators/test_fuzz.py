@@ -1,0 +1,120 @@
+"""Any bytes in any pieces: never a crash, and never an answer that depends on how the bytes were cut."""
+
+from collections.abc import Callable
+
+import hypothesis.strategies as st
+import pytest
+from halidescope.simulators.bench import Bench
+from halidescope.simulators.control import ControlPort
+from halidescope.simulators.faults import FaultBoard
+from halidescope.simulators.film import Film, film_law
+from halidescope.simulators.models import MODELS, Site
+from halidescope.simulators.wire import Device
+from hypothesis import HealthCheck, given, settings
+
+
+class StoppedClock:
+    """Time stands still, so that answers depend on the bytes alone."""
+
+    time_s = 5.0
+
+    def now_s(self) -> float:
+        return self.time_s
+
+    def real_s(self, duration_s: float) -> float:
+        return duration_s
+
+
+def make(name: str) -> tuple[Device, StoppedClock]:
+    clock, faults = StoppedClock(), FaultBoard()
+    bench = Bench(clock, Film(film_law(1.5), travel_um=20.0), seed=1)
+    if name == "control":
+        return ControlPort(bench, faults), clock
+    return MODELS[name].make(Site(bench, faults)), clock
+
+
+def header(message: int, data: bytes, flags: int, checksum: int, remaining: int) -> bytes:
+    head = b"\xc1\xc0\x00\x11" + flags.to_bytes(2, "little") + bytes(2) + message.to_bytes(4, "little") + bytes(10)
+    return head + bytes([checksum, len(data)]) + data.ljust(16, b"\0") + remaining.to_bytes(4, "little")
+
+
+OBP_MESSAGES = st.sampled_from(
+    [0, 0x100, 0x101, 0x100000, 0x101000, 0x110000, 0x110010, 0x110110, 0x180101, 0x121010, 7]
+)
+SENSIBLE = {
+    "cobolt-06-mld": st.builds(
+        lambda word, end: f"{word}{end}".encode(),
+        st.sampled_from(
+            ["?", "l?", "l1", "l0", "p 0.01", "p", "p 9", "cf", "gom?", "ci", "slc 50", "@cob1", "pa?", "x y"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
+    "pi-e727": st.sampled_from(
+        [b"POS? 3\n", b"MOV 1 5\n", b"SVO 1 1\n", b"SVO?\n", b"ERR?\n", b"\x05", b"\x07", b"\x18", b"MOV 1\n",
+         b"HLP?\n", b"SPA?\n", b"SPA 1 1 1\n", b"ONT?\n", b"ATZ\n", b"VEL 1 0\n",
+         b"MVR 2 1e99\n", b"CCL 1\n", b"ho ho\n", b"\n"]
+    ),
+    "ocean-hdx": st.builds(
+        lambda *fields, end: header(*fields) + bytes(16) + end,
+        OBP_MESSAGES, st.binary(max_size=16), st.sampled_from([0, 4]), st.sampled_from([0, 0, 0, 1, 9]),
+        st.sampled_from([20, 20, 20, 0, 19, 5000, 2**32 - 1]),
+        end=st.sampled_from([b"\xc5\xc4\xc3\xc2", b"\xc5\xc4\xc3\xc2", b"\0\0\0\0"]),
+    ),
+    "control": st.sampled_from(
+        [b'{"get":"film.state","x":1,"y":2}\n', b'{"get":"film.state"}\n',
+         b'{"get":5}\n', b"[]\n", b"{}\n", b'{"get":\n',
+         b'{"fault":"stage-stall"}\n', b'{"fault":["x"]}\n', b'{"fault":"slow-reply","after":-1}\n',
+         b'{"clear":"all"}\n', b'{"mount":2}\n', b'{"mount":"2"}\n', b'{"mount":true}\n', b'{"key":"on"}\n',
+         b'{"get":"film.law","power_uw":1e400}\n']
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*MODELS, "control"])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_answers_do_not_depend_on_how_the_bytes_arrive(name: str, data: st.DataObject) -> None:
+    pieces = data.draw(st.lists(st.one_of(SENSIBLE[name], st.binary(max_size=80)), max_size=12))
+    stream = b"".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    whole = talk(name, [stream])
+    assert talk(name, [bytes([byte]) for byte in stream]) == whole
+    assert talk(name, [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]) == whole
+
+
+def talk(name: str, pieces: list[bytes]) -> list[bytes]:
+    """All replies to a stream in pieces, and what comes by itself afterwards."""
+    device, clock = make(name)
+    session = device.session()
+    replies = [reply for piece in pieces for reply in session.feed(piece)]
+    for _ in range(1000):
+        due = session.due_s()
+        if due is None:
+            break
+        clock.time_s = max(clock.time_s, due)
+        collected = session.collect()
+        assert collected, "something was due and did not come"
+        replies += collected
+    else:
+        raise AssertionError("the session never came to rest")
+    session.close()
+    return replies
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "answers"),
+    [
+        ("cobolt-06-mld", b"\r?\r", lambda reply: reply == b"OK\r\n"),
+        ("pi-e727", b"\nCSV?\n", lambda reply: reply == b"2.0\n"),
+        ("control", b'\n{"get":"laser.emission"}\n', lambda reply: reply == b'{"value":false}\n'),
+    ],
+)
+@settings(max_examples=60, deadline=None)
+@given(rubbish=st.binary(max_size=400))
+def test_a_line_after_rubbish_is_understood(
+    name: str, question: bytes, answers: Callable[[bytes], bool], rubbish: bytes
+) -> None:
+    device, _ = make(name)
+    session = device.session()
+    session.feed(rubbish)
+    assert answers(session.feed(question)[-1])
