@@ -8,12 +8,13 @@ from types import TracebackType
 
 os.environ.setdefault("QT_API", "pyside6")   # before qtpy, and qtpy before pyqtgraph
 
+from qtpy.QtCore import QSettings
+from qtpy.QtWidgets import QApplication
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import load_recipe
 from halidescope.acquisition.session import default_session_path
 from halidescope.gui.window import MainWindow
-from qtpy.QtCore import QSettings
-from qtpy.QtWidgets import QApplication
 
 log = logging.getLogger("halidescope.gui")
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.states import Status
+from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.storage import open_scan
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Engine, Opened, Ring
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 RING_PERIOD_MS = 33
 STATUS_PERIOD_MS = 200
@@ -271,7 +272,11 @@ def _moment(engine: Engine, known: _Known) -> _Moment:
     status = engine.status()
     ring = engine.ring() if known.lacks_ring else None
     another = status.file != known.file
-    fresh = engine.results(0 if another else known.results)
-    news = another or bool(fresh.index) or fresh.numbers != known.last.numbers or fresh.note != known.last.note
+    fresh = None
+    if status.state is not RunState.PREPARING:      # until a measurement runs, results are those of the one before
+        fresh = engine.results(0 if another else known.results)
+        old = known.last
+        if not (another or fresh.index or fresh.numbers != old.numbers or fresh.note != old.note):
+            fresh = None
     events = engine.events(known.events) if status.events > known.events else ()
-    return _Moment(status, fresh if news else None, events, ring)
+    return _Moment(status, fresh, events, ring)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.states import Status
 from halidescope.gui.theme import value_font
 from halidescope.gui.values import irradiance
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 MAX_EVENTS = 500   # shown; all of them are in the file
 

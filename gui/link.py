@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.states import Status
 from halidescope.gui.run_data import TakenSpectrum
-from numpy.typing import NDArray
 
 
 class Ring(Protocol):

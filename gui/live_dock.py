@@ -1,12 +1,13 @@
 """The spectrum of this moment, with its unmixed parts, its shares with errors, and a mark when it is saturated."""
 
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
 from halidescope.acquisition.results import Number
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import Theme, value_font
 from halidescope.gui.values import duration, plus_minus
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 
 class LivePanel(QWidget):

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pyqtgraph as pg
+from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+
 from halidescope.gui.live_dock import share_words
 from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import DARK, Theme, value_font
-from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
-from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+
+INTENSITY = ("intensity", "intensity")
 
 
 class MapPanel(QWidget):
@@ -26,7 +29,7 @@ class MapPanel(QWidget):
         self.quantity.setAccessibleName("quantity of the map")
         self.quantity.setToolTip("what the colours mean; shares are shares of emission, not of volume")
         self.quantity.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.quantity.addItem("intensity", "intensity")
+        self.quantity.addItem(*INTENSITY)
         self.quantity.currentIndexChanged.connect(lambda _: self.show_map(self._data))
         self.missing = QLabel("", self)
         self.missing.setProperty("faint", True)
@@ -83,12 +86,14 @@ class MapPanel(QWidget):
     def set_phases(self, labels: tuple[str, ...], data: RunData) -> None:
         """Offer the shares of these phases; the growing one is shown first."""
         self.view.set_phases(labels, data.references)
+        shares = [(f"share of {label}", label) for label in reversed(labels)]
+        self._offer([*shares, INTENSITY, ("residual of unmixing", "residual")])
+
+    def _offer(self, quantities: list[tuple[str, str]]) -> None:
         self.quantity.blockSignals(True)
         self.quantity.clear()
-        for label in reversed(labels):
-            self.quantity.addItem(f"share of {label}", label)
-        self.quantity.addItem("intensity", "intensity")
-        self.quantity.addItem("residual of unmixing", "residual")
+        for words, name in quantities:
+            self.quantity.addItem(words, name)
         self.quantity.blockSignals(False)
 
     def set_grid(self, data: RunData) -> None:
@@ -172,8 +177,9 @@ class MapPanel(QWidget):
         self.shares.setText(share_words(data, index))
 
     def clear(self) -> None:
-        """Show nothing."""
+        """Show nothing; only the intensity is known of any map."""
         self.picked = None
+        self._offer([INTENSITY])
         self.image.clear()
         self._outline(self.mark, None)
         self._outline(self.present, None)

@@ -4,11 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
-from halidescope.acquisition.states import RunState, Status
-from halidescope.gui.recipe_form import RecipeForm
-from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import value_font
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -23,6 +18,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.recipe_form import RecipeForm
+from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import value_font
 
 KINDS: tuple[tuple[str, type[Recipe]], ...] = (("time series", TimeSeries), ("raster map", RasterMap))
 

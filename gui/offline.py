@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
@@ -10,9 +14,6 @@ from halidescope.gui.lane import Lane
 from halidescope.gui.panels import Views
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 
 class ScanWindow(QMainWindow):

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
 from halidescope.gui.live_dock import LivePanel
 from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.series_dock import SeriesPanel
 from halidescope.gui.theme import Theme
-from qtpy.QtCore import QObject, QTimer
 
 SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it comes
 

@@ -6,8 +6,9 @@ data leave them, or use less than a third of them.
 
 import numpy as np
 import pyqtgraph as pg
-from halidescope.gui.theme import Theme
 from numpy.typing import NDArray
+
+from halidescope.gui.theme import Theme
 
 PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
 

@@ -5,12 +5,13 @@ The planning itself is :mod:`halidescope.acquisition.plan`; the engine plans aga
 
 from pathlib import Path
 
+from qtpy.QtCore import QObject, QTimer, Signal
+
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.plan import Plan, make_plan
 from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
 from halidescope.gui.lane import Lane
 from halidescope.gui.values import dose, duration, irradiance, size
-from qtpy.QtCore import QObject, QTimer, Signal
 
 AFTER_MS = 150      # of quiet at the keyboard
 

@@ -7,14 +7,15 @@ reason until a person mends it.
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from halidescope.acquisition.recipes import Recipe
-from halidescope.gui.sentence import Sentence
-from halidescope.gui.values import field_words
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
+
+from halidescope.acquisition.recipes import Recipe
+from halidescope.gui.sentence import Sentence
+from halidescope.gui.values import field_words
 
 Value = Any
 LEADING = ("sample_power_uw", "exposure_s")   # what every measurement has, above what is its own

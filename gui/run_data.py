@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.acquisition.recipes import RasterMap
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.time_stack import TimeStack
-from numpy.typing import NDArray
 
 RACE = 64             # spectra that the analysis may be ahead of the ring's reader
 KEPT_BYTES = 200e6   # of spectra in float32; older ones of a longer run are in its file

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pyqtgraph as pg
+from qtpy.QtCore import QRectF, Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
+
 from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
 from halidescope.gui.values import plus_minus
-from qtpy.QtCore import QRectF, Qt
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
 NO_BREAK = "\N{NO-BREAK SPACE}"

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pyqtgraph as pg
-from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
-from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+
+from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
 
 
 class SpectrumView(QWidget):

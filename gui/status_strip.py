@@ -1,11 +1,12 @@
 """The strip that is always there: is the laser lit, how strong, what it has done to this spot, and *Dark now*."""
 
-from halidescope.acquisition.states import RunState, Status
-from halidescope.gui.theme import value_font
-from halidescope.gui.values import dose, duration, irradiance
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut, QWindow
 from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.theme import value_font
+from halidescope.gui.values import dose, duration, irradiance
 
 TWICE_WITHIN_MS = 1500
 

@@ -6,6 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from qtpy.QtCore import QSettings, QStandardPaths, Qt
+from qtpy.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
+from qtpy.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFileDialog,
+    QMainWindow,
+    QMessageBox,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError, sentence_of
 from halidescope.acquisition.recipes import RECIPES, RasterMap, Recipe
@@ -20,19 +34,6 @@ from halidescope.gui.panels import Views
 from halidescope.gui.preflight import Preflight
 from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import THEMES, Theme, apply_theme
-from pydantic import ValidationError
-from qtpy.QtCore import QSettings, QStandardPaths, Qt
-from qtpy.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
-from qtpy.QtWidgets import (
-    QApplication,
-    QDockWidget,
-    QFileDialog,
-    QMainWindow,
-    QMessageBox,
-    QToolBar,
-    QVBoxLayout,
-    QWidget,
-)
 
 log = logging.getLogger(__name__)
 

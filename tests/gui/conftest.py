@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from played_engine import PlayedEngine
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSettings
+
 from halidescope.acquisition.client import EngineClient
 from halidescope.gui.link import Opened, attached
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
-from played_engine import PlayedEngine
-from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QSettings
 
 SPEED = 30.0    # of the simulated microscope
 
@@ -62,19 +63,20 @@ def followed(window: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> MainWind
     return window
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bench() -> Iterator[SimulatedMicroscope]:
-    """Instruments on the wire."""
+    """Instruments on the wire, the same for all tests."""
     with SimulatedMicroscope(speed=SPEED, seed=1) as microscope:
         yield microscope
 
 
-@pytest.fixture
-def session(bench: SimulatedMicroscope, tmp_path: Path) -> Iterator[Path]:
-    """An engine process on these instruments; its session file."""
-    file = tmp_path / "microscope.toml"
+@pytest.fixture(scope="session")
+def session(bench: SimulatedMicroscope, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An engine process on these instruments, the same for all tests; its session file."""
+    folder = tmp_path_factory.mktemp("engine")
+    file = folder / "microscope.toml"
     file.write_text(bench.microscope_toml(), encoding="utf-8")
-    path = tmp_path / "session.json"
+    path = folder / "session.json"
     client = EngineClient.launch(file, session=path)
     yield path
     client.quit()
@@ -86,6 +88,13 @@ def attached_window(window: MainWindow, session: Path, qtbot: QtBot) -> MainWind
     window.follow(lambda: attached(session))
     qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
     return window
+
+
+@pytest.fixture
+def fresh_bench() -> Iterator[SimulatedMicroscope]:
+    """Instruments that nobody holds yet."""
+    with SimulatedMicroscope(speed=SPEED, seed=2) as microscope:
+        yield microscope
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
+
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.states import RunState, Status
-from msgspec.structs import replace
 
 WAVELENGTH_NM = 351.0 + 0.290 * np.arange(2068) - 3.5e-6 * np.arange(2068) ** 2
 LABELS = ("pristine, 590 nm", "reconstructed, 513 nm")

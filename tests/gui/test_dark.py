@@ -4,15 +4,16 @@ import threading
 import time
 from pathlib import Path
 
-from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.states import RunState
-from halidescope.gui.window import MainWindow
 from msgspec.structs import replace
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
+
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.states import RunState
+from halidescope.gui.window import MainWindow
 
 IN_TIME_S = 0.1
 

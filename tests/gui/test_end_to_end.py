@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPointF, QSettings, Qt
+
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
 from halidescope.acquisition.states import RunState
@@ -16,8 +19,6 @@ from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.offline import ScanWindow
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
-from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPointF, QSettings, Qt
 
 SERIES = TimeSeries(
     sample_power_uw=120.0, exposure_s=0.1, duration_s=300.0, interval_s=1.0, dark_spectra=3,
@@ -52,6 +53,8 @@ def start(window: MainWindow, qtbot: QtBot) -> Path:
     def under_way() -> None:
         data, words = window.views.data, [window.notice.text.text()]
         words += [window.instruments.events.item(k).text() for k in range(window.instruments.events.count())]
+        assert window.status is not None
+        assert window.status.file == str(out)
         assert min(data.seen - 10, data.analysed - 5) >= 0, (data.seen, data.analysed, window.status, words)
 
     qtbot.waitUntil(under_way, timeout=15000)
@@ -115,7 +118,8 @@ def test_a_map_is_seen_growing_and_opened_again(
     qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
     out = Path(window.measure.file.text())
     qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.views.data.grid is not None and window.views.data.seen > 3, timeout=15000)
+    qtbot.waitUntil(lambda: state(window).busy and window.views.data.grid is not None, timeout=15000)
+    qtbot.waitUntil(lambda: 3 < window.views.data.seen < 35, timeout=15000)
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: state(window) is RunState.PAUSED, timeout=5000)
     assert truth(bench, "laser.emission") is False
@@ -170,9 +174,9 @@ application.exec()
 
 
 def test_a_killed_window_leaves_the_measurement_to_the_next(
-    window: MainWindow, bench: SimulatedMicroscope, orphaned: None, tmp_path: Path, qtbot: QtBot
+    window: MainWindow, fresh_bench: SimulatedMicroscope, orphaned: None, tmp_path: Path, qtbot: QtBot
 ) -> None:
-    (tmp_path / "microscope.toml").write_text(bench.microscope_toml(), encoding="utf-8")
+    (tmp_path / "microscope.toml").write_text(fresh_bench.microscope_toml(), encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-c", WINDOW, str(tmp_path), SERIES.model_dump_json()], stdout=subprocess.PIPE
     ) as first:
@@ -183,11 +187,11 @@ def test_a_killed_window_leaves_the_measurement_to_the_next(
     with EngineClient.attach(session) as client:
         done = client.status().done
         assert client.status().state is RunState.RUNNING
-        assert truth(bench, "laser.emission") is True
+        assert truth(fresh_bench, "laser.emission") is True
         window.attach(session)
         qtbot.waitUntil(lambda: window.status is not None and window.status.done > done + 5, timeout=15000)
         qtbot.waitUntil(lambda: window.views.data.place(0) is not None, timeout=5000)
         with qtbot.waitSignal(window.feed.dark, timeout=5000):
             qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
-        assert truth(bench, "laser.emission") is False
+        assert truth(fresh_bench, "laser.emission") is False
         qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
-from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries, parse_recipe
-from halidescope.gui.measure_dock import KINDS
-from halidescope.gui.recipe_form import RecipeForm, fields_of
-from halidescope.gui.window import MainWindow
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
+
+from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries, parse_recipe
+from halidescope.gui.measure_dock import KINDS
+from halidescope.gui.recipe_form import RecipeForm, fields_of
+from halidescope.gui.window import MainWindow
 
 MICROSCOPE = """
 [laser]

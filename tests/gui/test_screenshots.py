@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
+
 from halidescope.acquisition.recipes import RasterMap, Recipe, Sample, TimeSeries
 from halidescope.acquisition.states import RunState
 from halidescope.gui.offline import ScanWindow
 from halidescope.gui.window import MainWindow
-from pytestqt.qtbot import QtBot
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 
 FOLDER = os.environ.get("HALIDESCOPE_SCREENSHOTS")
 SIZES = ((1600, 1000), (1280, 720))

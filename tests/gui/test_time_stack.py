@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from halidescope.gui.time_stack import BRIDGED, TimeStack
 from hypothesis import given
 from hypothesis import strategies as st
+
+from halidescope.gui.time_stack import BRIDGED, TimeStack
 
 AXIS = np.linspace(400.0, 800.0, 400)
 

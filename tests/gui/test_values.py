@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from halidescope.acquisition.results import Number
 from halidescope.gui.values import dose, duration, field_words, irradiance, plus_minus, size
 

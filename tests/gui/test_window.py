@@ -6,15 +6,17 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from played_engine import PlayedEngine
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSettings, Qt
+from qtpy.QtWidgets import QApplication
+
 from halidescope.acquisition.states import RunState
 from halidescope.gui.app import show_mistakes
 from halidescope.gui.link import Opened
 from halidescope.gui.series_dock import NO_BREAK
 from halidescope.gui.window import MainWindow
-from played_engine import PlayedEngine
-from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QApplication
 
 
 def begun(window: MainWindow, engine: PlayedEngine, file: Path, qtbot: QtBot) -> None:
@@ -112,6 +114,22 @@ def test_a_second_measurement_begins_with_empty_views(
     qtbot.waitUntil(lambda: followed.views.data.analysed == 5, timeout=5000)
     assert followed.views.data.seen == 5
     assert followed.views.series.numbers.text() == "no fit yet"
+
+
+def test_results_of_the_measurement_before_are_not_taken_for_new_ones(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    engine.take(30)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 30, timeout=5000)
+    engine.now = replace(engine.now, state=RunState.PREPARING, file=str(tmp_path / "b.nxs"), done=0)
+    for _ in range(2):
+        with qtbot.waitSignal(followed.feed.status, timeout=5000):
+            pass
+    assert followed.views.data.analysed == 0
+    engine.begin(str(tmp_path / "b.nxs"))
+    engine.take(5)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 5, timeout=5000)
 
 
 def test_the_window_stays_awake_while_the_door_hangs(
