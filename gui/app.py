@@ -71,6 +71,8 @@ def run_window(
         window.attach(session)
     elif default_session_path().exists():
         window.offer_attach(default_session_path())
+    else:
+        window.welcome()
     window.show()
     try:
         return application.exec()

@@ -1,7 +1,7 @@
 """The strip that is always there: is the laser lit, how strong, what it has done to this spot, and *Dark now*."""
 
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut, QWindow
+from qtpy.QtGui import QKeyEvent, QKeySequence, QShortcut, QWindow
 from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from halidescope.acquisition.states import RunState, Status
@@ -54,7 +54,9 @@ class StatusStrip(QWidget):
         self.escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         self.escape.setContext(Qt.ShortcutContext.ApplicationShortcut)
         self.escape.activated.connect(self._escape_pressed)
-        QGuiApplication.instance().focusWindowChanged.connect(self._watch_window)
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        application.focusWindowChanged.connect(self._watch_window)
         self.show_nothing("no microscope")
 
     def _value(self, name: str, tip: str) -> QLabel:

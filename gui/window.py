@@ -63,6 +63,7 @@ class MainWindow(QMainWindow):
         self._asking = Lane("halidescope-ask", self)
         self._loading = ""
         self._leaving = False
+        self._engine_is_ours = False
         self.preflight = Preflight(self)
         self.setWindowTitle("Halidescope")
         self._build_header()
@@ -196,12 +197,24 @@ class MainWindow(QMainWindow):
             return
         self.settings.setValue("microscope", str(path))
         self.strip.show_nothing(f"connecting to {path.name} …")
+        self._engine_is_ours = not self.feed.connected
         self.follow(lambda: launched(path, session))
 
     def attach(self, session: Path | None = None) -> None:
         """Follow an engine that runs already."""
         self.strip.show_nothing("attaching to the running engine …")
         self.follow(lambda: attached(session))
+
+    def welcome(self) -> None:
+        """Say what can be done without a microscope: connect the last one again, open a file, or see the demo."""
+        last = Path(str(self.settings.value("microscope", "")))
+        if last.is_file():
+            self.notice.say(f"last time: {last}", action="connect", act=lambda: self.open_microscope(last))
+        else:
+            self.notice.say(
+                "No microscope is connected. Open a microscope file (Ctrl+O), look at a saved scan (Ctrl+Shift+O), "
+                "or start the simulated one with `halidescope demo`."
+            )
 
     def offer_attach(self, session: Path) -> None:
         """Offer to follow the engine that left this session file, if it still answers."""
@@ -213,7 +226,11 @@ class MainWindow(QMainWindow):
                     f"an engine runs already: {what}", action="follow it", act=lambda: self.attach(session)
                 )
 
-        self._asking.ask(lambda: status_of(session), offer, lambda error: log.info("no engine to follow: %s", error))
+        def nobody(error: BaseException) -> None:
+            log.info("no engine to follow: %s", error)
+            self.welcome()
+
+        self._asking.ask(lambda: status_of(session), offer, nobody)
 
     def follow(self, opener: Callable[[], Opened]) -> None:
         """Follow the engine that ``opener`` gives."""
@@ -360,12 +377,21 @@ class MainWindow(QMainWindow):
                 log.info("remembered recipe not shown: %s", sentence_of(error, "settings"))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """Ask what shall become of a running measurement, then leave."""
-        if self._leaving or self.status is None or not self.status.state.busy:
+        """Ask what shall become of a running measurement, then leave; an idle engine of ours ends with its window."""
+        busy = self.status is not None and self.status.state.busy
+        if self._leaving or not (busy or (self._engine_is_ours and self.feed.connected)):
             self._leave()
             event.accept()
             return
         event.ignore()
+        if busy:
+            self._ask_what_becomes()
+        else:
+            self.strip.show_nothing("ending the engine …")
+            self.feed.quit_engine(self._close_for_good)
+
+    def _ask_what_becomes(self) -> None:
+        assert self.status is not None
         box = QMessageBox(self)
         box.setWindowTitle("A measurement runs")
         box.setText(f"{self.status.measurement or 'A measurement'} is running.")

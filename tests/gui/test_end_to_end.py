@@ -195,3 +195,31 @@ def test_a_killed_window_leaves_the_measurement_to_the_next(
             qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
         assert truth(fresh_bench, "laser.emission") is False
         qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+
+
+def test_an_idle_engine_ends_with_the_window_that_started_it(
+    window: MainWindow, fresh_bench: SimulatedMicroscope, orphaned: None, tmp_path: Path, qtbot: QtBot
+) -> None:
+    file = tmp_path / "microscope.toml"
+    file.write_text(fresh_bench.microscope_toml(), encoding="utf-8")
+    session = tmp_path / "session.json"
+    window.open_microscope(file, session)
+    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
+    assert session.exists()
+    with qtbot.waitSignal(window.feed.closed, timeout=15000):
+        window.close()
+    assert not window.isVisible()
+    qtbot.waitUntil(lambda: not session.exists(), timeout=10000)
+
+
+def test_an_engine_that_cannot_start_is_a_sentence(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
+    file = tmp_path / "microscope.toml"
+    file.write_text("[laser]\nmodel = 'cobolt-06-mld'\n", encoding="utf-8")
+    window.open_microscope(file, tmp_path / "session.json")
+    assert "'laser.resource' is missing" in window.notice.text.text()
+    assert window.notice.isVisible()
+    window.attach(tmp_path / "session.json")
+    with qtbot.waitSignal(window.feed.refused, timeout=5000):
+        pass
+    assert "no engine runs here" in window.notice.text.text()
+    assert "no microscope" in window.strip.progress_text.text()

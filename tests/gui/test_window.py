@@ -176,3 +176,18 @@ def test_windows_come_and_go_without_a_trace(
     gc.collect()
     assert threading.active_count() == threads
     assert len(QApplication.allWidgets()) <= widgets
+
+
+def test_the_first_words_say_what_to_do(window: MainWindow, settings: QSettings, tmp_path: Path, qtbot: QtBot) -> None:
+    (tmp_path / "session.json").write_text("{}", encoding="utf-8")
+    window.offer_attach(tmp_path / "session.json")     # of no engine
+    qtbot.waitUntil(window.notice.isVisible, timeout=5000)
+    assert "Ctrl+O" in window.notice.text.text()
+    assert not window.notice.action.isVisible()
+    last = tmp_path / "microscope.toml"
+    last.write_text("[laser]\n", encoding="utf-8")
+    settings.setValue("microscope", str(last))
+    window.welcome()
+    assert str(last) in window.notice.text.text()
+    qtbot.mouseClick(window.notice.action, Qt.MouseButton.LeftButton)
+    assert "is missing" in window.notice.text.text()
