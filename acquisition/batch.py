@@ -139,7 +139,13 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
             )
             return _map_analysis(scan, endmembers, halo)
         rows = scan.valid
-        series = analyse_series(scan.time_s[rows], scan.spectra[rows], endmembers.spectra, **detector)
+        series = analyse_series(
+            scan.time_s[rows],
+            scan.spectra[rows],
+            endmembers.spectra,
+            zero_se_s=float(scan.metadata["light_on_se_s"]),
+            **detector,
+        )
     except ValueError as error:
         raise ScanFileError(f"{scan.source}: cannot be analysed: {error}") from error
     return _series_analysis(scan, endmembers, series)

@@ -32,6 +32,10 @@ class Clock:
         """Seconds of the microscope since this clock was made; never goes back."""
         return (time.perf_counter() - self._origin) * self.speed
 
+    def reading_s(self, perf_counter_s: float) -> float:
+        """What this clock showed when ``time.perf_counter()`` was ``perf_counter_s``; drivers note real instants so."""
+        return (perf_counter_s - self._origin) * self.speed
+
     def wall(self, at_s: float | None = None) -> datetime:
         """Date and time (UTC) of a reading of this clock, now by default, in the microscope's own time."""
         return self._origin_wall + timedelta(seconds=self.now_s() if at_s is None else at_s)

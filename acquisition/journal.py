@@ -120,9 +120,10 @@ class JournalWriter:
             "INSERT INTO events VALUES (?,?,?,?,?)", (event.sequence, event.time_s, event.at, event.level, event.text)
         )
 
-    def set_light_on(self, light_on_s: float) -> None:
-        """When, on the engine's clock, the light first came on: the zero of the spectra's times."""
-        self._write("INSERT OR REPLACE INTO header VALUES ('light_on_s', ?)", (repr(light_on_s),))
+    def set_light_on(self, light_on_s: float, light_on_se_s: float) -> None:
+        """When, on the engine's clock, the light first came on (the zero of the spectra's times), and its error."""
+        for name, value in (("light_on_s", light_on_s), ("light_on_se_s", light_on_se_s)):
+            self._write("INSERT OR REPLACE INTO header VALUES (?, ?)", (name, repr(value)))
 
     def set_results(self, results: OnlineResults) -> None:
         """Keep the online analysis's last word."""
@@ -195,8 +196,8 @@ class JournalReader:
                     f"journal {path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update it"
                 )
             header = msgspec.json.decode(pairs["header"], type=Header)
-            light_on = float(pairs["light_on_s"]) if "light_on_s" in pairs else None
-            self.header = msgspec.structs.replace(header, light_on_s=light_on)
+            light = {name: float(pairs[name]) for name in ("light_on_s", "light_on_se_s") if name in pairs}
+            self.header = msgspec.structs.replace(header, **light)
             self.ending = msgspec.json.decode(pairs["ending"], type=Ending) if "ending" in pairs else None
             self.results = msgspec.json.decode(pairs["results"], type=OnlineResults) if "results" in pairs else None
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:

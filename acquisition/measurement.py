@@ -145,7 +145,7 @@ class Measurement:
             assert self._beam.lit_at_s is not None
             assert self._journal is not None
             self._zero_s = self._beam.lit_at_s
-            self._journal.set_light_on(self._zero_s)
+            self._journal.set_light_on(self._zero_s, self._beam.lit_at_se_s)
             self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
             self._engine.publish(state=RunState.RUNNING)
             for point in self._plan.points:

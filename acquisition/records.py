@@ -57,7 +57,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     calibration: dict[str, float]                # path transmission, waist, laser wavelength, saturation level
     versions: dict[str, str]
     started_at: str                              # ISO 8601, UTC
-    light_on_s: float | None = None
+    light_on_s: float | None = None              # when the light first came on, on the engine's clock
+    light_on_se_s: float = 0.0                   # standard error of that instant, the zero of all times
     simulated: bool = False
     speed: float = 1.0
     schema_version: int = SCHEMA_VERSION

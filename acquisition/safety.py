@@ -4,6 +4,7 @@ Dark is the safe state. :meth:`Beam.lit` is the only way to light, and whatever 
 verified. The process that watches over a dead engine is :mod:`halidescope.acquisition.watchdog`.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -105,7 +106,8 @@ class Beam:
         self._forbidden = threading.Event()
         self.on = False
         self.sample_power_uw = 0.0          # set-point; reaches the sample only while on
-        self.lit_at_s: float | None = None  # when the light last came on, middle between command and confirmation
+        self.lit_at_s: float | None = None  # when the light last came on
+        self.lit_at_se_s = 0.0              # and how well that is known
 
     @property
     def irradiance_w_cm2(self) -> float:
@@ -178,7 +180,10 @@ class Beam:
             self.laser.turn_on()
             if self._forbidden.is_set():
                 raise DarknessAskedError
-            self.lit_at_s = 0.5 * (asked_s + self._clock.now_s())
+            between = self.laser.lit_between_s
+            dark_s, lit_s = map(self._clock.reading_s, between) if between else (asked_s, self._clock.now_s())
+            self.lit_at_s = 0.5 * (dark_s + lit_s)
+            self.lit_at_se_s = (lit_s - dark_s) / math.sqrt(12.0)   # of a uniform distribution over the bracket
 
     def darken(self) -> None:
         """Switch off and prove it; safe to call when dark. Raises NotDarkError."""

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.diffusion import Halo, fit_halo, halo_slope
+from halidescope.analysis.references import unit_sum
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
-from halidescope.analysis.unmixing import Unmixing, unit_sum, unmix
+from halidescope.analysis.unmixing import Unmixing, unmix
 
 Numbers = NDArray[np.float64]
 
@@ -16,9 +17,9 @@ Numbers = NDArray[np.float64]
 class HaloResult:
     """The halo of the phase that grew.
 
-    Every ``_se`` is the total standard error: statistical and reference contributions added in quadrature; the
-    covariances (5, 5) are in the order centre_x_um, centre_y_um, radius_um, amplitude, offset. ``halo`` is the fit with
-    its statistical errors alone.
+    Every ``_se`` is the total standard error: statistical and systematic (references, dark) contributions in
+    quadrature; the covariances (5, 5) are in the order centre_x_um, centre_y_um, radius_um, amplitude, offset. ``halo``
+    is the fit with its statistical errors alone.
     """
 
     radius_um: float
@@ -31,7 +32,7 @@ class HaloResult:
     offset_se: float
     covariance: Numbers
     statistical_covariance: Numbers
-    reference_covariance: Numbers
+    systematic_covariance: Numbers
     halo: Halo
     unmixing: Unmixing
 
@@ -97,6 +98,6 @@ def analyse_halo(
     return HaloResult(
         radius_um=halo.radius_um, radius_um_se=se[2], centre_um=(halo.centre_x_um, halo.centre_y_um),
         centre_um_se=(se[0], se[1]), amplitude=halo.amplitude, amplitude_se=se[3], offset=halo.offset,
-        offset_se=se[4], covariance=total, statistical_covariance=statistical, reference_covariance=systematic,
+        offset_se=se[4], covariance=total, statistical_covariance=statistical, systematic_covariance=systematic,
         halo=halo, unmixing=unmixed,
     )  # fmt: skip

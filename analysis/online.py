@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential, fit_biexponential
-from halidescope.analysis.unmixing import Unmixer, unit_sum
+from halidescope.analysis.references import unit_sum
+from halidescope.analysis.unmixing import Unmixer
 
 Numbers = NDArray[np.float64]
 CURVE_POINTS = 200

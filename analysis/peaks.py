@@ -6,18 +6,31 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.analysis import line_shapes as shapes
 from halidescope.analysis.flags import Flag
+from halidescope.analysis.gaussian_kernels import fit_gaussians
 from halidescope.analysis.linear import inverse_of
-from halidescope.analysis.peaks_kernels import BIGAUSSIAN, GAUSSIAN, fit_rows
+from halidescope.analysis.parallel import over_rows
+from halidescope.analysis.peaks_kernels import fit_rows
 
 Numbers = NDArray[np.float64]
-Model = Literal["gaussian", "bigaussian"]
-CODES = {"gaussian": GAUSSIAN, "bigaussian": BIGAUSSIAN}
-NAMES = {
-    "gaussian": ("amplitude", "centre", "sigma", "offset"),
-    "bigaussian": ("amplitude", "centre", "sigma", "sigma_high", "offset"),
-}
-SIGNIFICANT = 4.0   # amplitude in its own standard errors below which no peak is claimed
+Model = Literal["gaussian", "bigaussian", "emg", "voigt", "two-gaussians"]
+_H, _P, _W = shapes.HEIGHT, shapes.PLACE, shapes.WIDTH
+MODELS: dict[str, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
+    "gaussian": (shapes.GAUSSIAN, ("amplitude", "centre", "sigma", "offset"), (_H, _P, _W, _H)),
+    "bigaussian": (
+        shapes.BIGAUSSIAN, ("amplitude", "centre", "sigma", "sigma_high", "offset"), (_H, _P, _W, _W, _H),
+    ),
+    "emg": (shapes.EMG, ("amplitude", "centre", "sigma", "tau", "offset"), (_H, _P, _W, _W, _H)),
+    "voigt": (shapes.VOIGT, ("amplitude", "centre", "sigma", "gamma", "offset"), (_H, _P, _W, _W, _H)),
+    "two-gaussians": (
+        shapes.TWO,
+        ("amplitude", "centre", "sigma", "amplitude_2", "centre_2", "sigma_2", "offset"),
+        (_H, _P, _W, _H, _P, _W, _H),
+    ),
+}  # fmt: skip
+SIGNIFICANT = 4.0          # amplitude in its own standard errors below which no peak is claimed
+BLOCK_BYTES = 2_000_000    # spectra are converted to float64 in parts of this size
 
 
 @dataclass(frozen=True)
@@ -27,19 +40,23 @@ class Peaks:
     Attributes
     ----------
     amplitude, centre, sigma, offset : (…), each with ``_se``
-        Height above the offset, position of the maximum, Gaussian standard deviation (bi-Gaussian: below the centre).
-    sigma_high, sigma_high_se : (…) or None
-        Bi-Gaussian: standard deviation above the centre.
+        Of the shape as :mod:`~halidescope.analysis.line_shapes` defines it. For "emg" the centre is that of the
+        Gaussian before it gets its tail, for "two-gaussians" that of the band at lower energy.
+    extra, extra_se : dict of (…)
+        The further parameters of the model, by the names in ``names``.
     covariance : (…, m, m)
         In the order of ``names``.
     residual_rms : (…)
     converged : (…)
     flags : (…)
         Bits of :class:`~halidescope.analysis.flags.Flag`. NOT_FINITE and TOO_FEW_POINTS: numbers are NaN. NO_SIGNAL:
-        no height above four standard errors. OUTSIDE: centre outside the energies. NOT_CONVERGED.
+        no height above four standard errors. OUTSIDE: centre at the edge of the energies. AT_BOUND: a width below
+        what the channels resolve. NOT_CONVERGED.
     """
 
+    model: str
     names: tuple[str, ...]
+    parameters: Numbers
     amplitude: Numbers
     amplitude_se: Numbers
     centre: Numbers
@@ -48,12 +65,19 @@ class Peaks:
     sigma_se: Numbers
     offset: Numbers
     offset_se: Numbers
-    sigma_high: Numbers | None
-    sigma_high_se: Numbers | None
+    extra: dict[str, Numbers]
+    extra_se: dict[str, Numbers]
     covariance: Numbers
     residual_rms: Numbers
     converged: NDArray[np.bool_]
     flags: NDArray[np.int64]
+
+    def evaluate(self, energy_ev: ArrayLike) -> Numbers:
+        """The fitted spectra (…, channels) at energies (channels,); NaN where nothing was fitted."""
+        energy = np.ascontiguousarray(energy_ev, dtype=np.float64)
+        flat = np.ascontiguousarray(self.parameters.reshape(-1, len(self.names)))
+        curves = [shapes.shape_over(MODELS[self.model][0], energy, p) for p in flat]
+        return np.array(curves).reshape(*self.parameters.shape[:-1], energy.size)
 
 
 def fit_peaks(
@@ -66,7 +90,7 @@ def fit_peaks(
     gain: float = 1,
     read_noise: ArrayLike | None = None,
 ) -> Peaks:
-    """Fit one peak and a constant offset to every spectrum; start values come from moments.
+    """Fit one band (or two) and a constant offset to every spectrum; start values come from moments.
 
     Parameters
     ----------
@@ -74,7 +98,7 @@ def fit_peaks(
         Photon energy of every channel, ascending or descending.
     spectra : (…, channels)
         Counts; channels that are not finite are left out of that spectrum.
-    model : {"gaussian", "bigaussian"}
+    model : {"gaussian", "bigaussian", "emg", "voigt", "two-gaussians"}
     noise : {"gaussian", "poisson"}
         "gaussian": equal, unknown variance, estimated from the residual. "poisson": variance from the fitted model,
         (model + dark) / gain, or model / gain + read_noise² where ``read_noise`` is given.
@@ -92,13 +116,13 @@ def fit_peaks(
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
     data = np.asarray(spectra)
-    if model not in CODES:
-        raise ValueError(f"model is {model!r}, allowed are {', '.join(CODES)}")
+    if model not in MODELS:
+        raise ValueError(f"model is {model!r}, allowed are {', '.join(MODELS)}")
     if noise not in ("gaussian", "poisson"):
         raise ValueError(f"noise is {noise!r}, allowed are 'gaussian' and 'poisson'")
     if not (np.isfinite(gain) and gain > 0):
         raise ValueError(f"gain is {gain} electrons per count, it must be positive")
-    names = NAMES[model]
+    code, names, kinds = MODELS[model]
     m = len(names)
     if energy.ndim != 1 or energy.size <= m or not np.isfinite(energy).all():
         raise ValueError(f"energy_ev must be one list of more than {m} finite energies, got shape {energy.shape}")
@@ -111,69 +135,88 @@ def fit_peaks(
     darks = np.asarray(dark, dtype=np.float64)
     if darks.shape not in ((), (channels,), data.shape):
         raise ValueError(f"dark has shape {darks.shape}, expected a number, ({channels},) or {data.shape}")
-    rows = (data - darks).reshape(-1, channels)
-    background = np.zeros((1, channels))
+    stack = np.broadcast_to(darks, (1, channels)) if darks.ndim < 2 else darks.reshape(-1, channels)
     read_variance = np.zeros(channels)
-    if read_noise is None:
-        stack = darks.reshape(-1, channels) if darks.ndim > 1 else darks
-        background = np.nan_to_num(np.atleast_2d(np.broadcast_to(stack, (*stack.shape[:-1], channels))))
-    else:
+    if read_noise is not None:
         read_variance += np.asarray(read_noise, dtype=np.float64) ** 2
     order = slice(None) if energy[0] < energy[-1] else slice(None, None, -1)
-    energy, read_variance = np.ascontiguousarray(energy[order]), np.ascontiguousarray(read_variance[order])
-    background = np.ascontiguousarray(background[:, order])
-    rows = np.ascontiguousarray(np.where(np.isfinite(rows), rows, np.nan)[:, order])
+    axis, read_variance = np.ascontiguousarray(energy[order]), np.ascontiguousarray(read_variance[order])
 
+    rows = data.reshape(-1, channels)
     n = len(rows)
     parameters, grams, squares = np.full((n, m), np.nan), np.zeros((n, m, m)), np.zeros(n)
-    settled, started = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-    good = np.isfinite(rows).sum(axis=1)
-    fit_rows(
-        CODES[model], energy, rows, background, float(gain), read_variance, noise == "poisson",
-        parameters, grams, squares, settled, started,
-    )  # fmt: skip
+    settled, started = np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
+    good = np.empty(n, dtype=np.int64)
+    kind = np.array(kinds)
+    poisson = noise == "poisson"
+
+    def fit_part(part: slice) -> None:
+        own = stack[part] if len(stack) > 1 else stack
+        values = np.ascontiguousarray((rows[part] - own)[:, order], dtype=np.float64)
+        finite = np.isfinite(values)
+        if not finite.all():
+            values[~finite] = np.nan
+        good[part] = finite.sum(axis=1)
+        background = np.zeros((1, channels))
+        if read_noise is None:
+            background = np.ascontiguousarray(np.nan_to_num(own[:, order]))
+        outputs = parameters[part], grams[part], squares[part], settled[part]
+        if code == shapes.GAUSSIAN:
+            fit_gaussians(axis, values, background, float(gain), read_variance, poisson, *outputs)
+        fit_rows(
+            code, kind, axis, values, background, float(gain), read_variance, poisson, ~settled[part], *outputs,
+            started[part],
+        )  # fmt: skip
+
+    over_rows(fit_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
+    if code == shapes.TWO:
+        _order_bands(parameters, grams)
     covariance = inverse_of(grams)
-    if noise == "gaussian":
+    if not poisson:
         covariance *= (squares / np.maximum(good - m, 1))[:, None, None]
     errors = np.sqrt(np.einsum("nii->ni", covariance))
+    rms = np.sqrt(squares / np.maximum(good, 1))
+    usable = started & (good > m)
     flags = np.zeros(n, dtype=np.int64)
     flags[good <= m] |= Flag.TOO_FEW_POINTS
     flags[good == 0] |= Flag.NOT_FINITE
-    usable = started & (good > m)
-    centre, amplitude = parameters[:, 1], parameters[:, 0]
     with np.errstate(invalid="ignore"):
+        strongest = np.max(parameters[:, kind == _H][:, :-1] / errors[:, kind == _H][:, :-1], axis=1)
+        places, widths = parameters[:, kind == _P], parameters[:, kind == _W]
         flags[usable & ~settled] |= Flag.NOT_CONVERGED
-        flags[usable & ~(amplitude > SIGNIFICANT * errors[:, 0])] |= Flag.NO_SIGNAL
-        flags[usable & ~((centre >= energy[0]) & (centre <= energy[-1]))] |= Flag.OUTSIDE
+        flags[usable & ~(strongest > SIGNIFICANT)] |= Flag.NO_SIGNAL
+        flags[usable & ((places <= axis[0]) | (places >= axis[-1])).any(axis=1)] |= Flag.OUTSIDE
+        flags[usable & (widths < 0.1 * np.ptp(axis) / channels).any(axis=1)] |= Flag.AT_BOUND
     flags[~started & (good > m)] |= Flag.NO_SIGNAL
-    rms = np.array([_rms(model, energy, row, p) for row, p in zip(rows, parameters, strict=True)])
     for values in (parameters, errors, covariance, rms):
         values[~usable] = np.nan
-    columns: dict[str, Numbers | None] = {}
-    for i, name in enumerate(names):
-        columns[name] = parameters[:, i].reshape(lead)[()]
-        columns[f"{name}_se"] = errors[:, i].reshape(lead)[()]
-    columns.setdefault("sigma_high", None)
-    columns.setdefault("sigma_high_se", None)
+    found = {name: parameters[:, i].reshape(lead)[()] for i, name in enumerate(names)}
+    se = {name: errors[:, i].reshape(lead)[()] for i, name in enumerate(names)}
+    others = [name for name in names if name not in ("amplitude", "centre", "sigma", "offset")]
     return Peaks(
+        model=model,
         names=names,
+        parameters=parameters.reshape(*lead, m),
+        amplitude=found["amplitude"],
+        amplitude_se=se["amplitude"],
+        centre=found["centre"],
+        centre_se=se["centre"],
+        sigma=found["sigma"],
+        sigma_se=se["sigma"],
+        offset=found["offset"],
+        offset_se=se["offset"],
+        extra={name: found[name] for name in others},
+        extra_se={name: se[name] for name in others},
         covariance=covariance.reshape(*lead, m, m),
         residual_rms=rms.reshape(lead)[()],
         converged=(settled & usable).reshape(lead)[()],
         flags=flags.reshape(lead)[()],
-        **columns,
     )
 
 
-def peak_shape(model: Model, energy_ev: Numbers, parameters: Numbers) -> Numbers:
-    """The model at energies (channels,) for one list of parameters in the order of ``Peaks.names``."""
-    distance = energy_ev - parameters[1]
-    high = parameters[3] if model == "bigaussian" else parameters[2]
-    width = np.where(distance < 0, parameters[2], high)
-    return parameters[0] * np.exp(-0.5 * (distance / width) ** 2) + parameters[-1]
-
-
-def _rms(model: Model, energy: Numbers, row: Numbers, parameters: Numbers) -> float:
-    residual = row - peak_shape(model, energy, parameters)
-    finite = residual[np.isfinite(residual)]
-    return float(np.sqrt(np.mean(finite**2))) if finite.size else np.nan
+def _order_bands(parameters: Numbers, grams: Numbers) -> None:
+    """Band of lower energy first, in place."""
+    swap = parameters[:, 1] > parameters[:, 4]
+    turned = [3, 4, 5, 0, 1, 2, 6]
+    parameters[swap] = parameters[swap][:, turned]
+    grams[swap] = grams[swap][:, turned][:, :, turned]

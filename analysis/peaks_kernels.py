@@ -1,7 +1,6 @@
 """Compiled loops of :mod:`halidescope.analysis.peaks`: damped Fisher scoring of one spectrum after the other.
 
-Parameters of a Gaussian are (amplitude, centre, sigma, offset), those of a bi-Gaussian (amplitude, centre, sigma below
-the centre, sigma above it, offset). ``centre`` and widths are in channels-independent units of the caller.
+Shapes and their parameters are in :mod:`~halidescope.analysis.line_shapes`.
 """
 
 import math
@@ -10,28 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from halidescope.analysis.line_shapes import BIGAUSSIAN, EMG, HEIGHT, PLACE, TWO, VOIGT, WIDTH, shape_at
+
 Array = NDArray[np.float64]
 
-GAUSSIAN, BIGAUSSIAN = 0, 1
-MOST_STEPS = 60
+MOST_STEPS = 200
 FLOOR = 0.01   # smallest variance of a channel, in mean variances
-
-
-@njit(cache=True, nogil=True)
-def shape_at(code: int, x: float, p: Array, slope: Array) -> float:
-    """Model at ``x`` and its derivatives by all parameters, into ``slope``."""
-    distance = x - p[1]
-    width = 2 if code == GAUSSIAN or distance < 0.0 else 3
-    z = distance / p[width]
-    bell = math.exp(-0.5 * z * z)
-    last = p.size - 1
-    for i in range(2, last):
-        slope[i] = 0.0
-    slope[0] = bell
-    slope[1] = p[0] * bell * z / p[width]
-    slope[width] = p[0] * bell * z * z / p[width]
-    slope[last] = 1.0
-    return p[0] * bell + p[last]
 
 
 @njit(cache=True, nogil=True)
@@ -156,11 +139,19 @@ def start_from_moments(code: int, x: Array, y: Array, p: Array) -> bool:
         if not np.isnan(y[j]) and y[j] > lowest:
             weight += y[j] - lowest
             centre += (y[j] - lowest) * x[j]
-    p[0] = highest - lowest
-    p[1] = centre / weight if weight > 0.0 else x[top]
-    p[2] = max(x[high] - x[low], (x[n - 1] - x[0]) / n) / 2.355
+    height = highest - lowest
+    middle = centre / weight if weight > 0.0 else x[top]
+    sigma = max(x[high] - x[low], (x[n - 1] - x[0]) / n) / 2.355
+    p[0], p[1], p[2] = height, middle, sigma
     if code == BIGAUSSIAN:
-        p[3] = p[2]
+        p[3] = sigma
+    elif code == EMG:
+        p[0], p[1], p[2], p[3] = 1.3 * height, middle + 0.4 * sigma, 0.8 * sigma, 0.5 * sigma
+    elif code == VOIGT:
+        p[2], p[3] = 0.7 * sigma, 0.4 * sigma
+    elif code == TWO:
+        p[0], p[1], p[2] = 0.7 * height, middle - 0.6 * sigma, 0.7 * sigma
+        p[3], p[4], p[5] = 0.7 * height, middle + 0.6 * sigma, 0.7 * sigma
     p[p.size - 1] = lowest
     return True
 
@@ -178,26 +169,41 @@ def mean_around(y: Array, centre: int, step: int) -> float:
 
 
 @njit(cache=True, nogil=True)
+def moved_by(p: Array, trial: Array, kinds: NDArray[np.int64]) -> float:
+    """Largest step of any parameter, in heights and widths of the peak itself."""
+    height = 1e-300
+    width = np.inf
+    for i in range(p.size):
+        if kinds[i] == HEIGHT:
+            height = max(height, abs(p[i]))
+        elif kinds[i] == WIDTH:
+            width = min(width, p[i])
+    most = 0.0
+    for i in range(p.size):
+        most = max(most, abs(trial[i] - p[i]) / (height if kinds[i] == HEIGHT else width))
+    return most
+
+
+@njit(cache=True, nogil=True)
 def fit_rows(
-    code: int, x: Array, rows: Array, background: Array, gain: float, read_variance: Array, poisson: bool,
-    parameters: Array, grams: Array, squares: Array, settled: NDArray[np.bool_], started: NDArray[np.bool_],
+    code: int, kinds: NDArray[np.int64], x: Array, rows: Array, background: Array, gain: float, read_variance: Array,
+    poisson: bool, wanted: NDArray[np.bool_], parameters: Array, grams: Array, squares: Array,
+    settled: NDArray[np.bool_], started: NDArray[np.bool_],
 ) -> None:  # fmt: skip
-    """Fit every row of ``rows`` (n, channels), NaN where a channel is left out; ``x`` ascending.
+    """Fit every ``wanted`` row of ``rows`` (n, channels), NaN where a channel is left out; ``x`` ascending.
 
     Weights come from the model where ``poisson``, else they are 1; they are held while a step is judged and renewed
-    after it. Results: ``parameters`` (n, m), ``grams`` (n, m, m), ``squares`` χ², ``settled``, ``started``.
+    after it. Results: ``parameters`` (n, m), ``grams`` (n, m, m), ``squares`` the plain sum of squared residuals,
+    ``settled``, ``started``.
     """
     n, channels = rows.shape
     m = parameters.shape[1]
-    weights = np.empty(channels)
-    slope = np.empty(m)
-    gram = np.empty((m, m))
-    right = np.empty(m)
-    factor = np.empty((m, m))
-    step = np.empty(m)
-    trial = np.empty(m)
+    weights, slope, gram, right = np.empty(channels), np.empty(m), np.empty((m, m)), np.empty(m)
+    factor, step, trial = np.empty((m, m)), np.empty(m), np.empty(m)
     finest = (x[channels - 1] - x[0]) / (20.0 * channels)
     for row in range(n):
+        if not wanted[row]:
+            continue
         y = rows[row]
         p = parameters[row]
         settled[row] = False
@@ -208,7 +214,6 @@ def fit_rows(
         for j in range(channels):
             weights[j] = 0.0 if np.isnan(y[j]) else 1.0
         damping = 1e-3
-        small = 0
         for _ in range(MOST_STEPS):
             if poisson:
                 poisson_weights(code, x, y, base, gain, read_variance, p, slope, weights)
@@ -218,28 +223,38 @@ def fit_rows(
                 if solve_damped(gram, right, damping, factor, step):
                     for i in range(m):
                         trial[i] = p[i] + step[i]
-                    for i in range(2, m - 1):   # widths stay positive and move by a factor of two at most
-                        trial[i] = min(max(trial[i], 0.5 * p[i], finest), 2.0 * p[i])
+                        if kinds[i] == WIDTH:   # widths stay positive and move by a factor of two at most
+                            trial[i] = min(max(trial[i], 0.5 * p[i], finest), 2.0 * p[i])
+                        elif kinds[i] == PLACE:
+                            trial[i] = min(max(trial[i], x[0]), x[channels - 1])
                     if squares_of(code, x, y, weights, trial, slope) <= before * (1.0 + 1e-13):
                         accepted = True
                         break
                 damping *= 10.0
             if not accepted:
-                settled[row] = small > 0
+                # no downhill within rounding: the minimum, if the gradient says so too
+                settled[row] = flat_here(gram, right, before)
                 break
-            moved = abs(trial[1] - p[1]) / p[2]
-            for i in range(m):
-                if i != 1:
-                    scale = abs(p[0]) if i == 0 or i == m - 1 else p[i]
-                    moved = max(moved, abs(trial[i] - p[i]) / (scale + 1e-300))
-                p[i] = trial[i]
-            p[1] = trial[1]
+            moved = moved_by(p, trial, kinds)
+            p[:] = trial
             damping = max(0.1 * damping, 1e-9)
-            small = small + 1 if moved < 1e-6 else 0
-            if moved < 1e-8 or small >= 3:
+            if moved < 1e-8:
                 settled[row] = True
                 break
         if poisson:
             poisson_weights(code, x, y, base, gain, read_variance, p, slope, weights)
-        squares[row] = normal_equations(code, x, y, weights, p, slope, gram, right)
+        normal_equations(code, x, y, weights, p, slope, gram, right)
         grams[row] = gram
+        for j in range(channels):
+            weights[j] = 0.0 if np.isnan(y[j]) else 1.0
+        squares[row] = squares_of(code, x, y, weights, p, slope)
+
+
+@njit(cache=True, nogil=True)
+def flat_here(gram: Array, right: Array, squares: float) -> bool:
+    """Would the best undamped step of every single parameter save less than 1e-6 of χ²?"""
+    most = 0.0
+    for i in range(right.size):
+        if gram[i, i] > 0.0:
+            most = max(most, right[i] * right[i] / gram[i, i])
+    return most <= 1e-6 * squares

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.kinetics import Biexponential, fit_biexponential
+from halidescope.analysis.references import unit_sum
 from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
-from halidescope.analysis.unmixing import Unmixing, unit_sum, unmix
+from halidescope.analysis.unmixing import Unmixing, unmix
 
 Numbers = NDArray[np.float64]
 NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
@@ -20,8 +21,9 @@ NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
 class SeriesResult:
     """Yield and rates of the phase that grew.
 
-    Every ``_se`` is the total standard error: statistical and reference contributions added in quadrature.
-    ``statistical_covariance`` and ``reference_covariance`` (6, 6) keep them apart, in the order of ``names``. Where
+    Every ``_se`` is the total standard error: statistical and systematic contributions (noise of the references and of
+    the dark, error of the time zero) added in quadrature. ``statistical_covariance`` and ``systematic_covariance``
+    (6, 6) keep them apart, in the order of ``names``. Where
     ``kinetics.one_exponential_suffices``, the average rate is that of the single exponential. ``share`` (n,) is what
     was fitted: the last share of ``unmixing`` less the mean shift by the noise of the references.
     """
@@ -42,7 +44,7 @@ class SeriesResult:
     names: tuple[str, ...]
     covariance: Numbers
     statistical_covariance: Numbers
-    reference_covariance: Numbers
+    systematic_covariance: Numbers
     kinetics: Biexponential
     unmixing: Unmixing
     share: Numbers
@@ -61,6 +63,7 @@ def analyse_series(
     read_noise: float = 0.0,
     saturation: float | None = None,
     phi_time_s: float | None = None,
+    zero_se_s: float = 0.0,
 ) -> SeriesResult:
     """Unmix a time series and fit the share of the last reference, 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)).
 
@@ -78,6 +81,8 @@ def analyse_series(
         Electrons per count, standard deviation of a dark spectrum in counts, limit of the detector in counts.
     phi_time_s : float, optional
         When φ is read off the curve; the last time by default.
+    zero_se_s : float
+        Standard error of the zero of the times, the instant at which the light came on; shifts all times alike.
 
     Raises
     ------
@@ -128,6 +133,10 @@ def analyse_series(
     systematic = reference_covariance(
         response, unmixed.amplitudes[good], references, references_se, dark_se, gain=gain, read_noise=read_noise
     )
+    shifted = derived @ np.array([0.0, 0.0, *(k0 * k)]) * zero_se_s   # a later zero: k0i → k0i (1 − ki δ)
+    if fit.one_exponential_suffices:
+        shifted[1] = 0.0
+    systematic = systematic + np.outer(shifted, shifted)
     total = statistical + systematic
     values = [float(v) for v in (fit.share_at(end).value, fit.average_rate, *k, *k0)]
     errors = [float(v) for v in np.sqrt(np.diag(total))]
@@ -139,7 +148,7 @@ def analyse_series(
         names=NAMES,
         covariance=total,
         statistical_covariance=statistical,
-        reference_covariance=systematic,
+        systematic_covariance=systematic,
         kinetics=fit,
         unmixing=unmixed,
         share=share,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.linear import inverse_of
-from halidescope.analysis.unmixing import unit_sum
+from halidescope.analysis.references import unit_sum
 
 Numbers = NDArray[np.float64]
 BLOCK = 128

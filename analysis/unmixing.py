@@ -6,19 +6,19 @@ regions and quantum yields differ. Where the references come from is not decided
 """
 
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.flags import Flag
-from halidescope.analysis.linear import inverse_of
-from halidescope.analysis.unmixing_kernels import score_poisson
+from halidescope.analysis.parallel import over_rows
+from halidescope.analysis.references import Prepared, block_means, check_references, prepare
+from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows
 
 Noise = Literal["gaussian", "poisson"]
-MOST_REFERENCES = 6
-BLOCK_BYTES = 2_000_000   # spectra are converted to float64 in blocks of this size: no copy of a whole map
+BLOCK_BYTES = 2_000_000   # work is cut into parts of this size: no copy of a whole map
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Unmixing:
         shares are NaN. SATURATED: channels at or above ``saturation`` were left out.
     """
 
-    amplitudes: NDArray[np.float64]
-    amplitudes_se: NDArray[np.float64]
-    shares: NDArray[np.float64]
-    shares_se: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    residual_rms: NDArray[np.float64]
+    amplitudes: Numbers
+    amplitudes_se: Numbers
+    shares: Numbers
+    shares_se: Numbers
+    covariance: Numbers
+    residual_rms: Numbers
     flags: NDArray[np.int64]
 
     @property
@@ -129,7 +129,7 @@ class Unmixer:
         channels = self.references.shape[1]
         self.dark_is_poisson = read_noise is None
         self.read_variance = _rows_of("read_noise", 0.0 if read_noise is None else read_noise, (), channels)[0] ** 2
-        self._solver = _LeastSquares(self.references, nonnegative)
+        self._prepared = prepare(self.references)
 
     def __call__(self, spectra: ArrayLike, dark: ArrayLike = 0) -> Unmixing:
         """Unmix ``spectra`` (…, channels) after subtraction of ``dark``; ValueError where the shapes do not fit."""
@@ -140,19 +140,22 @@ class Unmixer:
                 f"spectra have {data.shape[-1] if data.ndim else 0} channels, references {channels}; "
                 "put both on the same wavelength axis"
             )
+        if data.dtype.kind not in "uifb":
+            raise ValueError(f"spectra are of type {data.dtype}, expected real numbers")
         lead = data.shape[:-1]
         rows = data.reshape(-1, channels)
         darks = _rows_of("dark", dark, lead, channels)
         n = len(rows)
         amplitudes, covariance = np.empty((n, k)), np.empty((n, k, k))
         residual_rms, flags = np.empty(n), np.zeros(n, dtype=np.int64)
-        block = max(1, BLOCK_BYTES // (8 * channels))
-        for first in range(0, n, block):
-            part = slice(first, min(first + block, n))
-            self._block(
+
+        def unmix_part(part: slice) -> None:
+            self._rows(
                 rows[part], darks[part] if len(darks) > 1 else darks,
                 amplitudes[part], covariance[part], residual_rms[part], flags[part],
             )  # fmt: skip
+
+        over_rows(unmix_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
         shares, shares_se = shares_of(amplitudes, covariance)
         flags[np.isnan(shares).any(axis=1) & ((flags & Flag.NOT_FINITE) == 0)] |= Flag.NO_SIGNAL
         return Unmixing(
@@ -165,82 +168,83 @@ class Unmixer:
             flags=flags.reshape(lead),
         )
 
-    def _block(
+    def _rows(
         self,
-        spectra: NDArray[np.generic],
-        dark: NDArray[np.float64],
-        amplitudes: NDArray[np.float64],
-        covariance: NDArray[np.float64],
-        residual_rms: NDArray[np.float64],
+        spectra: NDArray[Any],
+        dark: Numbers,
+        amplitudes: Numbers,
+        covariance: Numbers,
+        residual_rms: Numbers,
         flags: NDArray[np.int64],
     ) -> None:
-        """Fill the results of a block of rows."""
-        k, channels = self.references.shape
-        raw = spectra.astype(np.float64)
-        values = raw - dark
-        bad = ~np.isfinite(values).all(axis=1)
-        values[bad] = 0.0
-        left_out, good = None, np.full(len(values), channels)
+        """Fill the results of some rows; detector integers are read as they are, other types as float64."""
+        channels = self.references.shape[1]
+        kept = np.uint16 if spectra.dtype == np.uint16 else np.float64
+        values: NDArray[Any] = np.ascontiguousarray(spectra, dtype=kept)
+        squares = np.empty(len(values))
+        self._solve(self._prepared, values, dark, self.read_variance, amplitudes, covariance, squares)
+        residual_rms[:] = np.sqrt(np.maximum(squares, 0.0) / channels)
         if self.saturation is not None:
-            left_out = raw >= self.saturation
-            good -= left_out.sum(axis=1)
-            flags[good < channels] |= Flag.SATURATED
-        amplitudes[:] = self._solver.solve(values, left_out)
-        if self.noise == "poisson":
-            weighted = values if left_out is None else np.where(left_out, np.nan, values)
-            background = np.nan_to_num(dark) if self.dark_is_poisson else np.zeros((1, channels))
-            grams = np.empty((len(values), k, k))
-            score_poisson(
-                weighted, self.references, np.ascontiguousarray(background), self.gain, self.read_variance,
-                self.nonnegative, amplitudes, grams,
-            )  # fmt: skip
-            covariance[:] = inverse_of(grams)
-        residual = values - amplitudes @ self.references
-        if left_out is not None:
-            residual[left_out] = 0.0
-        squares = np.einsum("ij,ij->i", residual, residual)
-        residual_rms[:] = np.sqrt(squares / np.maximum(good, 1))
-        if self.noise == "gaussian":
-            spread = squares / np.maximum(good - k, 1)
-            covariance[:] = spread[:, None, None] * self._solver.inverse_gram(left_out)
-        unusable = bad | (good <= k)
+            for row in np.flatnonzero((values >= self.saturation).any(axis=1)).tolist():
+                flags[row] |= Flag.SATURATED
+                keep = values[row] < self.saturation
+                self._cut_row(values[row], keep, dark, row, amplitudes, covariance, residual_rms)
+        unusable = ~np.isfinite(amplitudes).all(axis=1) | ~np.isfinite(residual_rms)
         flags[unusable] |= Flag.NOT_FINITE
         for numbers in (amplitudes, covariance, residual_rms):
             numbers[unusable] = np.nan
 
+    def _cut_row(
+        self,
+        values: NDArray[Any],
+        keep: NDArray[np.bool_],
+        dark: Numbers,
+        row: int,
+        amplitudes: Numbers,
+        covariance: Numbers,
+        residual_rms: Numbers,
+    ) -> None:
+        """One row again without its saturated channels; NaN where what remains cannot tell the references apart."""
+        amplitudes[row] = np.nan
+        try:
+            prepared = prepare(check_references(self.references[:, keep]))
+        except ValueError:   # the result is flagged by its NaN: this is one bad pixel of many
+            return
+        used = dark[row if len(dark) > 1 else 0, keep][None]
+        squares, part = np.empty(1), slice(row, row + 1)
+        self._solve(
+            prepared, np.ascontiguousarray(values[None, keep]), used, self.read_variance[keep], amplitudes[part],
+            covariance[part], squares,
+        )  # fmt: skip
+        residual_rms[row] = np.sqrt(max(squares[0], 0.0) / keep.sum())
 
-def check_references(references: ArrayLike) -> NDArray[np.float64]:
-    """References as (k, channels) float64; raises ValueError for anything that cannot be told apart."""
-    basis = np.atleast_2d(np.ascontiguousarray(references, dtype=np.float64))
-    if basis.ndim != 2 or not 1 <= len(basis) <= MOST_REFERENCES:
-        raise ValueError(f"references have shape {basis.shape}, expected (k, channels) with k from 1 to 6")
-    if basis.shape[1] < len(basis):
-        raise ValueError(f"{basis.shape[1]} channels cannot tell {len(basis)} references apart")
-    if not np.isfinite(basis).all():
-        raise ValueError("references hold values that are not finite; repair or cut the channels concerned")
-    norms = np.linalg.norm(basis, axis=1)
-    if not (norms > 0).all():
-        raise ValueError(f"reference {int(np.argmin(norms))} is zero everywhere; leave it out")
-    if np.linalg.svd(basis / norms[:, None], compute_uv=False)[-1] < 1e-6:
-        directions = basis / norms[:, None]
-        pairs = [(abs(directions[i] @ directions[j]), i, j) for i, j in combinations(range(len(basis)), 2)]
-        _, i, j = max(pairs)
-        raise ValueError(f"references are collinear (most alike: {i} and {j}); leave one out, shares are undefined")
-    return basis
-
-
-def unit_sum(references: ArrayLike) -> NDArray[np.float64]:
-    """References (k, channels) scaled to unit sum: amplitudes are then counts, and shares are shares of emission."""
-    basis = np.atleast_2d(np.asarray(references, dtype=np.float64))
-    sums = basis.sum(axis=-1, keepdims=True)
-    if not (sums > 0).all():
-        raise ValueError(f"reference {int(np.argmin(sums))} has no positive area; was the right dark subtracted?")
-    return basis / sums
+    def _solve(
+        self,
+        prepared: Prepared,
+        values: NDArray[Any],
+        dark: Numbers,
+        read_variance: Numbers,
+        amplitudes: Numbers,
+        covariance: Numbers,
+        squares: Numbers,
+    ) -> None:
+        k, channels = prepared.references.shape
+        if self.noise == "gaussian":
+            least_squares_rows(
+                values, dark, prepared.left, prepared.reduced, prepared.inverses, self.nonnegative, amplitudes, squares
+            )
+            covariance[:] = (squares / max(channels - k, 1))[:, None, None] * prepared.gram_inverse
+            return
+        length = prepared.block_length
+        poisson_rows(
+            values, dark, prepared.padded, k, length, prepared.pairs, prepared.means, self.dark_is_poisson, self.gain,
+            block_means(read_variance, length), self.nonnegative, amplitudes, covariance, squares,
+        )  # fmt: skip
 
 
 def shares_of(
-    amplitudes: NDArray[np.float64], covariance: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    amplitudes: Numbers, covariance: Numbers
+) -> tuple[Numbers, Numbers]:
     """Shares A_i / ΣA (n, k) and standard errors by linear propagation; NaN where ΣA is not positive."""
     total = amplitudes.sum(axis=-1, keepdims=True)
     total = np.where(total > 0, total, np.nan)
@@ -251,61 +255,7 @@ def shares_of(
     return shares, np.sqrt(np.maximum(variance, 0.0))
 
 
-class _LeastSquares:
-    """Equal-weight solutions for one set of references: everything that does not depend on the data is done once."""
-
-    def __init__(self, basis: NDArray[np.float64], nonnegative: bool) -> None:
-        self.basis = basis
-        self.nonnegative = nonnegative
-        k = len(basis)
-        self.left, singular, right = np.linalg.svd(basis.T, full_matrices=False)
-        self.reduced = singular[:, None] * right          # basis.T = left @ reduced
-        self.pseudo_inverse = right.T / singular
-        self.gram_inverse = self.pseudo_inverse @ self.pseudo_inverse.T
-        supports = [s for size in range(k - 1, 0, -1) for s in combinations(range(k), size)]
-        self.supports = [(list(s), np.linalg.pinv(self.reduced[:, list(s)])) for s in supports]
-
-    def solve(self, values: NDArray[np.float64], left_out: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-        """Amplitudes (n, k); rows with channels left out are solved on the channels that remain."""
-        amplitudes = self._solve_reduced(values @ self.left)
-        if left_out is not None:
-            for row in np.flatnonzero(left_out.any(axis=1)):
-                keep = ~left_out[row]
-                if keep.sum() > len(self.basis):
-                    part = _LeastSquares(self.basis[:, keep], self.nonnegative)
-                    amplitudes[row] = part.solve(values[row : row + 1, keep], None)[0]
-        return amplitudes
-
-    def _solve_reduced(self, projected: NDArray[np.float64]) -> NDArray[np.float64]:
-        amplitudes = projected @ self.pseudo_inverse.T
-        if not self.nonnegative:
-            return amplitudes
-        rows = np.flatnonzero((amplitudes < 0).any(axis=1))
-        if rows.size == 0:
-            return amplitudes
-        wanted = projected[rows]
-        best = np.zeros((rows.size, len(self.basis)))
-        misfit = np.einsum("ij,ij->i", wanted, wanted)
-        for members, inverse in self.supports:
-            trial = wanted @ inverse.T
-            difference = wanted - trial @ self.reduced[:, members].T
-            squares = np.einsum("ij,ij->i", difference, difference)
-            better = (trial >= 0).all(axis=1) & (squares < misfit)
-            best[better] = 0.0
-            best[np.ix_(better, members)] = trial[better]
-            misfit[better] = squares[better]
-        amplitudes[rows] = best
-        return amplitudes
-
-    def inverse_gram(self, left_out: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-        """(FᵀF)⁻¹ for all rows (1, k, k), or per row where channels are left out (n, k, k)."""
-        if left_out is None or not left_out.any():
-            return self.gram_inverse[None]
-        weights = (~left_out).astype(np.float64)
-        return inverse_of(np.einsum("ic,nc,jc->nij", self.basis, weights, self.basis))
-
-
-def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> NDArray[np.float64]:
+def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> Numbers:
     """A scalar, a spectrum or a stack as (1, channels) or (n, channels) float64."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim <= 1:

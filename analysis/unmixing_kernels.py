@@ -1,14 +1,109 @@
-"""Compiled loops of :mod:`halidescope.analysis.unmixing`: one spectrum at a time, nothing allocated per channel."""
+"""Compiled loops of :mod:`halidescope.analysis.unmixing`: one pass over the counts, nothing allocated per channel.
+
+A spectrum is read once and reduced to a few sums; everything after that works on the sums. For Poisson noise the sums
+are kept per block of channels, and the variance is taken as constant within a block: the estimate stays unbiased (the
+weights never see single counts), and blocks are chosen so short that no precision is lost.
+"""
+
+import math
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
 Indices = NDArray[np.int64]
 
-FLOOR = 0.01   # smallest variance that a channel may have, in mean variances: empty channels must not rule the fit
-PASSES = 12    # scoring passes at most; two or three settle, more are needed only where an amplitude starts at zero
+FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
+PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
+SETTLED = 1e-4    # squared change, in squared standard errors
+ROUNDING = 1e-9   # of the sum of squares: a smaller residual is rounding of the sums
+LANES = 3         # references summed in one go
+LONG = 16         # channels in a block where the references are smooth enough for it
+FAST = {"reassoc", "contract", "nsz"}   # reorder sums, but keep NaN and infinity
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def sums(y: Counts, z: Counts, dark_y: Array, dark_z: Array, basis: Array, first: int, out: Array) -> None:
+    """Sums of (y − dark) · basis over all channels for references ``first`` … ``first`` + 2, and Σ (y − dark)².
+
+    Two spectra at once, into ``out`` (2, 3 m + 1): a reference that is loaded once serves both.
+    """
+    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
+    s0 = s1 = s2 = s3 = 0.0
+    t0 = t1 = t2 = t3 = 0.0
+    for j in range(y.size):
+        v = float(y[j]) - dark_y[j]
+        w = float(z[j]) - dark_z[j]
+        s0 += v * f0[j]
+        s1 += v * f1[j]
+        s2 += v * f2[j]
+        s3 += v * v
+        t0 += w * f0[j]
+        t1 += w * f1[j]
+        t2 += w * f2[j]
+        t3 += w * w
+    last = out.shape[1] - 1
+    out[0, first], out[0, first + 1], out[0, first + 2], out[0, last] = s0, s1, s2, s3
+    out[1, first], out[1, first + 1], out[1, first + 2], out[1, last] = t0, t1, t2, t3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def subtract(y: Counts, dark: Array, values: Array) -> float:
+    """Write y − dark into ``values``; returns the sum of squares."""
+    squares = 0.0
+    for j in range(y.size):
+        v = float(y[j]) - dark[j]
+        values[j] = v
+        squares += v * v
+    return squares
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def long_block_sums(values: Array, basis: Array, first: int, blocks: int, out: Array) -> None:
+    """As :func:`block_sums` for ``blocks`` whole blocks of ``LONG`` channels; unrolled by the compiler."""
+    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
+    for block in range(blocks):
+        s0 = s1 = s2 = 0.0
+        start = block * LONG
+        for i in range(LONG):
+            v = values[start + i]
+            s0 += v * f0[start + i]
+            s1 += v * f1[start + i]
+            s2 += v * f2[start + i]
+        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def block_sums(values: Array, basis: Array, first: int, length: int, out: Array) -> None:
+    """Sums of values · basis over every block of ``length`` channels for references ``first`` … ``first`` + 2."""
+    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
+    whole = values.size // LONG if length == LONG else 0
+    long_block_sums(values, basis, first, whole, out)
+    for block in range(whole, out.shape[1]):
+        s0 = s1 = s2 = 0.0
+        for j in range(block * length, min((block + 1) * length, values.size)):
+            v = values[j]
+            s0 += v * f0[j]
+            s1 += v * f1[j]
+            s2 += v * f2[j]
+        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def weighted_sums(weights: Array, projected: Array, pairs: Array, right: Array, gram: Array) -> None:
+    """Normal equations from the sums over blocks."""
+    for i in range(right.size):
+        total = 0.0
+        for block in range(weights.size):
+            total += weights[block] * projected[i, block]
+        right[i] = total
+        for m in range(i + 1):
+            total = 0.0
+            for block in range(weights.size):
+                total += weights[block] * pairs[i, m, block]
+            gram[i, m] = gram[m, i] = total
 
 
 @njit(cache=True, nogil=True)
@@ -75,94 +170,209 @@ def solve_nonnegative(
 
 
 @njit(cache=True, nogil=True)
-def weigh(
-    data: Array,
-    references: Array,
-    background: Array,
-    gain: float,
-    read_variance: Array,
-    amplitudes: Array,
-    gram: Array,
-    right: Array,
-) -> None:
-    """Normal equations of one spectrum with the variance of the model at ``amplitudes``.
+def least_squares_rows(
+    rows: Counts, darks: Array, left: Array, reduced: Array, inverses: Array, nonnegative: bool, amplitudes: Array,
+    squares: Array,
+) -> None:  # fmt: skip
+    """Equal-weight solutions for every row of ``rows`` (n, channels).
 
-    variance = (model + background) / gain + read_variance, counts²; ``background`` is the part of the dark that is
-    itself Poisson.
+    ``left`` (3 m, channels) holds an orthonormal basis of the references, padded with zero rows, ``reduced`` (k, k)
+    the references in it; ``inverses`` (2^k, k, k) the pseudo-inverses of ``reduced`` for every support (bit i of the
+    first index: reference i is used). ``squares`` gets the residual's sum of squares.
     """
-    k, channels = references.shape
-    mean = 0.0
-    for j in range(channels):
-        model = background[j]
-        for i in range(k):
-            model += amplitudes[i] * references[i, j]
-        mean += max(model, 0.0) / gain + read_variance[j]
-    floor = FLOOR * mean / channels
-    if not floor > 0.0:
-        floor = 1.0 / gain
-    gram[:] = 0.0
-    right[:] = 0.0
-    for j in range(channels):
-        if np.isnan(data[j]):
-            continue
-        model = background[j]
-        for i in range(k):
-            model += amplitudes[i] * references[i, j]
-        weight = 1.0 / max(max(model, 0.0) / gain + read_variance[j], floor)
-        for i in range(k):
-            weighted = weight * references[i, j]
-            right[i] += weighted * data[j]
-            for m in range(i + 1):
-                gram[i, m] += weighted * references[m, j]
-    for i in range(k):
-        for m in range(i):
-            gram[m, i] = gram[i, m]
+    n = rows.shape[0]
+    both = np.empty((2, left.shape[0] + 1))
+    for row in range(0, n, 2):
+        other = min(row + 1, n - 1)
+        dark = darks[row] if darks.shape[0] > 1 else darks[0]
+        other_dark = darks[other] if darks.shape[0] > 1 else darks[0]
+        for first in range(0, left.shape[0], LANES):
+            sums(rows[row], rows[other], dark, other_dark, left, first, both)
+        for which in range(other - row + 1):
+            at = row + which
+            squares[at] = best_support(both[which], reduced, inverses, nonnegative, amplitudes[at])
+            total = both[which, left.shape[0]]
+            if not squares[at] > ROUNDING * total:
+                used = darks[at] if darks.shape[0] > 1 else darks[0]
+                squares[at] = residual_squares(rows[at], used, left, reduced @ amplitudes[at])
+            if math.isnan(total):
+                amplitudes[at] = np.nan
 
 
 @njit(cache=True, nogil=True)
-def score_poisson(
-    data: Array,
-    references: Array,
-    background: Array,
-    gain: float,
-    read_variance: Array,
-    nonnegative: bool,
-    amplitudes: Array,
-    grams: Array,
-) -> None:
-    """Fisher scoring for every row of ``data`` (n, channels), already dark-corrected, NaN where a channel is left out.
+def best_support(wanted: Array, reduced: Array, inverses: Array, nonnegative: bool, amplitudes: Array) -> float:
+    """Solution of the reduced problem, by enumeration of the supports if bounded; returns the residual's squares.
 
-    ``amplitudes`` (n, k) holds the starts and gets the results, ``grams`` (n, k, k) the inverse covariances.
-    ``background`` is (1, channels) or (n, channels).
+    ``wanted`` holds the projections on the orthonormal basis and, last, the data's sum of squares.
     """
-    n = data.shape[0]
-    k = references.shape[0]
-    gram = np.empty((k, k))
-    right = np.empty(k)
-    factor = np.empty((k, k))
-    solution = np.empty(k)
-    best = np.empty(k)
-    members = np.empty(k, dtype=np.int64)
-    for row in range(n):
-        base = background[row] if background.shape[0] > 1 else background[0]
-        for _ in range(PASSES):
-            weigh(data[row], references, base, gain, read_variance, amplitudes[row], gram, right)
-            if nonnegative:
-                solve_nonnegative(gram, right, members, factor, solution, best)
-            else:
-                for i in range(k):
-                    members[i] = i
-                if solve_support(gram, right, members, k, factor, solution):
-                    best[:] = solution
-                else:
-                    best[:] = np.nan
-            change = 0.0
-            scale = 0.0
+    k = reduced.shape[0]
+    trial = np.empty(k)
+    explained = 0.0
+    for i in range(k):
+        explained += wanted[i] * wanted[i]
+        amplitudes[i] = 0.0
+    best = explained
+    full = (1 << k) - 1
+    for support in range(full, 0, -1):
+        feasible = True
+        for i in range(k):
+            value = 0.0
+            for m in range(k):
+                value += inverses[support, i, m] * wanted[m]
+            trial[i] = value
+            feasible = feasible and (value >= 0.0 or not nonnegative)
+        if not feasible:
+            continue
+        misfit = 0.0
+        for m in range(k):
+            difference = wanted[m]
             for i in range(k):
-                change = max(change, abs(best[i] - amplitudes[row, i]))
-                scale = max(scale, abs(best[i]))
-                amplitudes[row, i] = best[i]
-            if not change > 1e-7 * scale:
+                difference -= reduced[m, i] * trial[i]
+            misfit += difference * difference
+        if misfit < best or support == full:
+            best = misfit
+            for i in range(k):
+                amplitudes[i] = trial[i]
+        if support == full:
+            break
+    return wanted[wanted.size - 1] - explained + best
+
+
+@njit(cache=True, nogil=True)
+def residual_squares(y: Counts, dark: Array, basis: Array, amplitudes: Array) -> float:
+    """Residual's sum of squares channel by channel: where nothing but rounding is left of the sums."""
+    total = 0.0
+    for j in range(y.size):
+        value = float(y[j]) - dark[j]
+        for i in range(amplitudes.size):
+            value -= amplitudes[i] * basis[i, j]
+        total += value * value
+    return total
+
+
+@njit(cache=True, nogil=True)
+def invert(gram: Array, factor: Array, out: Array) -> None:
+    """Inverse of a symmetric positive definite matrix by Cholesky; NaN where it is singular to rounding."""
+    k = gram.shape[0]
+    for i in range(k):
+        for j in range(i + 1):
+            total = gram[i, j]
+            for m in range(j):
+                total -= factor[i, m] * factor[j, m]
+            if i == j:
+                if not total > 1e-14 * gram[i, i]:
+                    out[:] = np.nan
+                    return
+                factor[i, i] = math.sqrt(total)
+            else:
+                factor[i, j] = total / factor[j, j]
+    for column in range(k):
+        for i in range(k):
+            total = 1.0 if i == column else 0.0
+            for m in range(i):
+                total -= factor[i, m] * out[m, column]
+            out[i, column] = total / factor[i, i]
+        for i in range(k - 1, -1, -1):
+            total = out[i, column]
+            for m in range(i + 1, k):
+                total -= factor[m, i] * out[m, column]
+            out[i, column] = total / factor[i, i]
+
+
+@njit(cache=True, nogil=True)
+def solve(
+    gram: Array, right: Array, nonnegative: bool, members: Indices, factor: Array, work: Array, best: Array
+) -> None:
+    """Minimum of ``x G x / 2 − b x``, bounded at zero or not, into ``best``; NaN where singular."""
+    if nonnegative:
+        solve_nonnegative(gram, right, members, factor, work, best)
+        return
+    for i in range(right.size):
+        members[i] = i
+    if solve_support(gram, right, members, right.size, factor, work):
+        best[:] = work
+    else:
+        best[:] = np.nan
+
+
+@njit(cache=True, nogil=True)
+def poisson_rows(
+    rows: Counts, darks: Array, basis: Array, k: int, length: int, pairs: Array, means: Array, poisson_dark: bool,
+    gain: float, read_variance: Array, nonnegative: bool, amplitudes: Array, covariance: Array, squares: Array,
+) -> None:  # fmt: skip
+    """Fisher scoring for every row of ``rows`` (n, channels).
+
+    variance = (model + dark) / gain where ``poisson_dark``, else model / gain + ``read_variance`` (blocks,).
+    ``basis`` (3 m, channels) holds k references padded with zero rows, ``pairs`` (k, k, blocks) the sums of F_i F_m and
+    ``means`` (k, blocks) the means of F_i over blocks of ``length`` channels. Results: ``amplitudes`` (n, k), their
+    ``covariance`` (n, k, k), ``squares`` the residual's sum of squares.
+    """
+    blocks = means.shape[1]
+    channels = basis.shape[1]
+    projected = np.zeros((basis.shape[0], blocks))
+    weights, values = np.empty(blocks), np.empty(channels)
+    base = read_variance.copy()
+    gram, flat = np.empty((k, k)), np.empty((k, k))
+    right, flat_right = np.empty(k), np.empty(k)
+    factor, work, best = np.empty((k, k)), np.empty(k), np.empty(k)
+    members = np.empty(k, dtype=np.int64)
+    ones = np.ones(blocks)
+    weighted_sums(ones, projected, pairs, right, flat)
+    for row in range(rows.shape[0]):
+        y = rows[row]
+        dark = darks[row] if darks.shape[0] > 1 else darks[0]
+        if poisson_dark and (row == 0 or darks.shape[0] > 1):
+            for block in range(blocks):
+                start, stop = block * length, min((block + 1) * length, channels)
+                base[block] = np.mean(dark[start:stop]) / gain
+        total = subtract(y, dark, values)
+        for first in range(0, basis.shape[0], LANES):
+            block_sums(values, basis, first, length, projected)
+        a = amplitudes[row]
+        weighted_sums(ones, projected, pairs, flat_right, gram)
+        solve(flat, flat_right, nonnegative, members, factor, work, a)
+        for _ in range(PASSES):
+            weights_of(a, means, base, gain, weights)
+            weighted_sums(weights, projected, pairs, right, gram)
+            solve(gram, right, nonnegative, members, factor, work, best)
+            change = 0.0
+            for i in range(k):
+                change = max(change, (best[i] - a[i]) ** 2 * gram[i, i])
+                a[i] = best[i]
+            if not change > SETTLED:
                 break
-        weigh(data[row], references, base, gain, read_variance, amplitudes[row], gram, right)
-        grams[row] = gram
+        invert(gram, factor, covariance[row])
+        rest = total
+        for i in range(k):
+            rest -= 2.0 * a[i] * flat_right[i]
+            for m in range(k):
+                rest += a[i] * a[m] * flat[i, m]
+        if not rest > ROUNDING * total:
+            rest = residual_squares(y, dark, basis, a)
+        squares[row] = rest
+        if math.isnan(total):
+            a[:] = np.nan
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def weights_of(amplitudes: Array, means: Array, base: Array, gain: float, weights: Array) -> None:
+    """Inverse variances of all blocks from the model; ``base`` is the variance that does not depend on the light."""
+    blocks = weights.size
+    k = means.shape[0]
+    first = amplitudes[0] / gain
+    for block in range(blocks):
+        weights[block] = first * means[0, block]
+    for i in range(1, k):
+        scaled = amplitudes[i] / gain
+        for block in range(blocks):
+            weights[block] += scaled * means[i, block]
+    total = 0.0
+    for block in range(blocks):
+        variance = max(weights[block], 0.0) + base[block]
+        weights[block] = variance
+        total += variance
+    floor = FLOOR * total / blocks
+    if not floor > 0.0:
+        floor = 1.0 / gain
+    for block in range(blocks):
+        weights[block] = 1.0 / max(weights[block], floor)

@@ -105,7 +105,10 @@ class Demo:
         simulator.ask({"mount": self.film})
         self._measure(engine, self._pristine_film(), pristine_file, show)
 
-        analysis: dict[str, object] = {"references": [str(pristine_file), str(grown_file)], "labels": ["pristine", label]}
+        analysis: dict[str, object] = {
+            "references": [str(pristine_file), str(grown_file)],
+            "labels": ["pristine", label],
+        }
         series_file, map_file = self.folder / "time-series.nxs", self.folder / "map.nxs"
         self._measure(engine, self._time_series(analysis), series_file, show)
         truth = self._truth(simulator)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from halidescope.analysis.composition import HC_EV_NM, air_index
 from halidescope.analysis.corrections import linearise, mean_dark, normalise, photon_variance, saturated
 from halidescope.analysis.energy_axis import channel_width_nm, moments, to_energy
-from hypothesis import given
-from hypothesis import strategies as st
 
 WAVELENGTH = np.linspace(450, 750, 3001)
 

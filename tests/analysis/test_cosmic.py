@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.cosmic import find_cosmic_rays, without_cosmic_rays
 
 CHANNEL = np.arange(1024)

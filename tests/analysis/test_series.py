@@ -58,9 +58,22 @@ def test_perfect_references_add_no_error():
     share = 1 - 0.7 * np.exp(-0.03 * time) - 0.3 * np.exp(-2e-3 * time)
     spectra = np.random.default_rng(1).poisson(1e6 * np.stack([1 - share, share], axis=1) @ shapes())
     result = analyse_series(time, spectra, shapes())
-    assert np.all(result.reference_covariance == 0)
+    assert np.all(result.systematic_covariance == 0)
     assert result.phi_se == pytest.approx(float(result.kinetics.share_at(time[-1]).se))
     assert result.average_rate_per_s_se == pytest.approx(float(result.kinetics.average_rate_se))
+
+
+def test_an_uncertain_time_zero_moves_the_numbers_as_its_error_says():
+    time = np.arange(100) * 5.0 + 0.1
+    share = 1 - 0.7 * np.exp(-0.03 * time) - 0.3 * np.exp(-2e-3 * time)
+    spectra = np.random.default_rng(2).poisson(1e6 * np.stack([1 - share, share], axis=1) @ shapes())
+    known = analyse_series(time, spectra, shapes())
+    unsure = analyse_series(time, spectra, shapes(), zero_se_s=0.05)
+    late = analyse_series(time + 0.05, spectra, shapes(), phi_time_s=time[-1])
+    for name in ("average_rate_per_s", "k1_per_s", "k01", "k02"):
+        grown = np.sqrt(getattr(unsure, f"{name}_se") ** 2 - getattr(known, f"{name}_se") ** 2)
+        moved = abs(getattr(late, name) - getattr(known, name))
+        assert grown == pytest.approx(moved, rel=0.02, abs=1e-9), name
 
 
 def test_a_single_exponential_series_gives_its_one_rate_with_matching_errors():

@@ -90,10 +90,14 @@ def test_poisson_amplitudes_stay_at_zero_or_above_and_agree_with_weighted_scipy(
     result = unmix(spectra, references, noise="poisson", dark=2.0)
     assert (result.amplitudes >= 0).all()
     assert (result.amplitudes[:, 1] == 0).any()
-    for spectrum, amplitude in zip(spectra[:40], result.amplitudes[:40], strict=True):
+    differences = []
+    for spectrum, amplitude, error in zip(spectra, result.amplitudes, result.amplitudes_se, strict=True):
         root = 1 / np.sqrt(amplitude @ references + 2.0)
         expected = nnls((references * root).T, (spectrum - 2.0) * root)[0]
-        np.testing.assert_allclose(amplitude, expected, rtol=1e-5, atol=1e-3)
+        # one weight for a block of channels instead of one for each: no difference beside the noise
+        assert np.all(np.abs(amplitude - expected) < 0.5 * error)
+        differences.append((amplitude - expected) / error)
+    assert np.all(np.mean(np.square(differences), axis=0) < 0.02)
 
 
 def test_bad_pixels_are_flagged_and_do_not_touch_the_others():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.film import Film, film_law

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.detector import Detector
 from halidescope.simulators.film import film_law

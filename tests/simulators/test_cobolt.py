@@ -1,6 +1,7 @@
 """The laser head, line by line, as the manual's command table has it."""
 
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.cobolt import WARM_UP_S, CoboltHead
 from halidescope.simulators.faults import FaultBoard

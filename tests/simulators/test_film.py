@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from halidescope.simulators.film import LAWS, Film, film_law
 from scipy.integrate import solve_ivp
+
+from halidescope.simulators.film import LAWS, Film, film_law
 
 CONVERTIBLE = [1.0, 1.5, 2.0]
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
+from hypothesis import HealthCheck, given, settings
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.control import ControlPort
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.film import Film, film_law
 from halidescope.simulators.models import MODELS, Site
 from halidescope.simulators.wire import Device
-from hypothesis import HealthCheck, given, settings
 
 
 class StoppedClock:

@@ -1,6 +1,7 @@
 """The stage controller, line by line."""
 
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.gcs import E727

@@ -4,6 +4,7 @@ import json
 import tomllib
 
 import pytest
+
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.simulators.microscope import SimulatedMicroscope
 

@@ -1,0 +1,33 @@
+"""Both cores for many rows: compiled kernels release the interpreter lock, so threads are enough."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+FEWEST_ROWS = 2000   # below this a second thread costs more than it brings
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def over_rows(work: Callable[[slice], None], rows: int, *, longest: int | None = None) -> None:
+    """Call ``work`` with slices that cover ``rows`` rows, each at most ``longest``, on all cores when there are many.
+
+    The result must not depend on where the cuts are; an error in any part is raised.
+    """
+    length = max(1, min(rows, longest or rows))
+    threads = cores() if rows >= FEWEST_ROWS else 1
+    if threads > 1:
+        length = min(length, -(-rows // threads))
+    parts = [slice(first, min(first + length, rows)) for first in range(0, rows, length)]
+    if threads == 1 or len(parts) == 1:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, part) for part in parts]:
+            done.result()
