@@ -3,11 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from halidescope.drivers import obp
 from halidescope.drivers.obp import Checksum, Flag, Frame, FrameError, FrameStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 FRAMES = st.builds(
     Frame,

@@ -1,0 +1,282 @@
+"""The only place of the window that knows the engine's door and ring: data and answers come out as signals.
+
+Spectra are polled from the shared-memory ring 30 times a second, in the window's thread: that never waits. Everything
+that goes through the door may wait, and has lanes of its own: one for status and results, one for orders, one for
+*dark now*, which must not queue behind anything, and one for files.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.states import RunState, Status
+from halidescope.acquisition.storage import open_scan
+from halidescope.drivers.errors import InstrumentError
+from halidescope.gui.lane import Lane
+from halidescope.gui.link import Engine, Opened, Ring
+
+RING_PERIOD_MS = 33
+STATUS_PERIOD_MS = 200
+LOST_AFTER = 3   # polls in a row without an answer
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was handed on already."""
+
+    file: str
+    results: int
+    last: OnlineResults
+    events: int
+    lacks_ring: bool
+
+
+@dataclass(frozen=True)
+class _Moment:
+    status: Status
+    results: OnlineResults | None
+    events: Sequence[Any]
+    ring: Ring | None
+
+
+class SessionFeed(QObject):
+    """Polls a session and hands on what is new.
+
+    Signals
+    -------
+    opened(str), closed()
+        There is a session, of this microscope file; there is none any more.
+    started(str)
+        The engine has accepted a measurement; the file it will become.
+    status(Status)
+        Five times a second.
+    axis(ndarray), spectra(list)
+        Wavelengths in nm, when a measurement's first spectra come; spectra since the last time, in order.
+    loaded(Scan)
+        A measurement's file or journal, asked for with :meth:`load`.
+    results(OnlineResults), events(list)
+        Rows and events that were not handed on before.
+    refused(str), not_dark(str)
+        A command that was not done, as a sentence; the second means that the laser may still be lit.
+    lost(str)
+        The engine does not answer; polling goes on, ``found()`` follows if it comes back.
+    dark()
+        The engine says that the laser is verified dark, after :meth:`dark_now`.
+    """
+
+    opened = Signal(str)
+    closed = Signal()
+    status = Signal(object)
+    axis = Signal(object)
+    spectra = Signal(object)
+    results = Signal(object)
+    events = Signal(object)
+    started = Signal(str)
+    refused = Signal(str)
+    not_dark = Signal(str)
+    lost = Signal(str)
+    found = Signal()
+    dark = Signal()
+    loaded = Signal(object)
+    unreadable = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._watch = Lane("halidescope-watch", self)
+        self._orders = Lane("halidescope-orders", self)
+        self._urgent = Lane("halidescope-dark", self)
+        self._files = Lane("halidescope-files", self)
+        self._open: Opened | None = None
+        self._ring: Ring | None = None
+        self._sequence = 0
+        self._run: int | None = None
+        self._asked = False
+        self._unanswered = 0
+        self._file = ""
+        self._results = 0
+        self._last = OnlineResults()
+        self._events = 0
+        self._ring_timer = QTimer(self)
+        self._ring_timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._ring_timer.setInterval(RING_PERIOD_MS)
+        self._ring_timer.timeout.connect(self._poll_ring)
+        self._status_timer = QTimer(self)
+        self._status_timer.setInterval(STATUS_PERIOD_MS)
+        self._status_timer.timeout.connect(self._poll_door)
+
+    @property
+    def connected(self) -> bool:
+        """True if there is a session."""
+        return self._open is not None
+
+    def open(self, opener: Callable[[], Opened]) -> None:
+        """Get a session from ``opener``, which may take seconds, and follow it."""
+        self._orders.ask(opener, self._take, self._not_opened)
+
+    def _not_opened(self, error: BaseException) -> None:
+        self._refuse(error)
+        self.closed.emit()
+
+    def _take(self, opened: Opened) -> None:
+        self._open = opened
+        self._file, self._results, self._events, self._unanswered = "", 0, 0, 0
+        self.opened.emit(opened.microscope)
+        self._status_timer.start()
+        self._ring_timer.start()
+        self._poll_door()
+
+    def start(self, recipe: dict[str, Any], out: Path) -> None:
+        """Begin a measurement; a refusal comes as :attr:`refused`."""
+        self._command(lambda session: session.start(recipe, out), lambda _: self.started.emit(str(out)))
+
+    def pause(self) -> None:
+        """Hold the measurement, the laser dark."""
+        self._command(lambda session: session.pause())
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._command(lambda session: session.resume())
+
+    def abort(self) -> None:
+        """End the measurement: dark at once, then the file."""
+        if self._open is not None:
+            self._urgent.ask(self._open.urgent.abort, lambda _: None, self._refuse)
+
+    def quit_engine(self, then: Callable[[], object]) -> None:
+        """Abort what runs, and end the engine's process; ``then`` is called when it is done, or has failed."""
+
+        def failed(error: BaseException) -> None:
+            self._refuse(error)
+            then()
+
+        self._command(lambda session: session.quit(), lambda _: then(), failed)
+
+    def dark_now(self) -> None:
+        """Switch the laser off now, past everything that waits."""
+        if self._open is None:
+            self.not_dark.emit("no engine is connected, so this window reaches no laser; if one is lit, turn its key")
+            return
+        self._urgent.ask(self._open.urgent.dark_now, lambda _: self.dark.emit(), self._still_lit)
+
+    def _still_lit(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+            raise error
+        self.not_dark.emit(f"{error}; the laser may still be lit: turn its key")
+
+    def load(self, path: Path) -> None:
+        """Read a measurement's file, or its journal while it runs."""
+        self._files.ask(lambda: read_whole(path), self.loaded.emit, self._not_read)
+
+    def _not_read(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError):
+            raise error
+        self.unreadable.emit(str(error))
+
+    def _command(
+        self,
+        call: Callable[[Engine], object],
+        then: Callable[[object], object] = lambda _: None,
+        otherwise: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        if self._open is None:
+            self.refused.emit("no engine is connected; open a microscope file first")
+            return
+        orders = self._open.orders
+        self._orders.ask(lambda: call(orders), then, otherwise or self._refuse)
+
+    def _refuse(self, error: BaseException) -> None:
+        """Say what an engine or a file has against it; anything else is a mistake of ours and goes up."""
+        if isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+            self.refused.emit(str(error) or type(error).__name__)
+            return
+        raise error
+
+    def _poll_ring(self) -> None:
+        if self._ring is None:
+            return
+        fresh, _ = self._ring.since(self._sequence)   # what came too late for the ring is in the file
+        if not fresh:
+            return
+        self._sequence = fresh[-1].sequence + 1
+        if fresh[-1].run != self._run:
+            self._run = fresh[-1].run
+            fresh = [spectrum for spectrum in fresh if spectrum.run == self._run]
+            self.axis.emit(np.asarray(self._ring.wavelength_nm, dtype=float))
+        self.spectra.emit(fresh)
+
+    def _poll_door(self) -> None:
+        if self._open is None or self._asked:
+            return
+        self._asked = True
+        engine = self._open.watch
+        known = _Known(self._file, self._results, self._last, self._events, self._ring is None)
+        self._watch.ask(lambda: _moment(engine, known), self._answered, self._silent)
+
+    def _answered(self, moment: _Moment) -> None:
+        self._asked = False
+        if self._unanswered >= LOST_AFTER:
+            self.found.emit()
+        self._unanswered = 0
+        if moment.ring is not None:
+            self._ring, self._sequence, self._run = moment.ring, 0, None
+        if moment.status.file != self._file:
+            self._file, self._results = moment.status.file, 0
+        self.status.emit(moment.status)
+        if moment.events:
+            self._events += len(moment.events)
+            self.events.emit(list(moment.events))
+        if moment.results is not None:
+            self._results = moment.results.first + len(moment.results.index)
+            self._last = moment.results
+            self.results.emit(moment.results)
+
+    def _silent(self, error: BaseException) -> None:
+        self._asked = False
+        if not isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+            raise error
+        self._unanswered += 1
+        if self._unanswered == LOST_AFTER:
+            self.lost.emit(f"the engine does not answer ({error}); the laser's state is not known here")
+
+    def close(self) -> None:
+        """Let go of the session; the engine and its measurement go on."""
+        self._ring_timer.stop()
+        self._status_timer.stop()
+        for lane in (self._watch, self._orders, self._urgent, self._files):
+            lane.close()
+        if self._ring is not None:
+            self._ring.close()
+        if self._open is not None:
+            for engine in (self._open.watch, self._open.orders, self._open.urgent):
+                engine.close()
+            self._open = None
+            self.closed.emit()
+
+
+def read_whole(path: Path) -> Scan:
+    """A measurement with its spectra, its file closed again."""
+    with open_scan(path) as scan:
+        _ = scan.spectra
+    return scan
+
+
+def _moment(engine: Engine, known: _Known) -> _Moment:
+    """Everything that is new behind the door; runs in the lane's thread."""
+    status = engine.status()
+    ring = engine.ring() if known.lacks_ring else None
+    another = status.file != known.file
+    fresh = None
+    if status.state is not RunState.PREPARING:      # until a measurement runs, results are those of the one before
+        fresh = engine.results(0 if another else known.results)
+        old = known.last
+        if not (another or fresh.index or fresh.numbers != old.numbers or fresh.note != old.note):
+            fresh = None
+    events = engine.events(known.events) if status.events > known.events else ()
+    return _Moment(status, fresh, events, ring)

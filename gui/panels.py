@@ -1,0 +1,96 @@
+"""The three views of data side by side: live, series, map, fed from one :class:`RunData`. Live and saved alike."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from halidescope.gui.live_dock import LivePanel
+from halidescope.gui.map_dock import MapPanel
+from halidescope.gui.run_data import RunData, TakenSpectrum
+from halidescope.gui.series_dock import SeriesPanel
+from halidescope.gui.theme import Theme
+
+SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it comes
+
+
+class Views(QObject):
+    """Paints what is new, no more often than eyes need it."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.data = RunData()
+        self.live = LivePanel()
+        self.series = SeriesPanel()
+        self.map = MapPanel()
+        self._phases: tuple[tuple[str, ...], int] | None = None
+        self._stale = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(SLOW_PERIOD_MS)
+        self._timer.timeout.connect(self._repaint)
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Paint no more."""
+        self._timer.stop()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours."""
+        for panel in (self.live, self.series, self.map):
+            panel.set_theme(theme)
+
+    def begin(self) -> None:
+        """A new measurement: forget the old one."""
+        self.data.clear()
+        self.data.grid = None
+        self._phases = None
+        for panel in (self.live, self.series, self.map):
+            panel.clear()
+
+    def set_axis(self, wavelength_nm: np.ndarray) -> None:
+        """Set the wavelength axis, in nm."""
+        if len(wavelength_nm) == 0:
+            return
+        self.data.set_axis(wavelength_nm)
+        self.live.view.set_axis(self.data.wavelength_nm)
+        self.map.view.set_axis(self.data.wavelength_nm)
+
+    def add_spectra(self, spectra: Sequence[TakenSpectrum]) -> None:
+        """Take in spectra and show the last of them."""
+        self.data.add(spectra)
+        self.live.show_spectrum(self.data, spectra[-1])
+        self._stale = True
+
+    def add_results(self, results: object) -> None:
+        """Take in a snapshot of the analysis."""
+        self.data.add_results(results)   # type: ignore[arg-type]
+        self._show_results()
+
+    def load(self, scan: object) -> None:
+        """Take in a measurement's file or journal."""
+        self.data.load(scan)   # type: ignore[arg-type]
+        self.live.view.set_axis(self.data.wavelength_nm)
+        self.map.view.set_axis(self.data.wavelength_nm)
+        self.map.set_grid(self.data)
+        self._show_results()
+
+    def _show_results(self) -> None:
+        data = self.data
+        phases = (data.labels, len(data.references))
+        if phases != self._phases and len(data.references) and len(data.wavelength_nm):
+            self._phases = phases
+            self.live.view.set_phases(data.labels, data.references)
+            self.series.set_phases(data.labels, data)
+            self.map.set_phases(data.labels, data)
+        self.live.show_results(data)
+        self._stale = True
+
+    def _repaint(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
+        if self.data.grid is not None:
+            self.map.show_map(self.data)
+        else:
+            self.series.show_stack(self.data)
+            self.series.show_results(self.data)

@@ -1,0 +1,115 @@
+"""What all plots have in common: axes with units, theme colours, and ranges that stand still.
+
+A range that follows every spectrum costs three times the painting and cannot be read; ranges here move only when the
+data leave them, or use less than a third of them.
+"""
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+
+from halidescope.gui.theme import Theme
+
+PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
+
+
+class Plot(pg.PlotWidget):
+    """A plot with labelled axes and a fixed range.
+
+    Parameters
+    ----------
+    left, bottom : tuple of (str, str)
+        Label and unit of the axes; an empty unit for pure numbers.
+    """
+
+    def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
+        super().__init__()
+        self._labels = {"left": left, "bottom": bottom}
+        item = self.getPlotItem()
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        item.disableAutoRange()
+        item.layout.setContentsMargins(1, 8, 12, 1)     # for the halves of the outermost numbers
+        for side in ("left", "bottom"):
+            item.getAxis(side).enableAutoSIPrefix(False)
+        item.getAxis("left").setWidth(62)
+
+    def hide_bottom(self) -> None:
+        """Give the bottom axis no words: another plot beneath shares it."""
+        del self._labels["bottom"]
+        axis = self.getPlotItem().getAxis("bottom")
+        axis.setStyle(showValues=False)
+        axis.showLabel(False)
+        axis.setHeight(6)
+
+    def name_axis(self, side: str, label: str, unit: str, theme: Theme) -> None:
+        """Give an axis another label."""
+        if self._labels.get(side) == (label, unit):
+            return
+        self._labels[side] = (label, unit)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours."""
+        self.setBackground(theme.plot)
+        for side in ("left", "bottom"):
+            axis = self.getPlotItem().getAxis(side)
+            axis.setPen(pg.mkPen(theme.line))
+            axis.setTextPen(pg.mkPen(theme.text))
+        for side, (label, unit) in self._labels.items():
+            self.getPlotItem().getAxis(side).setLabel(f"{label} ({unit})" if unit else label, color=theme.text)
+
+
+def recolour(legend: pg.LegendItem, theme: Theme) -> None:
+    """Give a legend's words the theme's colour; the legend itself does that for future words only."""
+    legend.setLabelTextColor(theme.text)
+    for _, label in legend.items:
+        label.setText(label.text, color=theme.text)
+
+
+class SteadyRange:
+    """A range that moves only when it must."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def follow(self, low: float, high: float) -> bool:
+        """Move the range if the data leave it or use less than a third; True if it moved."""
+        if not (np.isfinite(low) and np.isfinite(high)):
+            return False
+        wide = self.high - self.low
+        if low >= self.low and high <= self.high and high - low > wide / 3:
+            return False
+        margin = 0.15 * max(high - low, 1e-9)
+        self.low, self.high = low - margin / 2, high + margin
+        return True
+
+
+class ColourBar(pg.ColorBarItem):
+    """A colour bar to the right of an image, its label beside its numbers."""
+
+    def __init__(self, image: pg.ImageItem, plot: Plot) -> None:
+        super().__init__(interactive=False, width=14)
+        self._label = ""
+        self._image = image
+        self.setImageItem(image, insert_in=plot.getPlotItem())
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours and its map for images."""
+        self.setColorMap(pg.colormap.get(theme.image_map))
+        self.axis.setTextPen(pg.mkPen(theme.text))
+        self.axis.setPen(pg.mkPen(theme.line))
+        self.axis.setLabel(self._label, color=theme.text)
+        self.axis.setWidth(62)
+
+    def show(self, image: NDArray[np.floating], label: str, low: float, high: float) -> None:
+        """Show an image; name what the colours mean, and the values of the first and the last.
+
+        The levels are set after the image: an empty image item remembers older ones, and prefers them to new ones.
+        """
+        self._image.setImage(image, autoLevels=False)
+        self._image.setLevels((low, high))
+        if label != self._label:
+            self._label = label
+            self.axis.setLabel(label)
+        self.setLevels((low, high), update_items=False)

@@ -1,0 +1,135 @@
+"""One spectrum with its unmixed parts and, beneath, what the parts leave over. Used live, in maps and offline."""
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import ArrayLike, NDArray
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+
+from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
+
+
+class SpectrumView(QWidget):
+    """Spectrum, unmixed parts, their sum, and the residual strip.
+
+    Everything is shown in counts; whether the dark spectrum is subtracted is said by :meth:`set_counts_label`.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, what: str = "spectrum") -> None:
+        super().__init__(parent)
+        self._theme = DARK
+        self._what = what
+        self._wavelength_nm: NDArray[np.float64] = np.empty(0)
+        self._window = slice(0, 0)
+        self._ranks: list[float] = []
+        self._range = SteadyRange(-50.0, 1000.0)
+        self._residual_range = SteadyRange(-50.0, 50.0)
+
+        self.caption = QLabel(what, self)
+        self.caption.setTextFormat(Qt.TextFormat.PlainText)
+        self.plot = Plot(left=("counts", ""), bottom=("wavelength", "nm"))
+        self.residual_plot = Plot(left=("residual", ""), bottom=("wavelength", "nm"))
+        self.plot.hide_bottom()
+        self.residual_plot.setXLink(self.plot)
+        self.plot.setXRange(*PL_RANGE_NM, padding=0)
+        self.legend = self.plot.addLegend(offset=(-8, 1), labelTextSize="8.5pt", verSpacing=-6)
+        self.curve = pg.PlotDataItem()
+        self.sum_curve = pg.PlotDataItem()
+        self.part_curves: list[pg.PlotDataItem] = []
+        self.residual_curve = pg.PlotDataItem()
+        self.plot.addItem(self.curve)
+        self.plot.addItem(self.sum_curve)
+        self.residual_plot.addItem(self.residual_curve)
+        self.zero = pg.InfiniteLine(0.0, angle=0)
+        self.residual_plot.addItem(self.zero)
+
+        self.residual_plot.setMinimumHeight(96)    # its label fits, however low the dock
+
+        split = QSplitter(Qt.Orientation.Vertical, self)
+        split.addWidget(self.plot)
+        split.addWidget(self.residual_plot)
+        split.setStretchFactor(0, 3)
+        split.setStretchFactor(1, 1)
+        split.setSizes([300, 110])
+        split.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 2)
+        layout.setSpacing(2)
+        layout.addWidget(self.caption)
+        layout.addWidget(split, 1)
+        self.set_theme(DARK)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours."""
+        self._theme = theme
+        self.plot.set_theme(theme)
+        self.residual_plot.set_theme(theme)
+        self.curve.setPen(pg.mkPen(theme.data, width=1))
+        self.sum_curve.setPen(pg.mkPen(theme.accent, width=1))
+        self.residual_curve.setPen(pg.mkPen(theme.data, width=1))
+        for curve, rank in zip(self.part_curves, self._ranks, strict=True):
+            curve.setPen(phase_pen(theme, rank))
+        self.zero.setPen(pg.mkPen(theme.faint, width=1))
+        recolour(self.legend, theme)
+
+    def set_axis(self, wavelength_nm: ArrayLike) -> None:
+        """Set the wavelengths, in nm, shape (channels,)."""
+        self._wavelength_nm = np.asarray(wavelength_nm, dtype=float)
+        shown = np.flatnonzero((self._wavelength_nm >= PL_RANGE_NM[0]) & (self._wavelength_nm <= PL_RANGE_NM[1]))
+        if len(shown):
+            self._window = slice(int(shown[0]), int(shown[-1]) + 1)
+        else:
+            self._window = slice(0, len(self._wavelength_nm))
+            self.plot.setXRange(self._wavelength_nm[0], self._wavelength_nm[-1], padding=0)
+
+    def set_phases(self, labels: tuple[str, ...], references: NDArray[np.float64]) -> None:
+        """Say which parts there are: names, and endmembers of shape (k, channels)."""
+        for curve in self.part_curves:
+            self.plot.removeItem(curve)
+        self.legend.clear()
+        self._ranks = phase_ranks(self._wavelength_nm, references) if len(references) else []
+        self.part_curves = []
+        for label, rank in zip(labels, self._ranks, strict=False):
+            curve = pg.PlotDataItem(pen=phase_pen(self._theme, rank))
+            self.plot.addItem(curve)
+            self.legend.addItem(curve, label)
+            self.part_curves.append(curve)
+        if self.part_curves:
+            self.legend.addItem(self.sum_curve, "sum of parts")
+        self.legend.addItem(self.curve, self._what)
+
+    def show_spectrum(self, counts: ArrayLike) -> None:
+        """Show a spectrum, shape (channels,)."""
+        values = np.asarray(counts, dtype=float)
+        self.curve.setData(self._wavelength_nm, values)
+        visible = values[self._window]
+        if len(visible) and self._range.follow(min(0.0, float(visible.min())), float(visible.max())):
+            self.plot.setYRange(self._range.low, self._range.high, padding=0)
+
+    def show_parts(self, parts: NDArray[np.float64] | None, residual: ArrayLike | None) -> None:
+        """Show the unmixed parts, shape (k, channels), and what they leave over; None takes them away."""
+        if parts is None or residual is None:
+            for curve in (*self.part_curves, self.sum_curve, self.residual_curve):
+                curve.setData([], [])
+            return
+        for curve, part in zip(self.part_curves, parts, strict=False):
+            curve.setData(self._wavelength_nm, part)
+        self.sum_curve.setData(self._wavelength_nm, parts.sum(axis=0))
+        left = np.asarray(residual, dtype=float)
+        self.residual_curve.setData(self._wavelength_nm, left)
+        visible = left[self._window]
+        if len(visible) and self._residual_range.follow(float(visible.min()), float(visible.max())):
+            reach = max(abs(self._residual_range.low), abs(self._residual_range.high))
+            self._residual_range.low, self._residual_range.high = -reach, reach
+            self.residual_plot.setYRange(-reach, reach, padding=0)
+
+    def set_counts_label(self, *, dark_subtracted: bool) -> None:
+        """Say on the axis what the counts are."""
+        label = "counts above dark" if dark_subtracted else "counts, dark included"
+        self.plot.name_axis("left", label, "", self._theme)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.curve.setData([], [])
+        self.show_parts(None, None)

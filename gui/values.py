@@ -1,0 +1,75 @@
+"""Numbers as a person reads them: value ± error with unit, powers, irradiances, doses, times left.
+
+Only words are made here; nothing is measured and nothing painted.
+"""
+
+import math
+
+from halidescope.acquisition.results import Number
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+UNITS = {
+    "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
+}  # fmt: skip
+
+
+def field_words(name: str) -> tuple[str, str]:
+    """A field's name as label and unit: ``sample_power_uw`` → ("sample power", "µW")."""
+    stem, _, suffix = name.rpartition("_")
+    if stem and suffix in UNITS:
+        return stem.replace("_", " "), UNITS[suffix]
+    return name.replace("_", " "), ""
+
+
+def plus_minus(number: Number, unit: str = "") -> str:
+    """Value ± standard error, to one digit of the error, or two if the first is a 1 or a 2: ``0.680 ± 0.011``."""
+    tail = f" {unit}" if unit else ""
+    if not math.isfinite(number.value):
+        return "not determined"
+    if number.se is None or not math.isfinite(number.se) or number.se <= 0:
+        return f"{number.value:.4g}{tail} (no error)"
+    leading = math.floor(math.log10(number.se))
+    digits = 1 if number.se / 10**leading < 3 else 0
+    size = math.floor(math.log10(max(abs(number.value), number.se)))
+    if size < -2:
+        power = str(size).translate(RAISED)
+        decimals = digits + size - leading
+        return f"({number.value / 10**size:.{decimals}f} ± {number.se / 10**size:.{decimals}f}) × 10{power}{tail}"
+    decimals = max(0, digits - leading)
+    return f"{number.value:.{decimals}f} ± {number.se:.{decimals}f}{tail}"
+
+
+def irradiance(w_cm2: float) -> str:
+    """Irradiance in W/cm², kW/cm² or MW/cm², three digits."""
+    return scaled(w_cm2, "W/cm²")
+
+
+def dose(j_cm2: float) -> str:
+    """Dose in J/cm², kJ/cm² or MJ/cm², three digits."""
+    return scaled(j_cm2, "J/cm²")
+
+
+def scaled(value: float, unit: str) -> str:
+    """Three digits and the prefix that keeps them short."""
+    for limit, factor, prefix in ((1e6, 1e-6, "M"), (1e3, 1e-3, "k"), (1e-3, 1.0, ""), (1e-6, 1e3, "m")):
+        if abs(value) >= limit:
+            short = value * factor
+            return f"{short:.0f} {prefix}{unit}" if abs(short) >= 999.5 else f"{short:.3g} {prefix}{unit}"
+    return f"0 {unit}" if value == 0 else f"{value:.2e} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds: ``3:12``, ``1:02:03``; below ten seconds ``4.2 s``."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def size(count: float) -> str:
+    """Bytes as kB, MB or GB."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}"
+    return f"{count:.0f} bytes"

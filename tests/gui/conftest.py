@@ -1,0 +1,106 @@
+"""Windows are tested offscreen, with real widgets and real events; each test must leave no thread behind."""
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QT_API", "pyside6")
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from played_engine import PlayedEngine
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSettings
+
+from halidescope.acquisition.client import EngineClient
+from halidescope.gui.link import Opened, attached
+from halidescope.gui.window import MainWindow
+from halidescope.simulators.microscope import SimulatedMicroscope
+
+SPEED = 30.0    # of the simulated microscope
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> QSettings:
+    """Settings of their own, the data folder inside the test's."""
+    settings = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+    settings.setValue("folder", str(tmp_path))
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Every lane that a test opens is closed by its window."""
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("halidescope")]
+    assert left == []
+
+
+@pytest.fixture
+def window(qtbot: QtBot, settings: QSettings) -> Iterator[MainWindow]:
+    """A main window without an engine."""
+    window = MainWindow(settings)
+    qtbot.addWidget(window)
+    window.resize(1600, 1000)
+    window.show()
+    yield window
+    window._close_for_good()
+
+
+@pytest.fixture
+def engine() -> PlayedEngine:
+    """An engine that plays a series from memory."""
+    return PlayedEngine()
+
+
+@pytest.fixture
+def followed(window: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> MainWindow:
+    """A window that follows ``engine``."""
+    with qtbot.waitSignal(window.feed.status, timeout=5000):
+        window.follow(lambda: Opened(engine, engine, engine))
+    return window
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[SimulatedMicroscope]:
+    """Instruments on the wire, the same for all tests."""
+    with SimulatedMicroscope(speed=SPEED, seed=1) as microscope:
+        yield microscope
+
+
+@pytest.fixture(scope="session")
+def session(bench: SimulatedMicroscope, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An engine process on these instruments, the same for all tests; its session file."""
+    folder = tmp_path_factory.mktemp("engine")
+    file = folder / "microscope.toml"
+    file.write_text(bench.microscope_toml(), encoding="utf-8")
+    path = folder / "session.json"
+    client = EngineClient.launch(file, session=path)
+    yield path
+    client.quit()
+
+
+@pytest.fixture
+def attached_window(window: MainWindow, session: Path, qtbot: QtBot) -> MainWindow:
+    """A window that follows the engine."""
+    window.follow(lambda: attached(session))
+    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
+    return window
+
+
+@pytest.fixture
+def fresh_bench() -> Iterator[SimulatedMicroscope]:
+    """Instruments that nobody holds yet."""
+    with SimulatedMicroscope(speed=SPEED, seed=2) as microscope:
+        yield microscope
+
+
+@pytest.fixture
+def orphaned(tmp_path: Path) -> Iterator[None]:
+    """Ends the engine that a killed window left, whatever became of the test."""
+    yield
+    session = tmp_path / "session.json"
+    if session.exists():
+        EngineClient.attach(session).quit()

@@ -1,0 +1,225 @@
+"""The window over the whole suite: simulated instruments on the wire, an engine process, real clicks."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPointF, QSettings, Qt
+
+from halidescope.acquisition.client import EngineClient
+from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
+from halidescope.acquisition.states import RunState
+from halidescope.acquisition.storage import open_scan
+from halidescope.gui.map_dock import MapPanel
+from halidescope.gui.offline import ScanWindow
+from halidescope.gui.window import MainWindow
+from halidescope.simulators.microscope import SimulatedMicroscope
+
+SERIES = TimeSeries(
+    sample_power_uw=120.0, exposure_s=0.1, duration_s=300.0, interval_s=1.0, dark_spectra=3,
+    sample=Sample(name="film 12", composition=1.5),
+)
+
+MAP = RasterMap(
+    sample_power_uw=5.0, exposure_s=0.2, origin_um=(88.0, 92.0), size_um=(24.0, 16.0), step_um=4.0, dark_spectra=3,
+    sample=Sample(composition=1.5),
+)
+
+
+def truth(bench: SimulatedMicroscope, what: str) -> object:
+    """Ask the control port."""
+    assert bench.control is not None
+    with socket.create_connection((bench.control.host, bench.control.port), timeout=5) as line:
+        line.sendall(json.dumps({"get": what}).encode() + b"\n")
+        return json.loads(line.makefile().readline())["value"]
+
+
+def state(window: MainWindow) -> RunState:
+    return RunState.IDLE if window.status is None else window.status.state
+
+
+def start(window: MainWindow, qtbot: QtBot) -> Path:
+    """Fill the form and click Start; waits until spectra come."""
+    window.measure.set_recipe(SERIES)
+    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
+    out = Path(window.measure.file.text())
+    qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
+
+    def under_way() -> None:
+        data, words = window.views.data, [window.notice.text.text()]
+        words += [window.instruments.events.item(k).text() for k in range(window.instruments.events.count())]
+        assert window.status is not None
+        assert window.status.file == str(out)
+        assert min(data.seen - 10, data.analysed - 5) >= 0, (data.seen, data.analysed, window.status, words)
+
+    qtbot.waitUntil(under_way, timeout=15000)
+    return out
+
+
+def test_start_see_and_go_dark(attached_window: MainWindow, bench: SimulatedMicroscope, qtbot: QtBot) -> None:
+    window = attached_window
+    out = start(window, qtbot)
+    assert truth(bench, "laser.emission") is True
+    assert "EMISSION" in window.strip.emission.text()
+    assert window.strip.simulated.isVisible()
+    assert window.windowTitle().endswith("SIMULATED")
+    with qtbot.waitSignal(window.feed.dark, timeout=5000):
+        qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
+    assert truth(bench, "laser.emission") is False
+    qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+    assert window.status is not None
+    with open_scan(out) as scan:
+        assert int(scan.valid.sum()) == window.status.done
+        assert scan.metadata["state"] == "aborted"
+    assert "dark" in window.strip.emission.text()
+
+
+def test_a_second_window_takes_over_what_the_first_left(
+    attached_window: MainWindow, session: Path, bench: SimulatedMicroscope, settings: QSettings, qtbot: QtBot
+) -> None:
+    start(attached_window, qtbot)
+    attached_window.close()
+    question = attached_window.question
+    with qtbot.waitSignal(attached_window.feed.closed, timeout=5000):
+        qtbot.mouseClick(question.buttons()[0], Qt.MouseButton.LeftButton)
+    assert not attached_window.isVisible()
+    assert truth(bench, "laser.emission") is True
+
+    second = MainWindow(settings)
+    qtbot.addWidget(second)
+    second.show()
+    second.offer_attach(session)
+    qtbot.waitUntil(second.notice.action.isVisible, timeout=5000)
+    qtbot.mouseClick(second.notice.action, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: second.views.data.seen >= 15 and second.views.data.place(0) is not None, timeout=15000)
+    assert state(second) is RunState.RUNNING
+    qtbot.mouseClick(second.measure.abort_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(second) is RunState.ABORTED, timeout=15000)
+    assert truth(bench, "laser.emission") is False
+    second._close_for_good()
+
+
+def click_pixel(panel: MapPanel, x_um: float, y_um: float, qtbot: QtBot) -> None:
+    """Click a place of the map with the mouse."""
+    scene = panel.plot.getPlotItem().getViewBox().mapViewToScene(QPointF(x_um, y_um))
+    qtbot.mouseClick(panel.plot.viewport(), Qt.MouseButton.LeftButton, pos=panel.plot.mapFromScene(scene))
+
+
+def test_a_map_is_seen_growing_and_opened_again(
+    attached_window: MainWindow, session: Path, bench: SimulatedMicroscope, qtbot: QtBot
+) -> None:
+    window = attached_window
+    window.measure.set_recipe(MAP)
+    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
+    out = Path(window.measure.file.text())
+    qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(window).busy and window.views.data.grid is not None, timeout=15000)
+    qtbot.waitUntil(lambda: 3 < window.views.data.seen < 35, timeout=15000)
+    qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(window) is RunState.PAUSED, timeout=5000)
+    assert truth(bench, "laser.emission") is False
+    assert "pixels missing" in window.views.map.missing.text()
+    qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(window) is RunState.FINISHED, timeout=30000)
+    qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured", timeout=5000)
+    panel = window.views.map
+    assert panel.image.image.shape == (5, 7)
+    click_pixel(panel, 96.3, 99.1, qtbot)
+    assert panel.picked == 2 * 7 + 2
+    assert panel.view.caption.text() == "pixel x 96 µm, y 100 µm"
+
+    saved = ScanWindow(out)
+    qtbot.addWidget(saved)
+    saved.show()
+    qtbot.waitUntil(lambda: saved.scan is not None or saved.problem != "", timeout=5000)
+    assert saved.problem == ""
+    assert saved.simulated.isVisible()
+    assert "35 of 35 spectra · finished" in saved.about.text()
+    qtbot.waitUntil(lambda: saved.views.map.image.image is not None, timeout=5000)
+    image = saved.views.map.image
+    assert tuple(image.getLevels()) == (np.nanmin(image.image), np.nanmax(image.image))
+    click_pixel(saved.views.map, 88.0, 92.0, qtbot)
+    shown = saved.views.map.view.curve.getData()[1]
+    with open_scan(out) as scan:
+        assert shown == pytest.approx(scan.spectra[0, 0] - scan.dark.mean, abs=0.01)
+    saved.close()
+
+
+WINDOW = """
+import sys
+from pathlib import Path
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.gui.app import make_application
+from halidescope.gui.window import MainWindow
+from qtpy.QtCore import QSettings, QTimer
+
+application = make_application()
+settings = QSettings(sys.argv[1] + "/settings.ini", QSettings.Format.IniFormat)
+settings.setValue("folder", sys.argv[1])
+window = MainWindow(settings)
+window.open_microscope(Path(sys.argv[1]) / "microscope.toml", Path(sys.argv[1]) / "session.json")
+window.measure.set_recipe(parse_recipe(__import__("json").loads(sys.argv[2])))
+window.show()
+timer = QTimer()
+timer.timeout.connect(window.measure.start_button.click)
+timer.start(200)
+window.feed.spectra.connect(lambda _: print("spectra", flush=True))
+application.exec()
+"""
+
+
+def test_a_killed_window_leaves_the_measurement_to_the_next(
+    window: MainWindow, fresh_bench: SimulatedMicroscope, orphaned: None, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "microscope.toml").write_text(fresh_bench.microscope_toml(), encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", WINDOW, str(tmp_path), SERIES.model_dump_json()], stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"spectra\n"
+        first.kill()
+    session = tmp_path / "session.json"
+    with EngineClient.attach(session) as client:
+        done = client.status().done
+        assert client.status().state is RunState.RUNNING
+        assert truth(fresh_bench, "laser.emission") is True
+        window.attach(session)
+        qtbot.waitUntil(lambda: window.status is not None and window.status.done > done + 5, timeout=15000)
+        qtbot.waitUntil(lambda: window.views.data.place(0) is not None, timeout=5000)
+        with qtbot.waitSignal(window.feed.dark, timeout=5000):
+            qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
+        assert truth(fresh_bench, "laser.emission") is False
+        qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+
+
+def test_an_idle_engine_ends_with_the_window_that_started_it(
+    window: MainWindow, fresh_bench: SimulatedMicroscope, orphaned: None, tmp_path: Path, qtbot: QtBot
+) -> None:
+    file = tmp_path / "microscope.toml"
+    file.write_text(fresh_bench.microscope_toml(), encoding="utf-8")
+    session = tmp_path / "session.json"
+    window.open_microscope(file, session)
+    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
+    assert session.exists()
+    with qtbot.waitSignal(window.feed.closed, timeout=15000):
+        window.close()
+    assert not window.isVisible()
+    qtbot.waitUntil(lambda: not session.exists(), timeout=10000)
+
+
+def test_an_engine_that_cannot_start_is_a_sentence(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
+    file = tmp_path / "microscope.toml"
+    file.write_text("[laser]\nmodel = 'cobolt-06-mld'\n", encoding="utf-8")
+    window.open_microscope(file, tmp_path / "session.json")
+    assert "'laser.resource' is missing" in window.notice.text.text()
+    assert window.notice.isVisible()
+    window.attach(tmp_path / "session.json")
+    with qtbot.waitSignal(window.feed.refused, timeout=5000):
+        pass
+    assert "no engine runs here" in window.notice.text.text()
+    assert "no microscope" in window.strip.progress_text.text()

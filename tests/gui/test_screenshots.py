@@ -1,0 +1,123 @@
+"""Every view with data of the simulated microscope, in the two sizes and three themes: no words cut off.
+
+``HALIDESCOPE_SCREENSHOTS=folder pytest tests/gui/test_screenshots.py`` measures the demo's 500 s series and its whole
+200 × 200 µm map, and leaves the pictures in the folder.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
+
+from halidescope.acquisition.recipes import RasterMap, Recipe, Sample, TimeSeries
+from halidescope.acquisition.states import RunState
+from halidescope.gui.offline import ScanWindow
+from halidescope.gui.window import MainWindow
+
+FOLDER = os.environ.get("HALIDESCOPE_SCREENSHOTS")
+SIZES = ((1600, 1000), (1280, 720))
+FILM = Sample(name="film 12", composition=1.5)
+SERIES = TimeSeries(
+    sample_power_uw=120.0, exposure_s=0.2, duration_s=500.0 if FOLDER else 60.0, interval_s=1.0, sample=FILM
+)
+MAP = RasterMap(
+    sample_power_uw=5.0, exposure_s=0.2, step_um=4.0, sample=FILM,
+    origin_um=(0.0, 0.0) if FOLDER else (92.0, 92.0), size_um=(200.0, 200.0) if FOLDER else (16.0, 16.0),
+)
+TIMEOUT_MS = 300_000 if FOLDER else 20_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the pictures go."""
+    path = Path(FOLDER) if FOLDER else tmp_path / "pictures"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def cut_off(root: QWidget) -> list[str]:
+    """Words of labels and buttons that are wider or higher than their place."""
+    found = []
+    for widget in [*root.findChildren(QLabel), *root.findChildren(QAbstractButton)]:
+        text = widget.text()
+        if not text or not widget.isVisible() or widget.visibleRegion().isEmpty():
+            continue
+        if isinstance(widget, QLabel) and widget.wordWrap():
+            needed = widget.heightForWidth(widget.width())
+            if needed > widget.height():
+                found.append(f"{text!r} needs {needed} px of height, has {widget.height()}")
+        elif isinstance(widget, QLabel):
+            needed = widget.fontMetrics().horizontalAdvance(text)
+            if needed > widget.contentsRect().width():
+                found.append(f"{text!r} needs {needed} px, has {widget.contentsRect().width()}")
+        elif widget.sizeHint().width() > widget.width() + 1 and widget.maximumWidth() > 10_000:
+            found.append(f"button {text!r} needs {widget.sizeHint().width()} px, has {widget.width()}")
+    return found
+
+
+def picture(window: QWidget, qtbot: QtBot, file: Path, size: tuple[int, int] | None = None) -> None:
+    """Wait until everything is painted, save, check words and size."""
+    if size is not None:
+        window.resize(*size)
+    with qtbot.waitExposed(window):
+        window.show()
+    qtbot.wait(400)      # two rounds of the slow painting
+    assert window.grab().save(str(file))
+    assert file.stat().st_size > 10_000
+    assert cut_off(window) == []
+    if size is not None:
+        assert (window.width(), window.height()) == size
+
+
+def measure(window: MainWindow, recipe: Recipe, qtbot: QtBot) -> Path:
+    """Start by click, and wait for the end."""
+    window.measure.set_recipe(recipe)
+    window.propose_file()
+    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
+    out = Path(window.measure.file.text())
+    qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(
+        lambda: window.status is not None and window.status.file == str(out) and window.status.state.busy, timeout=15000
+    )
+    return out
+
+
+def finished(window: MainWindow) -> bool:
+    """True when the measurement is over and all of it is shown."""
+    status = window.status
+    return status is not None and status.state is RunState.FINISHED and window.views.data.analysed == status.total
+
+
+@pytest.mark.timeout(600)
+def test_pictures_of_every_view(attached_window: MainWindow, qtbot: QtBot, folder: Path) -> None:
+    window = attached_window
+    series = measure(window, SERIES, qtbot)
+    qtbot.waitUntil(lambda: window.views.data.analysed > 0.6 * SERIES.duration_s, timeout=TIMEOUT_MS)
+    for size in SIZES:
+        picture(window, qtbot, folder / f"series-{size[0]}.png", size)
+    qtbot.waitUntil(lambda: finished(window), timeout=TIMEOUT_MS)
+    measured = measure(window, MAP, qtbot)
+    if FOLDER:
+        qtbot.waitUntil(lambda: window.views.data.seen > 1300, timeout=TIMEOUT_MS)
+        window.views.map.pick(25 * 51 + 25)
+        picture(window, qtbot, folder / "map-running-1280.png")
+    qtbot.waitUntil(lambda: finished(window), timeout=TIMEOUT_MS)
+    ny, nx = MAP.shape
+    window.views.map.pick(ny // 2 * nx + nx // 2)
+    for size in SIZES:
+        for theme in window.theme_actions:
+            window.theme_actions[theme].trigger()
+            picture(window, qtbot, folder / f"map-{theme}-{size[0]}.png", size)
+    window.theme_actions["dark"].trigger()
+
+    for file in (series, measured):
+        saved = ScanWindow(file)
+        qtbot.addWidget(saved)
+        saved.show()
+        qtbot.waitUntil(lambda view=saved: view.scan is not None, timeout=10000)
+        saved.views.map.pick(ny // 2 * nx + nx // 2)
+        picture(saved, qtbot, folder / f"saved-{saved.scan.kind}.png")
+        saved.close()

@@ -1,0 +1,193 @@
+"""The main window with an engine that plays from memory: what is shown, what is asked, what is never forgotten."""
+
+import gc
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from played_engine import PlayedEngine
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSettings, Qt
+from qtpy.QtWidgets import QApplication
+
+from halidescope.acquisition.states import RunState
+from halidescope.gui.app import show_mistakes
+from halidescope.gui.link import Opened
+from halidescope.gui.series_dock import NO_BREAK
+from halidescope.gui.window import MainWindow
+
+
+def begun(window: MainWindow, engine: PlayedEngine, file: Path, qtbot: QtBot) -> None:
+    """Let a measurement run, and wait until the window knows of it."""
+    engine.begin(str(file))
+    qtbot.waitUntil(lambda: window.status is not None and window.status.file == str(file), timeout=5000)
+
+
+def test_spectra_and_shares_are_shown_as_they_come(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    engine.take(60)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 60, timeout=5000)
+    x, y = followed.views.live.view.curve.getData()
+    assert len(x) == 2068
+    assert y.max() > 100
+    qtbot.waitUntil(lambda: followed.views.series.image.image is not None, timeout=5000)
+    rate = "⟨k⟩ 0.0213 ± 0.0008 1/s".replace(" ", NO_BREAK)
+    qtbot.waitUntil(lambda: rate in followed.views.series.numbers.text(), timeout=5000)
+    assert "60/100" in followed.strip.progress_text.text()
+    assert "EMISSION" in followed.strip.emission.text()
+
+
+def test_docks_theme_and_recipe_are_remembered(window: MainWindow, settings: QSettings, qtbot: QtBot) -> None:
+    window.docks["Instruments"].hide()
+    window.docks["Map"].setFloating(True)
+    window.theme_actions["red"].trigger()
+    window.resize(1280, 720)
+    window.close()
+    again = MainWindow(settings)
+    qtbot.addWidget(again)
+    again.show()
+    assert again.docks["Instruments"].isHidden()
+    assert again.docks["Map"].isFloating()
+    assert again.theme_actions["red"].isChecked()
+    assert again.height() == 720       # the width is cut to the offscreen screen's 800 pixels
+    again.arrange()
+    assert again.docks["Instruments"].isVisible()
+    assert not again.docks["Map"].isFloating()
+    again.close()
+
+
+def test_another_layout_version_is_forgotten(
+    window: MainWindow, settings: QSettings, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.docks["Instruments"].hide()
+    window.close()
+    monkeypatch.setattr("halidescope.gui.window.LAYOUT_VERSION", 99)
+    again = MainWindow(settings)
+    qtbot.addWidget(again)
+    again.show()
+    assert again.docks["Instruments"].isVisible()
+    again.close()
+
+
+@pytest.mark.parametrize(("answer", "asked", "open_after"), [(0, [], False), (1, ["quit"], False), (2, [], True)])
+def test_leaving_a_running_measurement_is_asked(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path, answer: int, asked: list[str],
+    open_after: bool,
+) -> None:
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    followed.close()
+    assert followed.isVisible()
+    buttons = {button.text(): button for button in followed.question.buttons()}
+    qtbot.mouseClick(buttons[("Keep measuring", "Abort and go dark", "Stay here")[answer]], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: followed.isVisible() is open_after, timeout=5000)
+    assert engine.calls == asked
+    assert engine.now.state is (RunState.ABORTED if asked else RunState.RUNNING)
+    assert engine.closed == (0 if open_after else 3)
+
+
+def test_a_mistake_in_the_window_is_a_sentence_and_a_log_entry(
+    window: MainWindow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    show_mistakes(window)
+    try:
+        raise ZeroDivisionError("division by zero")
+    except ZeroDivisionError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    assert "mistake in this window (ZeroDivisionError: division by zero)" in window.notice.text.text()
+    assert "mistake in the window" in caplog.text
+
+
+def test_a_second_measurement_begins_with_empty_views(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    engine.take(30)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 30, timeout=5000)
+    begun(followed, engine, tmp_path / "b.nxs", qtbot)
+    assert followed.views.data.seen == 0
+    engine.take(5)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 5, timeout=5000)
+    assert followed.views.data.seen == 5
+    assert followed.views.series.numbers.text() == "no fit yet"
+
+
+def test_results_of_the_measurement_before_are_not_taken_for_new_ones(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    engine.take(30)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 30, timeout=5000)
+    engine.now = replace(engine.now, state=RunState.PREPARING, file=str(tmp_path / "b.nxs"), done=0)
+    for _ in range(2):
+        with qtbot.waitSignal(followed.feed.status, timeout=5000):
+            pass
+    assert followed.views.data.analysed == 0
+    engine.begin(str(tmp_path / "b.nxs"))
+    engine.take(5)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 5, timeout=5000)
+
+
+def test_the_window_stays_awake_while_the_door_hangs(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    engine.gate = threading.Event()
+    qtbot.waitUntil(lambda: engine.hanging >= 1, timeout=5000)
+    engine.take(40)
+    qtbot.waitUntil(lambda: followed.views.data.seen == 40, timeout=1000)   # the ring goes on without the door
+    engine.gate.set()
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 40, timeout=5000)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="None is immortal from Python 3.12 on")
+def test_qt_loses_no_reference_to_none(window: MainWindow) -> None:
+    before = sys.getrefcount(None)
+    for k in range(200):
+        window.strip.dose.setText(f"dose {k}")
+    assert sys.getrefcount(None) >= before - 20
+
+
+def test_windows_come_and_go_without_a_trace(
+    engine: PlayedEngine, settings: QSettings, qtbot: QtBot, tmp_path: Path
+) -> None:
+    def once(k: int) -> None:
+        window = MainWindow(settings)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.show()
+        with qtbot.waitSignal(window.feed.status, timeout=5000):
+            window.follow(lambda: Opened(engine, engine, engine))
+        engine.begin(str(tmp_path / f"{k}.nxs"))
+        engine.take(3)
+        qtbot.waitUntil(lambda: window.views.data.seen > 0, timeout=5000)
+        engine.abort()
+        with qtbot.waitSignal(window.destroyed, timeout=5000):
+            window._close_for_good()
+
+    once(0)
+    gc.collect()
+    widgets, threads = len(QApplication.allWidgets()), threading.active_count()
+    for k in range(1, 6):
+        once(k)
+    gc.collect()
+    assert threading.active_count() == threads
+    assert len(QApplication.allWidgets()) <= widgets
+
+
+def test_the_first_words_say_what_to_do(window: MainWindow, settings: QSettings, tmp_path: Path, qtbot: QtBot) -> None:
+    (tmp_path / "session.json").write_text("{}", encoding="utf-8")
+    window.offer_attach(tmp_path / "session.json")     # of no engine
+    qtbot.waitUntil(window.notice.isVisible, timeout=5000)
+    assert "Ctrl+O" in window.notice.text.text()
+    assert not window.notice.action.isVisible()
+    last = tmp_path / "microscope.toml"
+    last.write_text("[laser]\n", encoding="utf-8")
+    settings.setValue("microscope", str(last))
+    window.welcome()
+    assert str(last) in window.notice.text.text()
+    qtbot.mouseClick(window.notice.action, Qt.MouseButton.LeftButton)
+    assert "is missing" in window.notice.text.text()
