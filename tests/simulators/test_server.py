@@ -122,6 +122,7 @@ def test_state_outlives_connections(simulate) -> None:
 
 
 def test_closing_frees_every_port_and_ends_the_thread(simulate) -> None:
+    before = set(threading.enumerate())
     wires = simulate()
     client = wires.connect("laser")
     assert client.ask("?\r") == "OK\r\n"
@@ -131,7 +132,7 @@ def test_closing_frees_every_port_and_ends_the_thread(simulate) -> None:
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-    assert all(thread.name != "simulated instruments" for thread in threading.enumerate())
+    assert all(thread.name != "simulated instruments" for thread in set(threading.enumerate()) - before)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals exist on POSIX systems only")
