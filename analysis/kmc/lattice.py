@@ -1,7 +1,8 @@
 """The lattice: species codes, directions, packed coordinates, and a random film to start from."""
 
 import numpy as np
-from halidescope.analysis.kmc.streams import Words
+from halidescope.analysis.kmc.config import KmcConfig
+from numba import njit
 from numpy.typing import NDArray
 
 BROMIDE, IODIDE, VACANCY = 0, 1, 2
@@ -11,29 +12,75 @@ DX = np.array([1, -1, 0, 0, 0, 0])
 DY = np.array([0, 0, 1, -1, 0, 0])
 DZ = np.array([0, 0, 0, 0, 1, -1])
 
-LARGEST = 1024
-"""Largest edge: a vacancy's coordinates are packed in ten bits each."""
-SHIFT_X, SHIFT_Y, MASK = 20, 10, 1023
+SHIFT_X, SHIFT_Y, MASK = 20, 10, 1023          # coordinates are packed in ten bits each
 
 
-def counts_of(size: int, bromide: float, iodide: float, vacancy: float) -> tuple[int, int, int]:
-    """Whole numbers of each species on ``size``³ sites: iodide and vacancies rounded, bromide the rest."""
-    sites = size**3
-    total = bromide + iodide + vacancy
-    iodides, holes = round(sites * iodide / total), round(sites * vacancy / total)
+def counts_of(config: KmcConfig) -> tuple[int, int, int]:
+    """Whole numbers of bromides, iodides and vacancies: iodides and vacancies rounded, bromides the rest.
+
+    A share above zero is at least one site.
+    """
+    sites = config.lattice.size**3
+    iodides, holes = (
+        max(round(sites * share), 1) if share > 0 else 0 for share in (config.lattice.iodide, config.lattice.vacancy)
+    )
     return sites - iodides - holes, iodides, holes
 
 
-def random_film(size: int, iodides: int, holes: int, seed_words: Words) -> NDArray[np.int8]:
-    """Return a random arrangement, (size³,) int8, with exactly these numbers of iodides and vacancies."""
-    lattice = np.full(size**3, BROMIDE, dtype=np.int8)
-    lattice[:holes] = VACANCY
-    lattice[holes : holes + iodides] = IODIDE
-    np.random.Generator(np.random.PCG64([int(word) for word in seed_words])).shuffle(lattice)
-    return lattice
+def initial_film(config: KmcConfig, seed: int, replica: int = 0) -> NDArray[np.int8]:
+    """Return the random arrangement a replica starts from, (size³,) int8, with exactly the configured numbers."""
+    bromides, iodides, holes = counts_of(config)
+    if bromides < 0:
+        raise ValueError(f"lattice.size = {config.lattice.size}: too few sites for {iodides} iodides, {holes} vacancies")
+    film = np.full(config.lattice.size**3, BROMIDE, dtype=np.int8)
+    film[:holes] = VACANCY
+    film[holes : holes + iodides] = IODIDE
+    words = np.random.SeedSequence(seed, spawn_key=(replica, 1))
+    np.random.Generator(np.random.PCG64(words)).shuffle(film)
+    return film
 
 
-def vacancy_records(lattice: NDArray[np.int8], size: int) -> NDArray[np.uint32]:
-    """Packed coordinates of all vacancies, x in bits 20 to 29, y in 10 to 19, z in 0 to 9."""
-    x, y, z = np.unravel_index(np.flatnonzero(lattice == VACANCY), (size, size, size))
-    return ((x << SHIFT_X) | (y << SHIFT_Y) | z).astype(np.uint32)
+@njit(cache=True, nogil=True)
+def vacancy_records(lattice, size):
+    """Packed coordinates of all vacancies, uint32: x in bits 20 to 29, y in 10 to 19, z in 0 to 9."""
+    number = 0
+    for site in range(lattice.size):
+        number += lattice[site] == VACANCY
+    records = np.empty(number, np.uint32)
+    number = 0
+    for site in range(lattice.size):
+        if lattice[site] == VACANCY:
+            column = site // size
+            records[number] = np.uint32((column // size << SHIFT_X) | (column % size << SHIFT_Y) | site % size)
+            number += 1
+    return records
+
+
+@njit(cache=True, nogil=True)
+def count_species(lattice, size, start, stop, counts):
+    """Count bromides, iodides and vacancies in the columns ``start`` ≤ x, y < ``stop`` into ``counts`` (3,)."""
+    counts[:] = 0
+    for x in range(start, stop):
+        for y in range(start, stop):
+            column = (x * size + y) * size
+            for z in range(size):
+                counts[lattice[column + z]] += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def neighbour(record, d, size):
+    """Packed coordinates of the neighbour in direction ``d`` on the periodic lattice."""
+    x = np.int64(record >> SHIFT_X) + DX[d]
+    y = np.int64((record >> SHIFT_Y) & MASK) + DY[d]
+    z = np.int64(record & MASK) + DZ[d]
+    x += size * ((x < 0) - (x >= size))
+    y += size * ((y < 0) - (y >= size))
+    z += size * ((z < 0) - (z >= size))
+    return x, y, z
+
+
+@njit(cache=True, nogil=True, inline="always")
+def site_of(record, size):
+    """Index in the lattice of packed coordinates."""
+    x, y = np.int64(record >> SHIFT_X), np.int64((record >> SHIFT_Y) & MASK)
+    return (x * size + y) * size + np.int64(record & MASK)

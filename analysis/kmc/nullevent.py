@@ -10,7 +10,7 @@ Where most trials are rejected, :mod:`halidescope.analysis.kmc.classes` takes ov
 """
 
 import numpy as np
-from halidescope.analysis.kmc.lattice import BROMIDE, DX, DY, DZ, IODIDE, MASK, SHIFT_X, SHIFT_Y, VACANCY
+from halidescope.analysis.kmc.lattice import IODIDE, SHIFT_X, SHIFT_Y, VACANCY, neighbour, site_of
 from halidescope.analysis.kmc.records import record_escape, record_hop, swap_records
 from halidescope.analysis.kmc.streams import draw_block, prefetch
 from numba import njit
@@ -21,25 +21,6 @@ IN_CACHE = 1 << 20
 
 TIME_UP, EVENTS_UP, TRIALS_UP, FULL = 0, 1, 2, 3
 """Why the kernel returned: the time or the number of events or trials is reached, or there is no room for a vacancy."""
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _neighbour(record, d, size):
-    """Packed coordinates of the neighbour in direction ``d`` on the periodic lattice."""
-    x = np.int64(record >> SHIFT_X) + DX[d]
-    y = np.int64((record >> SHIFT_Y) & MASK) + DY[d]
-    z = np.int64(record & MASK) + DZ[d]
-    x += size * ((x < 0) - (x >= size))
-    y += size * ((y < 0) - (y >= size))
-    z += size * ((z < 0) - (z >= size))
-    return x, y, z
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _site(record, size):
-    """Index in the lattice of packed coordinates."""
-    x, y = np.int64(record >> SHIFT_X), np.int64((record >> SHIFT_Y) & MASK)
-    return (x * size + y) * size + np.int64(record & MASK)
 
 
 @njit(cache=True, nogil=True)
@@ -115,6 +96,9 @@ def advance(lattice, size, vacancies, starts, table, clock, until_s, counts, max
     result = TIME_UP
     running = True
     while running:
+        if vacancies.size - starts[bins] < BLOCK:        # each trial of a block may be an escape
+            result = FULL
+            break
         total = _weigh(starts, table.bound, edges)
         if total <= 0.0:                       # no vacancy, nothing can ever happen
             time = until_s
@@ -132,7 +116,7 @@ def advance(lattice, size, vacancies, starts, table, clock, until_s, counts, max
             for j in range(count):
                 v = slots[j] // 6
                 record = vacancies[v]
-                x, y, z = _neighbour(record, slots[j] - 6 * v, size)
+                x, y, z = neighbour(record, slots[j] - 6 * v, size)
                 prefetch(lattice, (x * size + y) * size + z)
         stale = False
         for j in range(count):
@@ -148,9 +132,9 @@ def advance(lattice, size, vacancies, starts, table, clock, until_s, counts, max
             v = slot // 6
             d = slot - 6 * v
             record = vacancies[v]
-            x, y, z = _neighbour(record, d, size)
+            x, y, z = neighbour(record, d, size)
             target = (x * size + y) * size + z
-            source = _site(record, size)
+            source = site_of(record, size)
             species = lattice[target]
             home = (x * size + y) * table.stride
             column = home
@@ -161,10 +145,6 @@ def advance(lattice, size, vacancies, starts, table, clock, until_s, counts, max
             destination = np.uint32((x << SHIFT_X) | (y << SHIFT_Y) | z)
             if threshold < table.escape[column] and species == IODIDE:
                 n = starts[bins]
-                if n == vacancies.size:
-                    result = FULL
-                    running = False
-                    break
                 lattice[target] = VACANCY
                 vacancies[n] = destination
                 record_escape(tracer, log, target, n, time, d, column)

@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 LAGS = 20
+CORRELATED = 6
 """How many earlier jumps of the same ion a jump is correlated with; three bits each in a 64-bit word."""
 
 
