@@ -52,7 +52,7 @@ class ExactFilm:
     method : str
         "automatic", or one of the two methods always (for checks).
     lattice : ndarray of int8 (size³,), optional
-        Film to start from; a random one of the configured composition by default.
+        Film to start from, changed in place; a random one of the configured composition by default.
     """
 
     def __init__(
@@ -70,8 +70,7 @@ class ExactFilm:
             raise ValueError(f"method = '{method}': must be one of {', '.join(METHODS)}")
         self.size = config.lattice.size
         self.stream = stream(seed, replica)
-        film = initial_film(config, seed, replica) if lattice is None else np.array(lattice, dtype=np.int8)
-        self.lattice = film.ravel()
+        self.lattice = initial_film(config, seed, replica) if lattice is None else np.asarray(lattice, np.int8).ravel()
         self.log = log
         self._method = method
         self._heating = Heating(config)

@@ -27,16 +27,40 @@ def counts_of(config: KmcConfig) -> tuple[int, int, int]:
     return sites - iodides - holes, iodides, holes
 
 
-def initial_film(config: KmcConfig, seed: int, replica: int = 0) -> NDArray[np.int8]:
-    """Return the random arrangement a replica starts from, (size³,) int8, with exactly the configured numbers."""
-    bromides, iodides, holes = counts_of(config)
-    if bromides < 0:
-        raise ValueError(f"lattice.size = {config.lattice.size}: too few sites for {iodides} iodides, {holes} vacancies")
-    film = np.full(config.lattice.size**3, BROMIDE, dtype=np.int8)
-    film[:holes] = VACANCY
-    film[holes : holes + iodides] = IODIDE
-    words = np.random.SeedSequence(seed, spawn_key=(replica, 1))
-    np.random.Generator(np.random.PCG64(words)).shuffle(film)
+def initial_film(config: KmcConfig, seed: int, replica: int = 0, *, inner: slice | None = None) -> NDArray[np.int8]:
+    """Return the random arrangement a replica starts from, (size³,) int8, with exactly the configured numbers.
+
+    With ``inner`` the square of columns it names has its exact share of them, too, as a spot of a real film has, which
+    is far larger than a lattice; without, its composition scatters from replica to replica.
+    """
+    numbers = counts_of(config)
+    if numbers[BROMIDE] < 0:
+        raise ValueError(
+            f"lattice.size = {config.lattice.size}: too few sites for {numbers[IODIDE]} iodides, {numbers[VACANCY]} vacancies"
+        )
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(replica, 1))))
+    if inner is None:
+        return _shuffled(numbers, generator)
+    size = config.lattice.size
+    part = (inner.stop - inner.start) ** 2 * size
+    iodides, holes = (round(numbers[species] * part / size**3) for species in (IODIDE, VACANCY))
+    inside = (part - iodides - holes, iodides, holes)
+    film = np.empty((size, size, size), np.int8)
+    mask = np.zeros((size, size), bool)
+    mask[inner, inner] = True
+    film[mask] = _shuffled(inside, generator).reshape(-1, size)
+    outside = tuple(total - within for total, within in zip(numbers, inside, strict=True))
+    film[~mask] = _shuffled(outside, generator).reshape(-1, size)
+    return film.ravel()
+
+
+def _shuffled(numbers: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.int8]:
+    film = np.empty(sum(numbers), np.int8)
+    stop = 0
+    for species, number in enumerate(numbers):
+        film[stop : stop + number] = species
+        stop += number
+    generator.shuffle(film)
     return film
 
 

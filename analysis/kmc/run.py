@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from halidescope.analysis.kmc.config import KmcConfig
@@ -126,7 +126,9 @@ class KmcResult:
         }
 
 
-def simulate(config: KmcConfig, seed: int | None = None, *, replica: int = 0) -> Trajectory:
+def simulate(
+    config: KmcConfig, seed: int | None = None, *, replica: int = 0, exact_spot: bool = False
+) -> Trajectory:
     """Run one film; the same configuration, seed and replica give the same trajectory on every machine.
 
     Parameters
@@ -137,9 +139,12 @@ def simulate(config: KmcConfig, seed: int | None = None, *, replica: int = 0) ->
         Replaces the configuration's seed.
     replica : int
         Which independent stream of the seed.
+    exact_spot : bool
+        Start with exactly the configured composition in the columns that are read, not only in the whole film.
     """
     used = config.run.seed if seed is None else seed
-    return _paper(config, used, replica) if config.run.scheme == "paper" else _exact(config, used, replica)
+    start = initial_film(config, used, replica, inner=region(config.lattice.size) if exact_spot else None)
+    return (_paper if config.run.scheme == "paper" else _exact)(config, used, replica, start)
 
 
 def run(config: KmcConfig, progress: Progress | None = None, *, workers: int | None = None) -> KmcResult:
@@ -184,10 +189,9 @@ def _frame_at(samples: int, frames: int) -> set[int]:
     return {round(samples * (i + 1) / (frames + 1)) for i in range(frames)}
 
 
-def _paper(config: KmcConfig, seed: int, replica: int) -> Trajectory:
+def _paper(config: KmcConfig, seed: int, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
     started = time.thread_time()
     size, steps = config.lattice.size, config.steps
-    lattice = initial_film(config, seed, replica)
     records = vacancy_records(lattice, size)
     room = np.count_nonzero(lattice == IODIDE) if config.escape_probability > 0 else 0
     vacancies = np.concatenate([records, np.zeros(room, np.uint32)])
@@ -220,10 +224,10 @@ def _paper(config: KmcConfig, seed: int, replica: int) -> Trajectory:
     )
 
 
-def _exact(config: KmcConfig, seed: int, replica: int) -> Trajectory:
+def _exact(config: KmcConfig, seed: int, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
     started = time.thread_time()
     size, events, read = config.lattice.size, config.events, region(config.lattice.size)
-    film = ExactFilm(config, seed, replica, tracer=config.run.tracer)
+    film = ExactFilm(config, seed, replica, tracer=config.run.tracer, lattice=lattice)
     times, done = np.zeros(SAMPLES + 1), np.zeros(SAMPLES + 1)
     inside, everywhere = np.zeros((SAMPLES + 1, 3), np.int64), np.zeros((SAMPLES + 1, 3), np.int64)
     pictures = _frame_at(SAMPLES, config.run.frames if replica == 0 else 0)
@@ -255,8 +259,3 @@ def _exact(config: KmcConfig, seed: int, replica: int) -> Trajectory:
         cosines=None if tracer is None else tracer.cosines,
         pairs=None if tracer is None else tracer.pairs,
     )
-
-
-def with_seed(config: KmcConfig, seed: int) -> KmcConfig:
-    """Return the configuration with another seed."""
-    return replace(config, run=replace(config.run, seed=seed))
