@@ -279,7 +279,8 @@ class _Grid:
             middle = self._solve(heat + mass * state, gamma * step)
             slope = (middle - state) / (gamma * step)
             state = self._solve(heat + mass * (state + (1 - gamma) * step * slope), gamma * step)
-            axis.append(self.on_axis(self.film_mean(self._to_cells(state))))
+            inner = self.modes[:2] @ self.film_mean(state) / np.sqrt(self.area[:2])
+            axis.append(self.on_axis(inner))
         return edges[1 + lead :], np.array(axis[lead:])
 
     def film_mean(self, field: Floats) -> Floats:
@@ -288,7 +289,7 @@ class _Grid:
 
     @staticmethod
     def on_axis(profile: Floats) -> float:
-        """Value at r = 0 of a parabola through the means of the first two, equally wide rings."""
+        """Value at r = 0 of a parabola through the means of the first two, equally wide rings of a profile."""
         return float(profile[0] - (profile[1] - profile[0]) / 4)
 
     def _to_modes(self, heat: Floats) -> Floats:

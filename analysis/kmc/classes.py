@@ -12,8 +12,8 @@ import numpy as np
 from halidescope.analysis.kmc.lattice import IODIDE, SHIFT_X, SHIFT_Y, VACANCY, neighbour, site_of
 from halidescope.analysis.kmc.nullevent import EVENTS_UP, FULL, TIME_UP
 from halidescope.analysis.kmc.rates import RateTable
-from halidescope.analysis.kmc.records import record_escape, record_hop
-from halidescope.analysis.kmc.streams import exponential, uniform
+from halidescope.analysis.kmc.records import EventLog, Tracer, record_escape, record_hop
+from halidescope.analysis.kmc.streams import Floats, Index, Words, exponential, uniform
 from numba import njit
 from numpy.typing import NDArray
 
@@ -49,7 +49,7 @@ def build(
 
 
 @njit(cache=True, nogil=True)
-def _relabel(lists, slot, label):
+def _relabel(lists: ClassLists, slot: Index, label: Index) -> None:
     """Move a slot to another list, −1 for none."""
     old = lists.label[slot]
     if old == label:
@@ -69,7 +69,7 @@ def _relabel(lists, slot, label):
 
 
 @njit(cache=True, nogil=True)
-def _label(lattice, size, record, d, table):
+def _label(lattice: NDArray[np.int8], size: int, record: np.uint32, d: Index, table: RateTable) -> Index:
     """Class of the slot of a vacancy in direction ``d``."""
     x, y, z = neighbour(record, d, size)
     species = lattice[(x * size + y) * size + z]
@@ -79,20 +79,28 @@ def _label(lattice, size, record, d, table):
 
 
 @njit(cache=True, nogil=True)
-def _enlist(lattice, size, vacancies, v, table, lists):
+def _enlist(
+    lattice: NDArray[np.int8], size: int, vacancies: NDArray[np.uint32], v: Index, table: RateTable, lists: ClassLists,
+) -> None:
     lists.owner[site_of(vacancies[v], size)] = v
     for d in range(6):
         _relabel(lists, 6 * v + d, _label(lattice, size, vacancies[v], d, table))
 
 
 @njit(cache=True, nogil=True)
-def _enlist_all(lattice, size, vacancies, count, table, lists):
+def _enlist_all(
+    lattice: NDArray[np.int8], size: int, vacancies: NDArray[np.uint32], count: int, table: RateTable,
+    lists: ClassLists,
+) -> None:
     for v in range(count):
         _enlist(lattice, size, vacancies, v, table, lists)
 
 
 @njit(cache=True, nogil=True)
-def _tell_neighbours(lattice, size, vacancies, record, table, lists):
+def _tell_neighbours(
+    lattice: NDArray[np.int8], size: int, vacancies: NDArray[np.uint32], record: np.uint32, table: RateTable,
+    lists: ClassLists,
+) -> None:
     """The species on a site changed: relabel the slots of the vacancies around it that point to it."""
     for d in range(6):
         x, y, z = neighbour(record, d, size)
@@ -102,7 +110,7 @@ def _tell_neighbours(lattice, size, vacancies, record, table, lists):
 
 
 @njit(cache=True, nogil=True)
-def total_rate(lists, table):
+def total_rate(lists: ClassLists, table: RateTable) -> float:
     """Total rate of the classes, 1/s."""
     total = 0.0
     for c in range(lists.length.size):
@@ -111,7 +119,11 @@ def total_rate(lists, table):
 
 
 @njit(cache=True, nogil=True)
-def advance(lattice, size, vacancies, count, lists, table, clock, until_s, counts, max_events, state, tracer, log):
+def advance(
+    lattice: NDArray[np.int8], size: int, vacancies: NDArray[np.uint32], count: NDArray[np.int64], lists: ClassLists,
+    table: RateTable, clock: Floats, until_s: float, counts: NDArray[np.int64], max_events: int, state: Words,
+    tracer: Tracer | None, log: EventLog | None,
+) -> int:
     """Run events until the time or their number is reached; returns which.
 
     ``count`` (1,) int64 is the number of vacancies, advanced by escapes; the rest as in

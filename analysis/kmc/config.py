@@ -38,10 +38,10 @@ class Barriers:
 
 @dataclass(frozen=True)
 class Temperature:
-    """``[temperature]``: ``T0 + A0 (1 − exp(−B t)) exp(−2 r²/w0²)`` with r and w0 in lattice sites.
+    """``[temperature]``: ``T0 + A0 (1 − exp(−B t)) exp(−2 r²/w0²)``, w0 = waist_fraction · size.
 
-    ``heating_rate`` is B, per step in the paper's scheme and per second on the exact clock. Left out it is 0.02 per step
-    there, and on the exact clock the film is at its final temperature from the start.
+    ``heating_rate`` is B, per step in the paper's scheme and per second on the exact clock. Left out it is 0.02 per
+    step there, and on the exact clock the film is at its final temperature from the start.
     """
 
     ambient_k: float = field(default=300.0, metadata=_limits(1, 5000))

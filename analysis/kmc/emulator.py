@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from halidescope.analysis.kmc.config import KmcConfig
-from halidescope.analysis.kmc.run import simulate
+from halidescope.analysis.kmc.run import run_replica
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
@@ -26,7 +26,7 @@ GRID = np.linspace(0, 1, 64) ** 2
 """Share of the run at which a curve is kept; dense at the start, where it changes most."""
 COMPONENTS = 6
 """Directions that are predicted; further ones, up to ``KEPT``, are the replicas' scatter and kept as errors only."""
-KEPT = 24
+KEPT = 16
 NEARBY = 0.1
 """Width, on the unit cube, of the neighbourhood in which errors are averaged."""
 
@@ -53,7 +53,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Component:
-    """A Gaussian process for one principal component, on the unit cube; ``left_out`` (n,) are its leave-one-out errors."""
+    """A Gaussian process for one component, on the unit cube; ``left_out`` (n,) are its leave-one-out errors."""
 
     designs: Floats
     weights: Floats
@@ -97,7 +97,8 @@ class Emulator:
         unit = (np.asarray(parameters, dtype=float) - low) / (high - low)
         scores = np.stack([component.predict(unit) for component in self.components[:COMPONENTS]], axis=1)
         squares = np.stack([component.left_out for component in self.components], axis=1) ** 2
-        return self.mean + scores @ self.basis[:COMPONENTS], np.sqrt(_nearness(unit, self.components[0].designs) @ squares)
+        errors = np.sqrt(_nearness(unit, self.components[0].designs) @ squares)
+        return self.mean + scores @ self.basis[:COMPONENTS], errors
 
 
 def with_parameters(config: KmcConfig, parameters: Floats) -> KmcConfig:
@@ -111,10 +112,10 @@ def simulated_curve(config: KmcConfig, parameters: Floats, replicas: int, seed: 
 
     The spot starts with the exact composition: the measured one averages over far more sites than a lattice has.
     """
-    case = with_parameters(config, parameters)
+    case = with_parameters(config, parameters).replace(run__seed=seed)
     curves = []
     for replica in range(replicas):
-        run = simulate(case, seed, replica=replica, exact_spot=True)
+        run = run_replica(case, replica, exact_spot=True)
         along = run.time_s if case.run.time_s is not None else run.progress
         curves.append(np.interp(GRID * along[-1], along, run.band_gap_ev))
     return np.mean(curves, axis=0)

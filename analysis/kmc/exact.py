@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 CHUNK = 1 << 17
 """Trials between two looks at the share of accepted ones."""
 TO_LISTS, TO_TRIALS = 0.025, 0.05
-"""Accepted shares below which class lists, and above which null events, are faster; apart, so as not to change often."""
+"""Accepted shares below which class lists and above which null events are faster; apart, so as not to flip often."""
 
 METHODS = ("automatic", "null-event", "class-lists")
 

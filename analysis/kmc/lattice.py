@@ -2,6 +2,7 @@
 
 import numpy as np
 from halidescope.analysis.kmc.config import KmcConfig
+from halidescope.analysis.kmc.streams import Index
 from numba import njit
 from numpy.typing import NDArray
 
@@ -36,7 +37,8 @@ def initial_film(config: KmcConfig, seed: int, replica: int = 0, *, inner: slice
     numbers = counts_of(config)
     if numbers[BROMIDE] < 0:
         raise ValueError(
-            f"lattice.size = {config.lattice.size}: too few sites for {numbers[IODIDE]} iodides, {numbers[VACANCY]} vacancies"
+            f"lattice.size = {config.lattice.size}: too few sites for {numbers[IODIDE]} iodides and "
+            f"{numbers[VACANCY]} vacancies; take a larger lattice"
         )
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(replica, 1))))
     if inner is None:
@@ -65,7 +67,7 @@ def _shuffled(numbers: tuple[int, ...], generator: np.random.Generator) -> NDArr
 
 
 @njit(cache=True, nogil=True)
-def vacancy_records(lattice, size):
+def vacancy_records(lattice: NDArray[np.int8], size: int) -> NDArray[np.uint32]:
     """Packed coordinates of all vacancies, uint32: x in bits 20 to 29, y in 10 to 19, z in 0 to 9."""
     number = 0
     for site in range(lattice.size):
@@ -81,7 +83,7 @@ def vacancy_records(lattice, size):
 
 
 @njit(cache=True, nogil=True)
-def count_species(lattice, size, start, stop, counts):
+def count_species(lattice: NDArray[np.int8], size: int, start: int, stop: int, counts: NDArray[np.int64]) -> None:
     """Count bromides, iodides and vacancies in the columns ``start`` ≤ x, y < ``stop`` into ``counts`` (3,)."""
     counts[:] = 0
     for x in range(start, stop):
@@ -92,7 +94,7 @@ def count_species(lattice, size, start, stop, counts):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def neighbour(record, d, size):
+def neighbour(record: np.uint32, d: Index, size: int) -> tuple[int, int, int]:
     """Packed coordinates of the neighbour in direction ``d`` on the periodic lattice."""
     x = np.int64(record >> SHIFT_X) + DX[d]
     y = np.int64((record >> SHIFT_Y) & MASK) + DY[d]
@@ -104,7 +106,7 @@ def neighbour(record, d, size):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def site_of(record, size):
+def site_of(record: np.uint32, size: int) -> Index:
     """Index in the lattice of packed coordinates."""
     x, y = np.int64(record >> SHIFT_X), np.int64((record >> SHIFT_Y) & MASK)
     return (x * size + y) * size + np.int64(record & MASK)

@@ -1,8 +1,8 @@
 """The exact clock by uniformisation: trials at a constant bound of the rate, accepted with rate/bound.
 
-One trial: wait an exponential time of the total bound, pick a vacancy and one of its six neighbours, accept the hop with
-the neighbour's rate over the bound of the vacancy's bin. Rejected trials change nothing, so the accepted ones are the
-exact continuous-time process, and nothing about neighbours has to be kept. Draws are made in blocks, and on lattices
+One trial: wait an exponential time of the total bound, pick a vacancy and one of its six neighbours, accept the hop
+with the neighbour's rate over the bound of the vacancy's bin. Rejected trials change nothing, so the accepted ones are
+the exact continuous-time process, and nothing about neighbours has to be kept. Draws are made in blocks, and on lattices
 beyond the cache the memory of a whole block is fetched ahead. Random numbers that a block leaves unused are dropped,
 which is allowed because nothing has looked at them.
 
@@ -11,9 +11,11 @@ Where most trials are rejected, :mod:`halidescope.analysis.kmc.classes` takes ov
 
 import numpy as np
 from halidescope.analysis.kmc.lattice import IODIDE, SHIFT_X, SHIFT_Y, VACANCY, neighbour, site_of
-from halidescope.analysis.kmc.records import record_escape, record_hop, swap_records
-from halidescope.analysis.kmc.streams import draw_block, prefetch
+from halidescope.analysis.kmc.rates import RateTable
+from halidescope.analysis.kmc.records import EventLog, Tracer, record_escape, record_hop, swap_records
+from halidescope.analysis.kmc.streams import Floats, Index, Words, draw_block, prefetch
 from numba import njit
+from numpy.typing import NDArray
 
 BLOCK = 128
 IN_CACHE = 1 << 20
@@ -24,7 +26,7 @@ TIME_UP, EVENTS_UP, TRIALS_UP, FULL = 0, 1, 2, 3
 
 
 @njit(cache=True, nogil=True)
-def _weigh(starts, bound, edges):
+def _weigh(starts: NDArray[np.int64], bound: Floats, edges: Floats) -> float:
     """Cumulate the bins' rates into ``edges`` (bins + 1,); the last is the total."""
     edges[0] = 0.0
     for b in range(bound.size):
@@ -33,7 +35,7 @@ def _weigh(starts, bound, edges):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _choose(w, starts, edges, inverse_bound):
+def _choose(w: float, starts: NDArray[np.int64], edges: Floats, inverse_bound: Floats) -> tuple[int, int, float]:
     """Turn a number uniform below the total bound into bin, slot (vacancy and direction) and a fresh uniform number."""
     b = 0
     for i in range(1, inverse_bound.size):
@@ -44,8 +46,11 @@ def _choose(w, starts, edges, inverse_bound):
 
 
 @njit(cache=True, nogil=True)
-def move_to_bin(vacancies, starts, position, b, target, tracer):
-    """Move a vacancy's record to another bin by swaps at the borders between bins; returns its new position."""
+def move_to_bin(
+    vacancies: NDArray[np.uint32], starts: NDArray[np.int64], position: Index, b: Index, target: Index,
+    tracer: Tracer | None,
+) -> None:
+    """Move a vacancy's record to another bin by swaps at the borders between bins."""
     while b < target:
         last = starts[b + 1] - 1
         swap_records(vacancies, position, last, tracer)
@@ -58,11 +63,14 @@ def move_to_bin(vacancies, starts, position, b, target, tracer):
         position = first
         starts[b] += 1
         b -= 1
-    return position
 
 
 @njit(cache=True, nogil=True)
-def advance(lattice, size, vacancies, starts, table, clock, until_s, counts, max_events, max_trials, state, tracer, log):
+def advance(
+    lattice: NDArray[np.int8], size: int, vacancies: NDArray[np.uint32], starts: NDArray[np.int64], table: RateTable,
+    clock: Floats, until_s: float, counts: NDArray[np.int64], max_events: int, max_trials: int, state: Words,
+    tracer: Tracer | None, log: EventLog | None,
+) -> int:
     """Run trials until the time, the number of events or of trials is reached; returns which.
 
     Parameters
@@ -139,7 +147,7 @@ def advance(lattice, size, vacancies, starts, table, clock, until_s, counts, max
             home = (x * size + y) * table.stride
             column = home
             if not table.at_ion:
-                column = source // size * table.stride
+                column = int(source // size) * table.stride
             rate = table.rate[column, species]
             threshold = u * table.bound[b]
             destination = np.uint32((x << SHIFT_X) | (y << SHIFT_Y) | z)

@@ -52,7 +52,7 @@ def iodide_map(lattice: NDArray[np.int8]) -> Floats:
 
 
 def halo_profile(lattice: NDArray[np.int8]) -> tuple[Floats, Floats, Floats]:
-    """Composition around the beam: radius in sites (n,), iodide share of the ions (n,), vacancy share of the sites (n,).
+    """Composition around the beam: radius in sites, iodide share of the ions, vacancy share of the sites, each (n,).
 
     Rings one site wide about the middle, out to half the lattice.
     """

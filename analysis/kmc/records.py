@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from halidescope.analysis.kmc.lattice import DX, DY, DZ, VACANCY
+from halidescope.analysis.kmc.streams import Index
 from numba import njit
 from numpy.typing import NDArray
 
@@ -34,7 +35,10 @@ class Tracer(NamedTuple):
 
 
 class EventLog(NamedTuple):
-    """Events in order: ``used`` (1,) of the rows are filled; ``time_s`` (n,), ``code`` (n, 3) direction, species, column."""
+    """Events in order: ``used`` (1,) rows are filled of ``time_s`` (n,) and ``code`` (n, 3) direction, species, column.
+
+    The species of an escape is that of the vacancy.
+    """
 
     used: NDArray[np.int64]
     time_s: NDArray[np.float64]
@@ -58,7 +62,7 @@ def new_log(events: int) -> EventLog:
 
 
 @njit(cache=True, nogil=True)
-def swap_records(vacancies, a, b, tracer):
+def swap_records(vacancies: NDArray[np.uint32], a: Index, b: Index, tracer: Tracer | None) -> None:
     """Exchange two vacancy records and what belongs to them."""
     vacancies[a], vacancies[b] = vacancies[b], vacancies[a]
     if tracer is not None:
@@ -69,7 +73,7 @@ def swap_records(vacancies, a, b, tracer):
 
 
 @njit(cache=True, nogil=True)
-def _write(log, time, d, species, column):
+def _write(log: EventLog, time: float, d: Index, species: Index, column: Index) -> None:
     row = log.used[0]
     if row < log.time_s.size:
         log.time_s[row] = time
@@ -80,7 +84,10 @@ def _write(log, time, d, species, column):
 
 
 @njit(cache=True, nogil=True)
-def record_hop(tracer, log, source, target, v, species, time, d, column):
+def record_hop(
+    tracer: Tracer | None, log: EventLog | None, source: Index, target: Index, v: Index, species: Index, time: float,
+    d: Index, column: Index,
+) -> None:
     """A vacancy went from ``source`` in direction ``d`` to ``target``; the ion went the other way."""
     if log is not None:
         _write(log, time, d, species, column)
@@ -110,7 +117,9 @@ def record_hop(tracer, log, source, target, v, species, time, d, column):
 
 
 @njit(cache=True, nogil=True)
-def record_escape(tracer, log, target, v, time, d, column):
+def record_escape(
+    tracer: Tracer | None, log: EventLog | None, target: Index, v: Index, time: float, d: Index, column: Index,
+) -> None:
     """An iodide left the film from ``target``; ``v`` is the record of the vacancy it leaves."""
     if log is not None:
         _write(log, time, d, VACANCY, column)

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from halidescope.analysis.kmc.config import KmcConfig
@@ -126,25 +127,22 @@ class KmcResult:
         }
 
 
-def simulate(
-    config: KmcConfig, seed: int | None = None, *, replica: int = 0, exact_spot: bool = False
-) -> Trajectory:
-    """Run one film; the same configuration, seed and replica give the same trajectory on every machine.
+def simulate(config: KmcConfig | Mapping[str, Any], seed: int | None = None) -> KmcResult:
+    """Run all replicas of a configuration (or of its tables of keys) from a seed, the configured one by default.
 
-    Parameters
-    ----------
-    config : KmcConfig
-        What is simulated.
-    seed : int, optional
-        Replaces the configuration's seed.
-    replica : int
-        Which independent stream of the seed.
-    exact_spot : bool
-        Start with exactly the configured composition in the columns that are read, not only in the whole film.
+    The same configuration and seed give the same trajectories on every machine, whatever the number of cores.
     """
-    used = config.run.seed if seed is None else seed
-    start = initial_film(config, used, replica, inner=region(config.lattice.size) if exact_spot else None)
-    return (_paper if config.run.scheme == "paper" else _exact)(config, used, replica, start)
+    asked = config if isinstance(config, KmcConfig) else KmcConfig.from_mapping(config)
+    return run(asked if seed is None else asked.replace(run__seed=seed))
+
+
+def run_replica(config: KmcConfig, replica: int = 0, *, exact_spot: bool = False) -> Trajectory:
+    """Run one film from the stream of one replica of the configuration's seed.
+
+    With ``exact_spot`` the columns that are read start with exactly the configured composition, as the whole film.
+    """
+    start = initial_film(config, config.run.seed, replica, inner=region(config.lattice.size) if exact_spot else None)
+    return (_paper if config.run.scheme == "paper" else _exact)(config, replica, start)
 
 
 def run(config: KmcConfig, progress: Progress | None = None, *, workers: int | None = None) -> KmcResult:
@@ -160,7 +158,7 @@ def run(config: KmcConfig, progress: Progress | None = None, *, workers: int | N
     replicas = config.run.replicas
     finished: dict[int, Trajectory] = {}
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        jobs = [pool.submit(simulate, config, replica=i) for i in range(replicas)]
+        jobs = [pool.submit(run_replica, config, i) for i in range(replicas)]
         try:
             for done, job in enumerate(as_completed(jobs), start=1):
                 trajectory = job.result()
@@ -189,7 +187,7 @@ def _frame_at(samples: int, frames: int) -> set[int]:
     return {round(samples * (i + 1) / (frames + 1)) for i in range(frames)}
 
 
-def _paper(config: KmcConfig, seed: int, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
+def _paper(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
     started = time.thread_time()
     size, steps = config.lattice.size, config.steps
     records = vacancy_records(lattice, size)
@@ -197,7 +195,7 @@ def _paper(config: KmcConfig, seed: int, replica: int, lattice: NDArray[np.int8]
     vacancies = np.concatenate([records, np.zeros(room, np.uint32)])
     count = np.array([records.size])
     trace = new_trace(steps)
-    words = stream(seed, replica)
+    words = stream(config.run.seed, replica)
     frames: list[NDArray[np.int8]] = []
     stops = sorted(_frame_at(steps, config.run.frames if replica == 0 else 0))
     at = 0
@@ -224,10 +222,10 @@ def _paper(config: KmcConfig, seed: int, replica: int, lattice: NDArray[np.int8]
     )
 
 
-def _exact(config: KmcConfig, seed: int, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
+def _exact(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
     started = time.thread_time()
     size, events, read = config.lattice.size, config.events, region(config.lattice.size)
-    film = ExactFilm(config, seed, replica, tracer=config.run.tracer, lattice=lattice)
+    film = ExactFilm(config, config.run.seed, replica, tracer=config.run.tracer, lattice=lattice)
     times, done = np.zeros(SAMPLES + 1), np.zeros(SAMPLES + 1)
     inside, everywhere = np.zeros((SAMPLES + 1, 3), np.int64), np.zeros((SAMPLES + 1, 3), np.int64)
     pictures = _frame_at(SAMPLES, config.run.frames if replica == 0 else 0)

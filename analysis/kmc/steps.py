@@ -24,7 +24,7 @@ from halidescope.analysis.kmc.lattice import (
 )
 from halidescope.analysis.kmc.observables import region
 from halidescope.analysis.kmc.rates import BOLTZMANN_EV_K, beam_shape
-from halidescope.analysis.kmc.streams import uniform
+from halidescope.analysis.kmc.streams import Floats, Words, uniform
 from numba import njit
 from numpy.typing import NDArray
 
@@ -98,7 +98,7 @@ def run_steps(
 
 
 @njit(cache=True, nogil=True)
-def _subcell_sum(lattice, size, weight, record, width):
+def _subcell_sum(lattice: NDArray[np.int8], size: int, weight: Floats, record: np.uint32, width: int) -> float:
     """Sum of the weights in the cube around one vacancy."""
     half = width // 2
     cx = np.int64(record >> SHIFT_X) - half + size
@@ -115,7 +115,7 @@ def _subcell_sum(lattice, size, weight, record, width):
 
 
 @njit(cache=True, nogil=True)
-def _slide(line, out, width, half):
+def _slide(line: Floats, out: Floats, width: int, half: int) -> None:
     """Running sums of ``width`` neighbours on a ring."""
     size = line.size
     total = 0.0
@@ -127,7 +127,7 @@ def _slide(line, out, width, half):
 
 
 @njit(cache=True, nogil=True)
-def box_sums(field, width):
+def box_sums(field: Floats, width: int) -> None:
     """Sum of ``field`` (size, size, size) in the cube around every site, periodic, by running sums along each axis."""
     size = field.shape[0]
     half = width // 2
@@ -148,7 +148,10 @@ def box_sums(field, width):
 
 
 @njit(cache=True, nogil=True)
-def _acceptances(lattice, size, weight, vacancies, n, width, accept):
+def _acceptances(
+    lattice: NDArray[np.int8], size: int, weight: Floats, vacancies: NDArray[np.uint32], n: int, width: int,
+    accept: Floats,
+) -> None:
     """P of each of the first ``n`` vacancies, as written, into ``accept``."""
     cell = 0.0
     for column in range(size * size):
@@ -170,7 +173,10 @@ def _acceptances(lattice, size, weight, vacancies, n, width, accept):
 
 
 @njit(cache=True, nogil=True)
-def _run(lattice, size, vacancies, count, shape, rules, first, last, trace, state):
+def _run(
+    lattice: NDArray[np.int8], size: int, vacancies: NDArray[np.uint32], count: NDArray[np.int64], shape: Floats,
+    rules: StepRules, first: int, last: int, trace: StepTrace, state: Words,
+) -> None:
     columns = size * size
     weight = np.zeros((columns, 3))            # Boltzmann factors by column and species, zero for a vacancy
     leave = np.zeros(columns)                  # escape probability by column
@@ -201,7 +207,7 @@ def _run(lattice, size, vacancies, count, shape, rules, first, last, trace, stat
             for d in range(6):
                 x, y, z = neighbour(record, d, size)
                 species = lattice[(x * size + y) * size + z]
-                column = x * size + y if rules.at_ion else source // size
+                column = x * size + y if rules.at_ion else int(source // size)
                 rate[d] = weight[column, species]
                 total += rate[d]
             if total == 0.0:
@@ -218,7 +224,7 @@ def _run(lattice, size, vacancies, count, shape, rules, first, last, trace, stat
             x, y, z = neighbour(record, d, size)
             target = (x * size + y) * size + z
             species = lattice[target]
-            column = x * size + y if rules.at_ion else source // size
+            column = x * size + y if rules.at_ion else int(source // size)
             if species == IODIDE and uniform(state) < leave[column]:
                 lattice[target] = VACANCY
                 vacancies[count[0]] = np.uint32((x << SHIFT_X) | (y << SHIFT_Y) | z)

@@ -6,14 +6,18 @@ own stream and the same seed gives the same run on every machine.
 """
 
 import math
+from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+Index = int | np.int64
 
 UNIT = 2.0**-53
 """A word shifted right by 11 times this is uniform on [0, 1)."""
@@ -39,11 +43,11 @@ def stream(seed: int, replica: int = 0) -> Words:
     """Return the state of the stream of one replica, (4,) uint64; any pair of seed and replica is independent."""
     if seed < 0 or replica < 0:
         raise ValueError(f"seed = {seed}, replica = {replica}: must not be negative")
-    return np.random.SeedSequence(seed, spawn_key=(replica,)).generate_state(4, np.uint64)
+    return np.random.SeedSequence(seed, spawn_key=(replica,)).generate_state(4, np.uint64).astype(np.uint64)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def next_word(state):
+def next_word(state: Words) -> np.uint64:
     """Advance the stream and return 64 random bits."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     total = s0 + s3
@@ -59,13 +63,13 @@ def next_word(state):
 
 
 @njit(cache=True, nogil=True)
-def uniform(state):
+def uniform(state: Words) -> float:
     """Return a number uniform on [0, 1)."""
     return (next_word(state) >> np.uint64(11)) * UNIT
 
 
 @njit(cache=True, nogil=True)
-def _outside(state, layer, z):
+def _outside(state: Words, layer: Index, z: float) -> float:
     """Finish a ziggurat draw that fell outside its layer's sure part."""
     while True:
         if layer == 0:
@@ -81,10 +85,10 @@ def _outside(state, layer, z):
 
 
 @njit(cache=True, nogil=True)
-def exponential(state):
+def exponential(state: Words) -> float:
     """Return a deviate of the exponential distribution with mean 1."""
     word = next_word(state)
-    layer = np.int64(word & np.uint64(255))          # bits 0 to 7; the uniform is made of bits 11 to 63
+    layer: Index = np.int64(word & np.uint64(255))   # bits 0 to 7; the uniform is made of bits 11 to 63
     z = (word >> np.uint64(11)) * UNIT * _EDGE[layer]
     if z < _EDGE[layer + 1]:
         return z
@@ -92,7 +96,7 @@ def exponential(state):
 
 
 @njit(cache=True, nogil=True)
-def fill_words(state, words, count):
+def fill_words(state: Words, words: Words, count: int) -> None:
     """Fill ``words[:count]``; the state stays in registers meanwhile."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     for j in range(count):
@@ -109,7 +113,7 @@ def fill_words(state, words, count):
 
 
 @njit(cache=True, nogil=True)
-def draw_block(state, words, pick, wait, count):
+def draw_block(state: Words, words: Words, pick: Floats, wait: Floats, count: int) -> None:
     """Fill the first ``count`` entries of ``pick`` (uniform on [0, 1)) and ``wait`` (exponential with mean 1).
 
     ``words`` is room for twice as many words.
@@ -127,26 +131,22 @@ def draw_block(state, words, pick, wait, count):
 
 
 @intrinsic
-def prefetch(typingctx, array, index):
+def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask the processor to fetch ``array[index]`` into the cache; changes nothing."""
     if not isinstance(array, types.Array):
         return None
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
         address = builder.gep(view.data, [arguments[1]])
         pointer = builder.bitcast(address, cgutils.voidptr_t)
-        hint = builder.module.declare_intrinsic(
-            "llvm.prefetch.p0", fnty=_prefetch_type(pointer.type)
-        )
         number = cgutils.int32_t
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        hint = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
         builder.call(hint, [pointer, number(1), number(3), number(1)])     # to be written, keep near, data
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
 
 
-def _prefetch_type(pointer):
-    from llvmlite import ir
-
-    return ir.FunctionType(ir.VoidType(), [pointer, cgutils.int32_t, cgutils.int32_t, cgutils.int32_t])
+prefetch: Any = _prefetch

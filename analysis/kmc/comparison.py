@@ -6,9 +6,10 @@ result about rates. Emission shares are not volume fractions; a measured share i
 towards the pure bromide.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from halidescope.analysis.kmc.config import KmcConfig
@@ -22,7 +23,7 @@ NAMES = (*PARAMETERS, "log10_seconds_per_step")
 PURE_BROMIDE_EV = 2.46
 SLOWEST = 30.0
 """The measured series covers between all and one thirtieth of the simulated run."""
-POINTS = 60
+POINTS = 40
 """A longer series is averaged to this many points."""
 PARTICLES = 800
 
@@ -169,7 +170,7 @@ def trained(config: KmcConfig, prior: Prior) -> Emulator:
 
 def compare(
     measured: Measured,
-    config: KmcConfig,
+    config: KmcConfig | Mapping[str, Any],
     *,
     prior: Prior | None = None,
     emulator: Emulator | None = None,
@@ -183,7 +184,7 @@ def compare(
     measured : Measured
         Peak energy or Br-rich share of the exposed spot.
     config : KmcConfig
-        Everything that is not fitted: lattice, temperature, scheme, reading, length of the run.
+        Everything that is not fitted: lattice, temperature, scheme, reading, length of the run (or its tables of keys).
     prior : Prior, optional
         Ranges of the barriers and the escape probability.
     emulator : Emulator, optional
@@ -191,7 +192,8 @@ def compare(
         Without it the one of the configuration is trained, and kept for the next call.
     """
     if emulator is None:
-        emulator = trained(config, prior or Prior())
+        asked = config if isinstance(config, KmcConfig) else KmcConfig.from_mapping(config)
+        emulator = trained(asked, prior or Prior())
     problem = _Problem(measured, emulator)
     rng = np.random.default_rng(seed)
     unit, cloud = _sample(problem, rng)
@@ -292,8 +294,9 @@ class _Problem:
 def _sample(problem: _Problem, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Tempered sequential Monte Carlo (Del Moral, Doucet and Jasra 2006): from the prior to the posterior.
 
-    The next exponent keeps half the effective sample size; resampled particles move by four Metropolis steps with 2.38²/4
-    of their own covariance. Returns the posterior particles, and those joined with the stage before (a wider cloud).
+    The next exponent keeps half the effective sample size; resampled particles move by six Metropolis steps with
+    2.38²/4 of their own covariance. Returns the posterior particles, and those joined with the stage before, which is
+    a wider cloud.
     """
     unit = rng.random((PARTICLES, 4))
     value = problem.log_likelihood(unit)
