@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError, sentence_of
 from halidescope.acquisition.recipes import RECIPES, RasterMap, Recipe
+from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.feed import SessionFeed
 from halidescope.gui.instruments_dock import InstrumentsPanel
@@ -138,7 +139,7 @@ class MainWindow(QMainWindow):
         feed.spectra.connect(self._show_spectra)
         feed.results.connect(self.views.add_results)
         feed.events.connect(self.instruments.add_events)
-        feed.loaded.connect(self.views.load)
+        feed.loaded.connect(self._loaded)
         feed.unreadable.connect(self._not_loaded)
         feed.refused.connect(self.say)
         feed.not_dark.connect(partial(self.say, alarm=True))
@@ -253,6 +254,10 @@ class MainWindow(QMainWindow):
             self.say(f"aborted: {status.reason}" if status.reason else "aborted")
         if self.views.data.seen < status.done:
             self.feed.load(Path(status.file))
+
+    def _loaded(self, scan: Scan) -> None:
+        if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
+            self.views.load(scan)
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:
