@@ -96,17 +96,12 @@ class RunData:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything but the wavelength axis: a new measurement begins."""
+        """Forget everything but the wavelength axis: a new measurement begins, whatever number its run will have."""
+        self._clear_spectra()
+        self.run = None
         self.dark: NDArray[np.float64] | None = None
         self.results = OnlineResults()
         self.references: NDArray[np.float64] = np.empty((0, 0))
-        self.stack: TimeStack | None = None
-        self.seen = 0
-        self.last_time_s = -np.inf
-        self.newest_index: int | None = None
-        self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._places: dict[int, tuple[float, float, float]] = {}
-        self._totals: dict[int, float] = {}
         self._rows: dict[int, int] = {}
         self._index: list[int] = []
         self._time_s: list[float] = []
@@ -114,6 +109,15 @@ class RunData:
         self._shares: list[list[float | None]] = []
         self._shares_se: list[list[float | None]] = []
         self._residual_rms: list[float | None] = []
+
+    def _clear_spectra(self) -> None:
+        self.stack: TimeStack | None = None
+        self.seen = 0
+        self.last_time_s = -np.inf
+        self.newest_index: int | None = None
+        self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._places: dict[int, tuple[float, float, float]] = {}
+        self._totals: dict[int, float] = {}
 
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
         """Set the wavelength axis, in nm; another axis than before empties everything."""
@@ -126,8 +130,8 @@ class RunData:
         """Take in spectra in the order of taking; those of another run than before begin a new measurement."""
         for spectrum in spectra:
             if spectrum.run != self.run:
-                if self.run is not None:
-                    self.clear()
+                if self.run is not None:      # its results come another way, and may have been here first
+                    self._clear_spectra()
                 self.run = spectrum.run
             self.last_time_s = spectrum.time_s
             self.newest_index = spectrum.index

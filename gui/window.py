@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from qtpy.QtCore import QSettings, QStandardPaths, Qt
-from qtpy.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -23,12 +23,14 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError, sentence_of
 from halidescope.acquisition.recipes import RECIPES, RasterMap, Recipe
+from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.feed import SessionFeed
 from halidescope.gui.instruments_dock import InstrumentsPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Opened, attached, launched, status_of
 from halidescope.gui.measure_dock import MeasurePanel
+from halidescope.gui.menus import build_menus
 from halidescope.gui.notice import Notice
 from halidescope.gui.panels import Views
 from halidescope.gui.preflight import Preflight
@@ -68,7 +70,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Halidescope")
         self._build_header()
         self._build_docks()
-        self._build_menus()
+        self.theme_actions = build_menus(self)
         self._wire()
         self.set_theme(THEMES.get(str(settings.value("theme", "dark")), THEMES["dark"]))
         self._recall()
@@ -128,39 +130,6 @@ class MainWindow(QMainWindow):
         self.resizeDocks(across, [290, 1000, 240], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["Live"], docks["Series"]], [500, 500], Qt.Orientation.Vertical)
 
-    def _build_menus(self) -> None:
-        file = self.menuBar().addMenu("&File")
-        self._add(file, "Open &microscope file…", self._choose_microscope, QKeySequence(QKeySequence.StandardKey.Open))
-        self._add(file, "&Attach to the running engine", self.attach, QKeySequence("Ctrl+T"))
-        self._add(file, "Open &saved scan…", self._choose_scan, QKeySequence("Ctrl+Shift+O"))
-        file.addSeparator()
-        self._add(file, "&Quit", self.close, QKeySequence(QKeySequence.StandardKey.Quit))
-        measure = self.menuBar().addMenu("&Measurement")
-        self._add(measure, "&Start", self.measure.start_button.click, QKeySequence("F5"))
-        self._add(measure, "&Pause or resume", self.measure.pause_button.click, QKeySequence("F6"))
-        self._add(measure, "&Abort", self.measure.abort_button.click, QKeySequence("F8"))
-        self._add(measure, "&Dark now (Esc twice)", self.feed.dark_now, QKeySequence("Ctrl+D"))
-        view = self.menuBar().addMenu("&View")
-        for dock in self.docks.values():
-            view.addAction(dock.toggleViewAction())
-        self._add(view, "&Reset layout", self.arrange)
-        themes = view.addMenu("&Theme")
-        group = QActionGroup(self)
-        self.theme_actions: dict[str, QAction] = {}
-        for name, theme in THEMES.items():
-            action = self._add(themes, "red on black" if name == "red" else name, partial(self.set_theme, theme))
-            action.setCheckable(True)
-            group.addAction(action)
-            self.theme_actions[name] = action
-
-    def _add(self, menu: Any, words: str, act: Callable[[], object], key: QKeySequence | None = None) -> QAction:
-        action = QAction(words, self)
-        action.triggered.connect(lambda _checked=False: act())
-        if key is not None:
-            action.setShortcut(key)
-        menu.addAction(action)
-        return action
-
     def _wire(self) -> None:
         feed, measure = self.feed, self.measure
         self.strip.dark_asked.connect(feed.dark_now)
@@ -170,7 +139,7 @@ class MainWindow(QMainWindow):
         feed.spectra.connect(self._show_spectra)
         feed.results.connect(self.views.add_results)
         feed.events.connect(self.instruments.add_events)
-        feed.loaded.connect(self.views.load)
+        feed.loaded.connect(self._loaded)
         feed.unreadable.connect(self._not_loaded)
         feed.refused.connect(self.say)
         feed.not_dark.connect(partial(self.say, alarm=True))
@@ -286,6 +255,10 @@ class MainWindow(QMainWindow):
         if self.views.data.seen < status.done:
             self.feed.load(Path(status.file))
 
+    def _loaded(self, scan: Scan) -> None:
+        if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
+            self.views.load(scan)
+
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:
             self._loading = ""      # the journal may be on its way
@@ -325,10 +298,12 @@ class MainWindow(QMainWindow):
             number += 1
         self.measure.set_file(path)
 
-    def _choose_microscope(self) -> None:
+    def choose_microscope(self) -> None:
+        """Ask for a microscope file, and connect."""
         self._choose("Microscope file", "Microscope (*.toml)", lambda name: self.open_microscope(Path(name)))
 
-    def _choose_scan(self) -> None:
+    def choose_scan(self) -> None:
+        """Ask for a saved scan, and show it in a window of its own."""
         from halidescope.gui.offline import ScanWindow  # a window of its own; it knows this one's parts
 
         def show(name: str) -> None:
