@@ -9,13 +9,14 @@ The price is bookkeeping: the lists, and the vacancy on every site.
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from halidescope.analysis.kmc.lattice import IODIDE, SHIFT_X, SHIFT_Y, VACANCY, neighbour, site_of
 from halidescope.analysis.kmc.nullevent import EVENTS_UP, FULL, TIME_UP
 from halidescope.analysis.kmc.rates import RateTable
 from halidescope.analysis.kmc.records import EventLog, Tracer, record_escape, record_hop
 from halidescope.analysis.kmc.streams import Floats, Index, Words, exponential, uniform
-from numba import njit
-from numpy.typing import NDArray
 
 LARGEST_LATTICE = 1 << 24
 """Sites up to which the lists are used; they need four bytes a site."""

@@ -12,10 +12,11 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.emulator import GRID, PARAMETERS, Emulator, Prior, train
 from halidescope.analysis.kmc.observables import band_gap
-from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 

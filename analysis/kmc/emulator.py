@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.kmc.config import KmcConfig
-from halidescope.analysis.kmc.run import run_replica
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.stats import qmc
+
+from halidescope.analysis.kmc.config import KmcConfig
+from halidescope.analysis.kmc.run import run_replica
 
 Floats = NDArray[np.float64]
 

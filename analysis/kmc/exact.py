@@ -9,13 +9,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.analysis.kmc import classes, nullevent
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.lattice import count_species, initial_film, vacancy_records
 from halidescope.analysis.kmc.rates import Heating, RateTable
 from halidescope.analysis.kmc.records import EventLog, Tracer, new_tracer
 from halidescope.analysis.kmc.streams import stream
-from numpy.typing import NDArray
 
 CHUNK = 1 << 17
 """Trials between two looks at the share of accepted ones."""

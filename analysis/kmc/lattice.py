@@ -1,10 +1,11 @@
 """The lattice: species codes, directions, packed coordinates, and a random film to start from."""
 
 import numpy as np
-from halidescope.analysis.kmc.config import KmcConfig
-from halidescope.analysis.kmc.streams import Index
 from numba import njit
 from numpy.typing import NDArray
+
+from halidescope.analysis.kmc.config import KmcConfig
+from halidescope.analysis.kmc.streams import Index
 
 BROMIDE, IODIDE, VACANCY = 0, 1, 2
 

@@ -10,12 +10,13 @@ Where most trials are rejected, :mod:`halidescope.analysis.kmc.classes` takes ov
 """
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from halidescope.analysis.kmc.lattice import IODIDE, SHIFT_X, SHIFT_Y, VACANCY, neighbour, site_of
 from halidescope.analysis.kmc.rates import RateTable
 from halidescope.analysis.kmc.records import EventLog, Tracer, record_escape, record_hop, swap_records
 from halidescope.analysis.kmc.streams import Floats, Index, Words, draw_block, prefetch
-from numba import njit
-from numpy.typing import NDArray
 
 BLOCK = 128
 IN_CACHE = 1 << 20

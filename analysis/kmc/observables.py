@@ -1,9 +1,10 @@
 """What is read from a lattice: band gap of the exposed region, layers, halo profile. Numbers and arrays, no drawing."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.lattice import BROMIDE, IODIDE, VACANCY
-from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 

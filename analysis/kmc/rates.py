@@ -10,9 +10,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from halidescope.analysis.kmc.config import KmcConfig
 from numpy.typing import NDArray
 from scipy.constants import e, k
+
+from halidescope.analysis.kmc.config import KmcConfig
 
 BOLTZMANN_EV_K = k / e
 LN_STEP = 0.02

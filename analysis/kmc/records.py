@@ -6,10 +6,11 @@ Without a request both are None, and the compiler leaves the recording out of th
 from typing import NamedTuple
 
 import numpy as np
-from halidescope.analysis.kmc.lattice import DX, DY, DZ, VACANCY
-from halidescope.analysis.kmc.streams import Index
 from numba import njit
 from numpy.typing import NDArray
+
+from halidescope.analysis.kmc.lattice import DX, DY, DZ, VACANCY
+from halidescope.analysis.kmc.streams import Index
 
 LAGS = 20
 CORRELATED = 6

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.exact import ExactFilm
 from halidescope.analysis.kmc.lattice import IODIDE, initial_film, vacancy_records
@@ -15,7 +17,6 @@ from halidescope.analysis.kmc.observables import band_gap, composition, region
 from halidescope.analysis.kmc.records import CORRELATED
 from halidescope.analysis.kmc.steps import new_trace, run_steps
 from halidescope.analysis.kmc.streams import stream
-from numpy.typing import NDArray
 
 SAMPLES = 200
 """Points of a curve of the exact clock besides the start; the paper's scheme has one a step."""

@@ -11,6 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.lattice import (
     BROMIDE,
@@ -25,8 +28,6 @@ from halidescope.analysis.kmc.lattice import (
 from halidescope.analysis.kmc.observables import region
 from halidescope.analysis.kmc.rates import BOLTZMANN_EV_K, beam_shape
 from halidescope.analysis.kmc.streams import Floats, Words, uniform
-from numba import njit
-from numpy.typing import NDArray
 
 NAIVE_UP_TO = 500
 """Vacancies up to which each subcell is summed by itself; above, running sums over the whole lattice are faster."""

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis import carriers
 from hypothesis import given
 from hypothesis import strategies as st
+
+from halidescope.analysis import carriers
 
 
 @given(st.floats(15, 35), st.floats(-10, -6))

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from halidescope.analysis import heat
 
 HALF_SPACE = {"film_thickness_m": 1e-10, "film": heat.GLASS, "substrate": heat.GLASS, "air": None}

@@ -3,6 +3,10 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymeasure.test import expected_protocol
+
 from halidescope.drivers.cobolt import CoboltMLD, last_digit
 from halidescope.drivers.errors import (
     BadReplyError,
@@ -15,9 +19,6 @@ from halidescope.drivers.errors import (
     WrongInstrumentError,
 )
 from halidescope.drivers.roles import LaserState
-from hypothesis import given
-from hypothesis import strategies as st
-from pymeasure.test import expected_protocol
 
 IDENTITY = [("gfv?", "1004.006\r"), ("glm?", "0405-06-01-0100-100\r"), ("sn?", "12345\r")]
 LIMITS = [("gmlp?", "100.000000")]

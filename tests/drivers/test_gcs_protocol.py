@@ -3,6 +3,10 @@
 import contextlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymeasure.test import expected_protocol
+
 from halidescope.drivers.errors import (
     BadReplyError,
     InstrumentError,
@@ -12,9 +16,6 @@ from halidescope.drivers.errors import (
     WrongInstrumentError,
 )
 from halidescope.drivers.gcs import PIE727, parse_items
-from hypothesis import given
-from hypothesis import strategies as st
-from pymeasure.test import expected_protocol
 
 IDN = [("*IDN?", "(c)2013 Physik Instrumente(PI) Karlsruhe, E-727.3SDA, 0117034567, 13.21.00.09")]
 LIMITS = [("TMN? 1 2", "1=0.0 \n2=0.0"), ("TMX? 1 2", "1=2.00000000e+02 \n2=200.0")]

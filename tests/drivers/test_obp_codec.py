@@ -3,10 +3,11 @@
 from itertools import pairwise
 
 import pytest
-from halidescope.drivers import obp
-from halidescope.drivers.obp import Checksum, Flag, Frame, FrameError, FrameStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from halidescope.drivers import obp
+from halidescope.drivers.obp import Checksum, Flag, Frame, FrameError, FrameStream
 
 FRAMES = st.builds(
     Frame,

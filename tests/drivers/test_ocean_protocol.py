@@ -5,10 +5,11 @@ from itertools import count
 
 import numpy as np
 import pytest
+from pymeasure.test import expected_protocol
+
 from halidescope.drivers.errors import BadReplyError, LimitError, RefusedError, WrongInstrumentError
 from halidescope.drivers.obp import Checksum, Flag, Frame, encode
 from halidescope.drivers.ocean import Message, OceanHDX
-from pymeasure.test import expected_protocol
 
 PIXELS = 8
 

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from halidescope.analysis import kmc
 from halidescope.analysis.kmc.comparison import NAMES, SLOWEST, Comparison, Measured, compare
 from halidescope.analysis.kmc.config import KmcConfig

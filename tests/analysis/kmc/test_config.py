@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from halidescope.analysis.kmc.config import PAPER, KmcConfig
 
 

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from numba import njit
+from scipy import stats
+
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.exact import ExactFilm
 from halidescope.analysis.kmc.lattice import BROMIDE, DX, DY, DZ, IODIDE, VACANCY, initial_film
 from halidescope.analysis.kmc.rates import BOLTZMANN_EV_K, beam_shape
 from halidescope.analysis.kmc.records import EventLog, new_log
-from numba import njit
-from scipy import stats
 
 METHODS = ("null-event", "class-lists")
 

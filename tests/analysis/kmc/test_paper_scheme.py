@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.kmc import steps as steps_module
 from halidescope.analysis.kmc.config import PAPER, KmcConfig
 from halidescope.analysis.kmc.lattice import IODIDE, VACANCY, initial_film, vacancy_records

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+
 from halidescope.analysis import kmc
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.exact import ExactFilm

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.kmc.streams import draw_block, exponential, fill_words, next_word, stream, uniform
 from numba import njit
 from scipy import stats
+
+from halidescope.analysis.kmc.streams import draw_block, exponential, fill_words, next_word, stream, uniform
 
 
 @njit
