@@ -5,14 +5,15 @@ Only here (and in ``halidescope simulate``) are simulators started. The analysis
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+import typer
+
 from halidescope.acquisition.client import EngineClient
-from halidescope.acquisition.problems import RefusedRunError, RunEndedError
+from halidescope.acquisition.problems import ProblemError, RefusedRunError, RunEndedError
 from halidescope.acquisition.recipes import AnyRecipe, parse_recipe
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.demo_report import Truth, write_results
@@ -51,6 +52,7 @@ class Demo:
         self.report = folder / "report.html"
         self.summary = folder / "summary.json"
         self.session = folder / "session.json"
+        self._closed = threading.Event()  # nobody looks on any more
         self.power_uw = EXPOSURE_POWER_UW.get(film, 120.0)
 
     def run_headless(self) -> None:
@@ -63,18 +65,19 @@ class Demo:
         from halidescope.gui.app import run_window
 
         with self._microscope() as (simulator, engine):
-            failure: list[Exception] = []
+            failure: list[ProblemError] = []
 
             def measure() -> None:
                 try:
                     self.perform(simulator, engine, lambda status: None)
-                except RunEndedError as error:  # the person pressed abort: said again when the window is closed
+                    typer.echo("the demo is finished; close the window to leave")
+                except ProblemError as error:  # said when the window is closed
                     failure.append(error)
 
             worker = threading.Thread(target=measure, name="demo")
             worker.start()
             run_window(session=self.session)
-            engine.abort()
+            self._closed.set()
             worker.join()
             if failure:
                 raise failure[0]
@@ -124,6 +127,10 @@ class Demo:
         )
 
     def _measure(self, engine: EngineClient, recipe: AnyRecipe, out: Path, show: Callable[[Status], None]) -> None:
+        if self._closed.is_set():
+            raise RunEndedError(
+                f"{recipe.title}: not begun, the window was closed; finished files are in {self.folder}"
+            )
         engine.start(recipe.model_dump(mode="json"), str(out))
         while True:
             status = engine.status()
@@ -131,7 +138,9 @@ class Demo:
                 show(status)
                 if status.state.ended:
                     break
-            time.sleep(POLL_S)
+            if self._closed.wait(POLL_S) and status.state.busy:
+                with suppress(ProblemError):  # it has ended by itself meanwhile
+                    engine.abort()
         if status.state is not RunState.FINISHED:
             raise RunEndedError(
                 f"{status.measurement}: {status.state} ({status.reason}); what was measured is in {out}"

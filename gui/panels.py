@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
+from halidescope.acquisition.recipes import RasterMap
 from halidescope.gui.live_dock import LivePanel
 from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.series_dock import SeriesPanel
 from halidescope.gui.theme import Theme
 
+MAP_KIND = RasterMap.model_fields["kind"].default
 SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it comes
 
 
@@ -39,13 +41,18 @@ class Views(QObject):
         for panel in (self.live, self.series, self.map):
             panel.set_theme(theme)
 
-    def begin(self) -> None:
-        """A new measurement: forget the old one."""
-        self.data.clear()
-        self.data.grid = None
+    def begin(self, kind: str) -> None:
+        """A new measurement; the panel of the other kind keeps the last one of its own, for comparison."""
+        axis = self.data.wavelength_nm
+        self.data = RunData()
+        self.data.set_axis(axis)
         self._phases = None
-        for panel in (self.live, self.series, self.map):
-            panel.clear()
+        self._stale = False
+        self.live.clear()
+        if kind == MAP_KIND:
+            self.map.clear()
+        else:
+            self.series.clear()
 
     def set_axis(self, wavelength_nm: np.ndarray) -> None:
         """Set the wavelength axis, in nm."""
@@ -80,8 +87,10 @@ class Views(QObject):
         if phases != self._phases and len(data.references) and len(data.wavelength_nm):
             self._phases = phases
             self.live.view.set_phases(data.labels, data.references)
-            self.series.set_phases(data.labels, data)
-            self.map.set_phases(data.labels, data)
+            if data.results.kind == MAP_KIND:
+                self.map.set_phases(data.labels, data)
+            else:
+                self.series.set_phases(data.labels, data)
         self.live.show_results(data)
         self._stale = True
 

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError, sentence_of
-from halidescope.acquisition.recipes import RECIPES, RasterMap, Recipe
+from halidescope.acquisition.recipes import RECIPES, Recipe
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.feed import SessionFeed
@@ -32,7 +32,7 @@ from halidescope.gui.link import Opened, attached, launched, status_of
 from halidescope.gui.measure_dock import MeasurePanel
 from halidescope.gui.menus import build_menus
 from halidescope.gui.notice import Notice
-from halidescope.gui.panels import Views
+from halidescope.gui.panels import MAP_KIND, Views
 from halidescope.gui.preflight import Preflight
 from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import THEMES, Theme, apply_theme
@@ -233,9 +233,9 @@ class MainWindow(QMainWindow):
         before, self.status = self.status, status
         if before is None or before.file != status.file:
             self._loading = ""
-            self.views.begin()
+            self.views.begin(status.kind)
             if status.kind:
-                self.docks["Map" if status.kind == RasterMap.model_fields["kind"].default else "Series"].raise_()
+                self.docks["Map" if status.kind == MAP_KIND else "Series"].raise_()
         if status.file and not self._loading and (status.done or status.state.ended):
             self._loading = status.file
             self.feed.load(Path(status.file))
