@@ -193,7 +193,8 @@ class Engine:
         self.beam.allow()
         self.began_s = self.clock.now_s()
         self.publish(
-            state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=0,
+            state=RunState.PREPARING, run=self.runs + 1, reason="",
+            measurement=plan.title, kind=plan.kind, file=str(out), done=0,
             total=plan.spectra, remaining_s=plan.duration_s, elapsed_s=0.0,
         )
         return Measurement(self, recipe, plan, out)

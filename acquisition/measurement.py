@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 FINISH_S = 600.0       # real seconds that writing the file may take
+STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
 OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
 
 
@@ -151,7 +152,7 @@ class Measurement:
             self._engine.publish(state=RunState.RUNNING)
             for point in self._plan.points:
                 if not self._await(point):
-                    self._note(f"{self._plan.spectra - self._done} spectra left out: the duration is over", "warning")
+                    self._note_left_out()
                     break
                 self._take(point)
             self._hold()
@@ -168,12 +169,21 @@ class Measurement:
             if point.due_s is None or not isinstance(self._recipe, TimeSeries):
                 return True
             series, lit_s = self._recipe, self._clock.now_s() - self._zero_s - self._paused_s
-            grace_s = max(series.step_s, OVERRUN * series.duration_s) if series.interval_s > 0 else 0.0
+            grace_s = 0.0
+            if series.interval_s > 0:
+                grace_s = max(series.step_s, OVERRUN * series.duration_s, STALL_S * self._clock.speed)
             if point.index > 0 and lit_s > series.duration_s + grace_s:
                 return False
             if lit_s >= point.due_s:
                 return True
             self._wait_until(self._zero_s + self._paused_s + point.due_s)
+
+    def _note_left_out(self) -> None:
+        taken, planned = self._done, self._plan.spectra
+        if isinstance(self._recipe, TimeSeries) and self._recipe.interval_s == 0:
+            self._note(f"{taken} spectra as fast as instruments allowed; without any delay there would be {planned}")
+        else:
+            self._note(f"{planned - taken} spectra left out: the duration is over", "warning")
 
     def _hold(self) -> None:
         """A series keeps its light on for its whole duration."""

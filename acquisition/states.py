@@ -43,6 +43,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     state: RunState = RunState.IDLE
     reason: str = ""                        # why it failed or was aborted, a sentence
+    run: int = 0                            # counts the engine's measurements; the ring's spectra carry it too
     measurement: str = ""                   # what runs, for people: "map 51 × 51", "time series 500 s"
     kind: str = ""                          # the recipe's kind
     file: str = ""                          # where the data end up

@@ -96,7 +96,7 @@ class SessionFeed(QObject):
         self._open: Opened | None = None
         self._ring: Ring | None = None
         self._sequence = 0
-        self._run: int | None = None
+        self._run = -1         # the measurement that the status speaks of
         self._asked = False
         self._unanswered = 0
         self._file = ""
@@ -202,14 +202,14 @@ class SessionFeed(QObject):
         if self._ring is None:
             return
         fresh, _ = self._ring.since(self._sequence)   # what came too late for the ring is in the file
+        # a measurement that the status does not speak of yet has to wait for it in the ring
+        fresh = [spectrum for spectrum in fresh if spectrum.run <= self._run]
         if not fresh:
             return
         self._sequence = fresh[-1].sequence + 1
-        if fresh[-1].run != self._run:
-            self._run = fresh[-1].run
-            fresh = [spectrum for spectrum in fresh if spectrum.run == self._run]
-            self.axis.emit(np.asarray(self._ring.wavelength_nm, dtype=float))
-        self.spectra.emit(fresh)
+        fresh = [spectrum for spectrum in fresh if spectrum.run == self._run]
+        if fresh:
+            self.spectra.emit(fresh)
 
     def _poll_door(self) -> None:
         if self._open is None or self._asked:
@@ -225,10 +225,13 @@ class SessionFeed(QObject):
             self.found.emit()
         self._unanswered = 0
         if moment.ring is not None:
-            self._ring, self._sequence, self._run = moment.ring, 0, None
+            self._ring, self._sequence, self._run = moment.ring, 0, -1
         if moment.status.file != self._file:
             self._file, self._results = moment.status.file, 0
         self.status.emit(moment.status)
+        if moment.status.run != self._run and self._ring is not None:
+            self._run = moment.status.run
+            self.axis.emit(np.asarray(self._ring.wavelength_nm, dtype=float))
         if moment.events:
             self._events += len(moment.events)
             self.events.emit(list(moment.events))

@@ -92,13 +92,17 @@ class RunData:
     def __init__(self) -> None:
         self.wavelength_nm: NDArray[np.float64] = np.empty(0)
         self.grid: Grid | None = None
-        self.run: int | None = None
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything but the wavelength axis: a new measurement begins, whatever number its run will have."""
-        self._clear_spectra()
-        self.run = None
+        """Forget everything but the wavelength axis."""
+        self.stack: TimeStack | None = None
+        self.seen = 0
+        self.last_time_s = -np.inf
+        self.newest_index: int | None = None
+        self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._places: dict[int, tuple[float, float, float]] = {}
+        self._totals: dict[int, float] = {}
         self.dark: NDArray[np.float64] | None = None
         self.results = OnlineResults()
         self.references: NDArray[np.float64] = np.empty((0, 0))
@@ -110,15 +114,6 @@ class RunData:
         self._shares_se: list[list[float | None]] = []
         self._residual_rms: list[float | None] = []
 
-    def _clear_spectra(self) -> None:
-        self.stack: TimeStack | None = None
-        self.seen = 0
-        self.last_time_s = -np.inf
-        self.newest_index: int | None = None
-        self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._places: dict[int, tuple[float, float, float]] = {}
-        self._totals: dict[int, float] = {}
-
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
         """Set the wavelength axis, in nm; another axis than before empties everything."""
         axis = np.asarray(wavelength_nm, dtype=float)
@@ -127,12 +122,8 @@ class RunData:
         self.wavelength_nm = axis
 
     def add(self, spectra: Iterable[TakenSpectrum]) -> None:
-        """Take in spectra in the order of taking; those of another run than before begin a new measurement."""
+        """Take in spectra in the order of taking."""
         for spectrum in spectra:
-            if spectrum.run != self.run:
-                if self.run is not None:      # its results come another way, and may have been here first
-                    self._clear_spectra()
-                self.run = spectrum.run
             self.last_time_s = spectrum.time_s
             self.newest_index = spectrum.index
             self._keep(spectrum.index, spectrum.time_s, (spectrum.x_um, spectrum.y_um), spectrum.counts)

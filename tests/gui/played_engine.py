@@ -115,7 +115,8 @@ class PlayedEngine:
         self.run += 1
         self.shares = []
         self.now = replace(
-            self.now, state=RunState.RUNNING, kind=kind, file=file, measurement="time series 100 s at 120 µW",
+            self.now, state=RunState.RUNNING, run=self.run, kind=kind, file=file,
+            measurement="time series 100 s at 120 µW",
             total=total, done=0, emission=True, laser_state="on", sample_power_uw=120.0, irradiance_w_cm2=7639.0,
             remaining_s=100.0,
         )
