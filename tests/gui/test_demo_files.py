@@ -111,7 +111,7 @@ def test_converting_overwrites_nothing_and_knows_its_formats(
 
 def test_hyperspy_opens_the_file_with_calibrated_axes(measured: Path) -> None:
     hyperspy = pytest.importorskip("hyperspy.api")
-    signal = hyperspy.load(str(measured / "map.nxs"))
+    signal = hyperspy.load(str(measured / "map.nxs"), use_default=True)
     assert signal.axes_manager.signal_dimension == 1
     wavelength = signal.axes_manager.signal_axes[0]
     assert (str(wavelength.units), wavelength.name) == ("nm", "wavelength")
