@@ -1,4 +1,4 @@
-"""The one simulated world: beam, stage, film and detector on one clock, behind one lock.
+"""The one simulated world: beam, stage, trigger line, film and detector on one clock, behind one lock.
 
 Instruments change the world (light, motion) and read it (position, exposures). The film is advanced lazily: nothing
 happens until somebody looks, and then everything since the last look happens exactly, with constant light and the
@@ -22,7 +22,8 @@ from halidescope.simulators.optics import Optics
 MOTION_STEP_S = 0.001       # shortest piece of time while the stage moves in the light
 MOTION_STEP_UM = 0.25       # longer pieces move it less than this
 EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between
-STRAY_ELECTRONS = 2e5       # what the fault "saturated" adds to every pixel
+STRAY_ELECTRONS = 3e5       # what the fault "saturated" adds to every pixel
+MOST_TRIGGERS = 200_000     # older ones are forgotten
 
 
 @dataclass(eq=False)
@@ -67,15 +68,17 @@ class Bench:
         self.axes = {"1": Axis(), "2": Axis(), "3": Axis()}
         self.lock = threading.RLock()
         self.stray_light = False
-        self.watchers: list[Callable[[str], None]] = []     # told of every "exposure" and "move"
+        self.dark_electrons_per_s: Callable[[], float] = lambda: 0.0     # of the detector, per pixel
+        self.watchers: list[Callable[[str], None]] = []     # told of every "exposure", "move" and "trigger"
         self._time_s = clock.now_s()
         self._head_mw = 0.0
         self._coming: list[tuple[float, float]] = []     # (when, head mW), in order of time
         self._exposures: list[Exposure] = []
         self._bands: dict[FilmLaw, NDArray[np.float64]] = {}
+        self._triggers_s: list[float] = []
 
     def happened(self, event: str) -> None:
-        """Tell the watchers of an "exposure" or a "move" that is about to begin."""
+        """Tell the watchers of an "exposure" or a "move" that is about to begin, or a "trigger" that was announced."""
         for watcher in self.watchers:
             watcher(event)
 
@@ -103,6 +106,31 @@ class Bench:
         with self.lock:
             at = self.advance() if at_s is None else at_s
             return self.axes["1"].position_um(at), self.axes["2"].position_um(at)
+
+    # trigger line, from the stage's output to the spectrometer's input
+
+    def announce_triggers(self, rises_s: list[float]) -> None:
+        """The stage's trigger output will rise at these times, in ascending order, instead of what was announced."""
+        with self.lock:
+            self.cancel_triggers(self.advance())
+            self._triggers_s = [*self._triggers_s, *rises_s][-MOST_TRIGGERS:]
+            self.happened("trigger")
+
+    def cancel_triggers(self, after_s: float) -> None:
+        """No trigger comes after this time any more."""
+        with self.lock:
+            self._triggers_s = [rise for rise in self._triggers_s if rise <= after_s]
+
+    def triggers_s(self) -> list[float]:
+        """When the trigger line has risen so far."""
+        with self.lock:
+            now = self.advance()
+            return [rise for rise in self._triggers_s if rise <= now]
+
+    def next_trigger_s(self, after_s: float) -> float | None:
+        """The first rise at or after a time, as far as it is known."""
+        with self.lock:
+            return next((rise for rise in self._triggers_s if rise >= after_s), None)
 
     # film
 
@@ -136,13 +164,14 @@ class Bench:
             if exposure in self._exposures:
                 self._exposures.remove(exposure)
 
-    def read_out(self, exposure: Exposure) -> NDArray[np.uint16]:
+    def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
         """Counts of an exposure that is over, shape (pixels,)."""
         with self.lock:
             # no further than needed: somebody waits for this answer
             self._pass(min(self.clock.now_s(), exposure.end_s))
             self.discard(exposure)
-            electrons = np.zeros(self.detector.pixels)
+            dark = self.dark_electrons_per_s() * (exposure.end_s - exposure.start_s)
+            electrons = np.full(self.detector.pixels, dark)
             for law, light in exposure.light_uw_s.items():
                 if law not in self._bands:
                     self._bands[law] = self.optics.bands(self.detector.wavelength_nm, law)
@@ -182,7 +211,7 @@ class Bench:
         """Piece of time in which the moving stage goes a small part of the focus."""
         x, y = self.position_um(time)
         step = MOTION_STEP_S
-        while time + step < rest:
+        while time + step < rest and step < EXPOSURE_STEP_S:
             later_x, later_y = self.position_um(time + 2.0 * step)
             if math.hypot(later_x - x, later_y - y) > MOTION_STEP_UM:
                 break

@@ -40,9 +40,17 @@ def header(message: int, data: bytes, flags: int, checksum: int, remaining: int)
 
 
 OBP_MESSAGES = st.sampled_from(
-    [0, 0x100, 0x101, 0x100000, 0x101000, 0x110000, 0x110010, 0x110110, 0x180101, 0x121010, 7]
+    [0, 0x100, 0x101, 0x100000, 0x101000, 0x110000, 0x110010, 0x110110, 0x180101, 0x121010, 7,
+     0x100928, 0x100902, 0x100900, 0x100830, 0x420010, 0x420011, 0x420004]
+)
+FRAMES = st.builds(
+    lambda *fields, end: header(*fields) + bytes(16) + end,
+    OBP_MESSAGES, st.binary(max_size=16), st.sampled_from([0, 4]), st.sampled_from([0, 0, 0, 1, 9]),
+    st.sampled_from([20, 20, 20, 0, 19, 5000, 2**32 - 1]),
+    end=st.sampled_from([b"\xc5\xc4\xc3\xc2", b"\xc5\xc4\xc3\xc2", b"\0\0\0\0"]),
 )
 SENSIBLE = {
+    "ocean-hdx": FRAMES, "ocean-qepro": FRAMES, "ocean-sts": FRAMES,
     "cobolt-06-mld": st.builds(
         lambda word, end: f"{word}{end}".encode(),
         st.sampled_from(
@@ -50,16 +58,42 @@ SENSIBLE = {
         ),
         st.sampled_from(["\r", "\n", "\r\n"]),
     ),
+    "coherent-obis-lx": st.builds(
+        lambda line, end: f"{line}{end}".encode(),
+        st.sampled_from(
+            ["SYST:STAT?", "sour:am:stat on", "SOUR:AM:STAT OFF", "SYST:COMM:HAND OFF", "SYST:COMM:HAND ON", "*RST",
+             "SYST:COMM:PROM ON", "SOUR:POW:LEV:IMM:AMPL 0.02", "SOUR:POW:LEV?", "SYST:ERR:NEXT?", "SYST9:CDRH?", "x y"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
+    "toptica-ibeam-smart": st.builds(
+        lambda line, end: f"{line}{end}".encode(),
+        st.sampled_from(
+            ["la on", "la off", "sta la", "echo off", "prom off", "prom on", "ch 2 pow 5 mic", "en 2", "di 0", "sh pow",
+             "", "talk verbose", "sh sat", "la o", "reset system", "ch 2 pow 9e9"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
+    "asi-ms2000": st.builds(
+        lambda line, end: f"{line}{end}".encode(),
+        st.sampled_from(
+            ["M X=100 Y=5", "W X Y", "/", "\\", "RS X?", "RS Y", "S X=1", "H X=0", "MC X-", "SCAN X=1 Y=2", "SCAN",
+             "SCANR X=0 Y=0.01", "SCANV X=0 Y=0.01 Z=3", "M X=1e99", "SU X=-1e9", "BU X", "M Z=", "9W X", "m x"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
+    "zaber-ascii": st.sampled_from(
+        [b"/home\n", b"/1 1 02 get pos\n", b"/1 move abs 100\r\n", b"/2 move rel -5\n", b"/ 1 move vel 5\n", b"/\n",
+         b"/1 1 03 get pos:29\n", b"/1 1 03 get pos:00\n", b"/set comm.alert 1\n", b"/1 set comm.checksum 1\n",
+         b"/stop\n", b"/1 trigger dist 1 1 50\n", b"/1 trigger dist 1 enable\n", b"/warnings\n", b"/help\n", b"/9\n",
+         b"/1 move max\n", b"/1 driver disable\n", b"/system reset\n", b"/1 1 1 1 1\n"]
+    ),
     "pi-e727": st.sampled_from(
         [b"POS? 3\n", b"MOV 1 5\n", b"SVO 1 1\n", b"SVO?\n", b"ERR?\n", b"\x05", b"\x07", b"\x18", b"MOV 1\n",
          b"HLP?\n", b"SPA?\n", b"SPA 1 1 1\n", b"ONT?\n", b"ATZ\n", b"VEL 1 0\n",
-         b"MVR 2 1e99\n", b"CCL 1\n", b"ho ho\n", b"\n"]
-    ),
-    "ocean-hdx": st.builds(
-        lambda *fields, end: header(*fields) + bytes(16) + end,
-        OBP_MESSAGES, st.binary(max_size=16), st.sampled_from([0, 4]), st.sampled_from([0, 0, 0, 1, 9]),
-        st.sampled_from([20, 20, 20, 0, 19, 5000, 2**32 - 1]),
-        end=st.sampled_from([b"\xc5\xc4\xc3\xc2", b"\xc5\xc4\xc3\xc2", b"\0\0\0\0"]),
+         b"WAV 1 X LIN 8 5 0 8 1 2\n", b"WAV 1 & PNT 1 2 3 4\n", b"WAV 1 X RAMP 5 1\n", b"WSL 1 1\n", b"WGO 1 1\n",
+         b"WGC 1 0\n", b"WGO?\n", b"\x09", b"TWS 1 3 1\n", b"CTO 1 3 4\n", b"CTO 1 2 1 1 3 0 1 1 0.5\n",
+         b"GWD? 1 4 1\n", b"DRR? 1 5 1\n", b"WTR 0 10 0\n", b"MVR 2 1e99\n", b"CCL 1\n", b"ho ho\n", b"\n"]
     ),
     "control": st.sampled_from(
         [b'{"get":"film.state","x":1,"y":2}\n', b'{"get":"film.state"}\n',
@@ -106,6 +140,10 @@ def talk(name: str, pieces: list[bytes]) -> list[bytes]:
     ("name", "question", "answers"),
     [
         ("cobolt-06-mld", b"\r?\r", lambda reply: reply == b"OK\r\n"),
+        ("coherent-obis-lx", b"\rSYST:INF:WAV?\r", lambda reply: reply.startswith(b"405\r\n")),
+        ("toptica-ibeam-smart", b"\recho off\rsta ch 9\r", lambda reply: reply.startswith(b"\r\n%SYS-E-")),
+        ("asi-ms2000", b"\rV\r", lambda reply: reply == b":A Version: USB-9.2p \r\n"),
+        ("zaber-ascii", b"\n/2 get resolution\n", lambda reply: reply.startswith(b"@02 0 OK ")),
         ("pi-e727", b"\nCSV?\n", lambda reply: reply == b"2.0\n"),
         ("control", b'\n{"get":"laser.emission"}\n', lambda reply: reply == b'{"value":false}\n'),
     ],
