@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.simulators.asi_commands import Ms2000
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard

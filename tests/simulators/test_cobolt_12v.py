@@ -1,6 +1,7 @@
 """The 12 V dialect of the Cobolt head."""
 
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.cobolt import WARM_UP_S
 from halidescope.simulators.cobolt_12v import Cobolt12vHead

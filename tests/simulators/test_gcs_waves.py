@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.gcs import E727

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.ibeam_commands import IBeamLaser

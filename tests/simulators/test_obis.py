@@ -1,6 +1,7 @@
 """The OBIS head, line by line, as the manual's command tables have it."""
 
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.obis import CDRH_DELAY_S

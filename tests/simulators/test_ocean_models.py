@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.obp import ObpSession, OceanQePro, OceanSts
