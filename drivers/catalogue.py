@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from halidescope.drivers.cobolt import CoboltMLD
 from halidescope.drivers.gcs import PIE727
+from halidescope.drivers.ibeam import IBeamSmart
 from halidescope.drivers.instrument import WireInstrument
+from halidescope.drivers.obis import ObisLX
 from halidescope.drivers.ocean import OceanHDX
 from halidescope.drivers.roles import Laser, Spectrometer, Stage
 
@@ -36,13 +38,15 @@ class Model:
 
 
 if TYPE_CHECKING:    # a type checker sees here that every driver fulfils its role
-    _lasers: tuple[type[Laser], ...] = (CoboltMLD,)
+    _lasers: tuple[type[Laser], ...] = (CoboltMLD, ObisLX, IBeamSmart)
     _stages: tuple[type[Stage], ...] = (PIE727,)
     _spectrometers: tuple[type[Spectrometer], ...] = (OceanHDX,)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
-        "cobolt-06-mld": Model("laser", CoboltMLD, "Hübner Cobolt 06-MLD diode laser, 5 V dialect"),
+        "cobolt-06-mld": Model("laser", CoboltMLD, "Hübner Cobolt 06-MLD diode laser, 5 V and 12 V dialects"),
+        "coherent-obis-lx": Model("laser", ObisLX, "Coherent OBIS LX diode laser, SCPI with handshake"),
+        "toptica-ibeam-smart": Model("laser", IBeamSmart, "Toptica iBeam smart diode laser"),
         "pi-e727": Model("stage", PIE727, "PI E-727 controller with a P-545 nanopositioning stage, GCS 2.0"),
         "ocean-hdx": Model("spectrometer", OceanHDX, "Ocean HDX array spectrometer, Ocean Binary Protocol"),
     }

@@ -119,6 +119,7 @@ class WireInstrument(Instrument):
     model: ClassVar[str] = "unknown"
     terminations: ClassVar[tuple[str, str]] = ("\n", "\n")   # of what is written, of what is read
     serial_settings: ClassVar[dict[str, Any]] = {"baud_rate": 115200}
+    last_line: ClassVar[str] = ""    # of a whole answer, where answers are several lines that one of their own ends
 
     adapter: Adapter
 
@@ -229,11 +230,12 @@ class WireInstrument(Instrument):
             self.isShutdown = False
             self._in_step, self._landmarks_due = True, 0
             found = self.identify()
-            if before is not None and found.serial != before.serial:
+            if before is not None and (found.model, found.serial) != (before.model, before.serial):
                 self.close()
                 raise WrongInstrumentError(
                     self.device,
-                    f"serial number {found.serial} answers where {before.serial} was before; "
+                    f"{found.model}, serial number {found.serial or 'not told'}, answers where {before.model}, "
+                    f"{before.serial or 'not told'}, was before; "
                     f"connect the same instrument, or start anew",
                 )
 
@@ -358,6 +360,8 @@ class WireInstrument(Instrument):
             while time.monotonic() < end:
                 try:
                     found = self.adapter.read().strip() == answer
+                    if found and self.last_line:
+                        self._read_to_last_line(end)
                 except TimeoutError:
                     if not passed:
                         raise
@@ -368,6 +372,11 @@ class WireInstrument(Instrument):
                 if not self._landmarks_due:
                     return
         raise self.bad_reply(question, "other lines without end", shown(answer))
+
+    def _read_to_last_line(self, end: float) -> None:
+        while self.adapter.read().strip() != self.last_line:
+            if time.monotonic() > end:
+                raise self.bad_reply("resynchronising", "other lines without end", shown(self.last_line))
 
 
 def _is_visa_timeout(error: BaseException) -> bool:
