@@ -35,8 +35,8 @@ def on_off(text: str) -> bool:
 class IBeamSmart(LaserHead):
     """Toptica iBeam smart diode laser.
 
-    The head tells neither its wavelength nor its interlock nor a fault register; it refuses to emit and says why. What the
-    last refusal said stays in :attr:`interlock_closed` and :attr:`fault` until :meth:`clear_fault`.
+    The head tells neither its wavelength nor its interlock nor a fault register; it refuses to emit and says why. What
+    the last refusal said stays in :attr:`interlock_closed` and :attr:`fault` until :meth:`clear_fault`.
 
     Parameters
     ----------
