@@ -182,7 +182,7 @@ class Bench:
         """Piece of time in which the moving stage goes a small part of the focus."""
         x, y = self.position_um(time)
         step = MOTION_STEP_S
-        while time + step < rest:
+        while time + step < rest and step < EXPOSURE_STEP_S:
             later_x, later_y = self.position_um(time + 2.0 * step)
             if math.hypot(later_x - x, later_y - y) > MOTION_STEP_UM:
                 break

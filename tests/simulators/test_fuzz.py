@@ -49,6 +49,22 @@ SENSIBLE = {
         ),
         st.sampled_from(["\r", "\n", "\r\n"]),
     ),
+    "coherent-obis-lx": st.builds(
+        lambda line, end: f"{line}{end}".encode(),
+        st.sampled_from(
+            ["SYST:STAT?", "sour:am:stat on", "SOUR:AM:STAT OFF", "SYST:COMM:HAND OFF", "SYST:COMM:HAND ON", "*RST",
+             "SYST:COMM:PROM ON", "SOUR:POW:LEV:IMM:AMPL 0.02", "SOUR:POW:LEV?", "SYST:ERR:NEXT?", "SYST9:CDRH?", "x y"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
+    "toptica-ibeam-smart": st.builds(
+        lambda line, end: f"{line}{end}".encode(),
+        st.sampled_from(
+            ["la on", "la off", "sta la", "echo off", "prom off", "prom on", "ch 2 pow 5 mic", "en 2", "di 0", "sh pow",
+             "", "talk verbose", "sh sat", "la o", "reset system", "ch 2 pow 9e9"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
     "pi-e727": st.sampled_from(
         [b"POS? 3\n", b"MOV 1 5\n", b"SVO 1 1\n", b"SVO?\n", b"ERR?\n", b"\x05", b"\x07", b"\x18", b"MOV 1\n",
          b"HLP?\n", b"SPA?\n", b"SPA 1 1 1\n", b"ONT?\n", b"ATZ\n", b"VEL 1 0\n",
@@ -105,6 +121,8 @@ def talk(name: str, pieces: list[bytes]) -> list[bytes]:
     ("name", "question", "answers"),
     [
         ("cobolt-06-mld", b"\r?\r", lambda reply: reply == b"OK\r\n"),
+        ("coherent-obis-lx", b"\rSYST:INF:WAV?\r", lambda reply: reply.startswith(b"405\r\n")),
+        ("toptica-ibeam-smart", b"\recho off\rsta ch 9\r", lambda reply: reply.startswith(b"\r\n%SYS-E-")),
         ("pi-e727", b"\nCSV?\n", lambda reply: reply == b"2.0\n"),
         ("control", b'\n{"get":"laser.emission"}\n', lambda reply: reply == b'{"value":false}\n'),
     ],
