@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pymeasure.adapters import Adapter
 
-from halidescope.drivers.errors import RefusedError, WrongInstrumentError
+from halidescope.drivers.errors import InterlockError, LaserFaultError, RefusedError, WrongInstrumentError
 from halidescope.drivers.instrument import LONGEST_TALK, number, shown
 from halidescope.drivers.laser import LaserHead
 from halidescope.drivers.roles import Identity, LaserState
@@ -216,7 +216,8 @@ class IBeamSmart(LaserHead):
             self.command("laser on")
         except RefusedError as error:
             self._refusal = error.problem
-            raise
+            kind = LaserFaultError if self.interlock_closed else InterlockError
+            raise kind(self.device, error.problem) from error
 
     def command_off(self) -> None:
         """Switch the laser driver off."""
