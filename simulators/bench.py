@@ -1,4 +1,4 @@
-"""The one simulated world: beam, stage, film and detector on one clock, behind one lock.
+"""The one simulated world: beam, stage, trigger line, film and detector on one clock, behind one lock.
 
 Instruments change the world (light, motion) and read it (position, exposures). The film is advanced lazily: nothing
 happens until somebody looks, and then everything since the last look happens exactly, with constant light and the
@@ -23,6 +23,7 @@ MOTION_STEP_S = 0.001       # shortest piece of time while the stage moves in th
 MOTION_STEP_UM = 0.25       # longer pieces move it less than this
 EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between
 STRAY_ELECTRONS = 2e5       # what the fault "saturated" adds to every pixel
+MOST_TRIGGERS = 200_000     # older ones are forgotten
 
 
 @dataclass(eq=False)
@@ -73,6 +74,7 @@ class Bench:
         self._coming: list[tuple[float, float]] = []     # (when, head mW), in order of time
         self._exposures: list[Exposure] = []
         self._bands: dict[FilmLaw, NDArray[np.float64]] = {}
+        self._triggers_s: list[float] = []
 
     def happened(self, event: str) -> None:
         """Tell the watchers of an "exposure" or a "move" that is about to begin."""
@@ -103,6 +105,30 @@ class Bench:
         with self.lock:
             at = self.advance() if at_s is None else at_s
             return self.axes["1"].position_um(at), self.axes["2"].position_um(at)
+
+    # trigger line, from the stage's output to the spectrometer's input
+
+    def announce_triggers(self, rises_s: list[float]) -> None:
+        """The stage's trigger output will rise at these times, in ascending order, instead of what was announced."""
+        with self.lock:
+            self.cancel_triggers(self.advance())
+            self._triggers_s = [*self._triggers_s, *rises_s][-MOST_TRIGGERS:]
+
+    def cancel_triggers(self, after_s: float) -> None:
+        """No trigger comes after this time any more."""
+        with self.lock:
+            self._triggers_s = [rise for rise in self._triggers_s if rise <= after_s]
+
+    def triggers_s(self) -> list[float]:
+        """When the trigger line has risen so far."""
+        with self.lock:
+            now = self.advance()
+            return [rise for rise in self._triggers_s if rise <= now]
+
+    def next_trigger_s(self, after_s: float) -> float | None:
+        """The first rise at or after a time, as far as it is known."""
+        with self.lock:
+            return next((rise for rise in self._triggers_s if rise >= after_s), None)
 
     # film
 

@@ -49,6 +49,7 @@ class ControlPort:
             "laser.emission": lambda request: bench.head_mw > 0.0,
             "laser.power_mw": lambda request: bench.head_mw,
             "stage.position_um": lambda request: list(bench.position_um()),
+            "stage.triggers_s": lambda request: bench.triggers_s(),
             "film.composition": lambda request: bench.film.law.composition,
             "film.dose_j_cm2": lambda request: self._film_at(request)["dose_j_cm2"],
             "film.state": self._film_at,

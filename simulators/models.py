@@ -6,7 +6,7 @@ A new model is a module with a device class and one entry here.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from halidescope.simulators import cobolt, gcs, ibeam_commands, obis_commands, obp
+from halidescope.simulators import asi_commands, cobolt, gcs, ibeam_commands, obis_commands, obp
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.wire import Device
@@ -39,6 +39,7 @@ MODELS: dict[str, Model] = {
         "laser", lambda site: ibeam_commands.IBeamLaser(site.bench, site.faults), "serial"
     ),
     gcs.MODEL: Model("stage", lambda site: gcs.E727(site.bench, site.faults), "tcp"),
+    asi_commands.Ms2000.model: Model("stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), "serial"),
     obp.MODEL: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
 }
 

@@ -65,6 +65,14 @@ SENSIBLE = {
         ),
         st.sampled_from(["\r", "\n", "\r\n"]),
     ),
+    "asi-ms2000": st.builds(
+        lambda line, end: f"{line}{end}".encode(),
+        st.sampled_from(
+            ["M X=100 Y=5", "W X Y", "/", "\\", "RS X?", "RS Y", "S X=1", "H X=0", "MC X-", "SCAN X=1 Y=2", "SCAN",
+             "SCANR X=0 Y=0.01", "SCANV X=0 Y=0.01 Z=3", "M X=1e99", "SU X=-1e9", "BU X", "M Z=", "9W X", "m x"]
+        ),
+        st.sampled_from(["\r", "\n", "\r\n"]),
+    ),
     "pi-e727": st.sampled_from(
         [b"POS? 3\n", b"MOV 1 5\n", b"SVO 1 1\n", b"SVO?\n", b"ERR?\n", b"\x05", b"\x07", b"\x18", b"MOV 1\n",
          b"HLP?\n", b"SPA?\n", b"SPA 1 1 1\n", b"ONT?\n", b"ATZ\n", b"VEL 1 0\n",
@@ -123,6 +131,7 @@ def talk(name: str, pieces: list[bytes]) -> list[bytes]:
         ("cobolt-06-mld", b"\r?\r", lambda reply: reply == b"OK\r\n"),
         ("coherent-obis-lx", b"\rSYST:INF:WAV?\r", lambda reply: reply.startswith(b"405\r\n")),
         ("toptica-ibeam-smart", b"\recho off\rsta ch 9\r", lambda reply: reply.startswith(b"\r\n%SYS-E-")),
+        ("asi-ms2000", b"\rV\r", lambda reply: reply == b":A Version: USB-9.2p \r\n"),
         ("pi-e727", b"\nCSV?\n", lambda reply: reply == b"2.0\n"),
         ("control", b'\n{"get":"laser.emission"}\n', lambda reply: reply == b'{"value":false}\n'),
     ],
