@@ -118,7 +118,7 @@ class TestLaser:
     def test_open_interlock_forbids_light_until_cleared(self, laser, wire):
         wire.fault("interlock-open")
         assert laser.interlock_closed is (laser.model in SILENT)
-        with pytest.raises(InterlockError, match="(?i)interlock"):
+        with pytest.raises(InterlockError, match=r"(?i)interlock"):
             laser.turn_on()
         assert laser.interlock_closed is False
         assert not shines(wire)
