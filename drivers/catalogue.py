@@ -12,6 +12,7 @@ from halidescope.drivers.ibeam import IBeamSmart
 from halidescope.drivers.instrument import WireInstrument
 from halidescope.drivers.obis import ObisLX
 from halidescope.drivers.ocean import OceanHDX
+from halidescope.drivers.ocean_models import OceanQEPro, OceanSTS
 from halidescope.drivers.roles import Laser, LineScanner, Spectrometer, Stage
 from halidescope.drivers.zaber import ZaberStage
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:    # a type checker sees here that every driver fulfils its ro
     _lasers: tuple[type[Laser], ...] = (CoboltMLD, ObisLX, IBeamSmart)
     _stages: tuple[type[Stage], ...] = (PIE727, ASIStage, ZaberStage)
     _scanners: tuple[type[LineScanner], ...] = (PIE727, ASIStage, ZaberStage)
-    _spectrometers: tuple[type[Spectrometer], ...] = (OceanHDX,)
+    _spectrometers: tuple[type[Spectrometer], ...] = (OceanHDX, OceanQEPro, OceanSTS)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
@@ -54,6 +55,8 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "asi-ms2000": Model("stage", ASIStage, "ASI MS-2000 or Tiger controller with an XY stage"),
         "zaber-ascii": Model("stage", ZaberStage, "Zaber ASCII protocol, two axes on a chain or a two-axis controller"),
         "ocean-hdx": Model("spectrometer", OceanHDX, "Ocean HDX array spectrometer, Ocean Binary Protocol"),
+        "ocean-qepro": Model("spectrometer", OceanQEPro, "Ocean QE Pro cooled spectrometer, Ocean Binary Protocol"),
+        "ocean-sts": Model("spectrometer", OceanSTS, "Ocean STS array spectrometer, Ocean Binary Protocol"),
     }
 )
 

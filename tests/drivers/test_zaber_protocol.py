@@ -156,7 +156,8 @@ def test_any_line_is_an_error_or_a_reply(line):
 
 
 @given(
-    st.integers(0, 99), st.integers(0, 9), st.integers(0, 99), st.booleans(), st.booleans(), st.integers(), st.integers(0)
+    st.integers(0, 99), st.integers(0, 9), st.integers(0, 99), st.booleans(), st.booleans(), st.integers(),
+    st.integers(0),
 )
 def test_written_replies_are_read_back_and_one_wrong_bit_is_found(device, axis, number, accepted, busy, data, place):
     body = f"{device:02d} {axis} {number:02d} {'OK' if accepted else 'RJ'} {'BUSY' if busy else 'IDLE'} -- {data}"
