@@ -19,7 +19,8 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,2})?", re.ASCII)
 SHORT = {
     "MOVE": "M", "MOVREL": "R", "WHERE": "W", "STATUS": "/", "SPEED": "S", "HALT": "\\", "HERE": "H", "HOME": "!",
     "RDSTAT": "RS", "VERSION": "V", "BUILD": "BU", "MOTCTRL": "MC", "SETLOW": "SL", "SETUP": "SU", "SN": "SCAN",
-    "NR": "SCANR", "NV": "SCANV", "PCROS": "PC", "WAIT": "WT", "BACKLASH": "B", "ACCEL": "AC", "ERROR": "E", "SETHOME": "HM",
+    "NR": "SCANR", "NV": "SCANV", "PCROS": "PC", "WAIT": "WT", "BACKLASH": "B",
+    "ACCEL": "AC", "ERROR": "E", "SETHOME": "HM",
     "UNITS": "UM", "Z": "ZERO",
 }
 VERSION = "Version: USB-9.2p "

@@ -22,7 +22,7 @@ from halidescope.simulators.optics import Optics
 MOTION_STEP_S = 0.001       # shortest piece of time while the stage moves in the light
 MOTION_STEP_UM = 0.25       # longer pieces move it less than this
 EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between
-STRAY_ELECTRONS = 2e5       # what the fault "saturated" adds to every pixel
+STRAY_ELECTRONS = 3e5       # what the fault "saturated" adds to every pixel
 MOST_TRIGGERS = 200_000     # older ones are forgotten
 
 
@@ -68,7 +68,8 @@ class Bench:
         self.axes = {"1": Axis(), "2": Axis(), "3": Axis()}
         self.lock = threading.RLock()
         self.stray_light = False
-        self.watchers: list[Callable[[str], None]] = []     # told of every "exposure" and "move"
+        self.dark_electrons_per_s: Callable[[], float] = lambda: 0.0     # of the detector, per pixel
+        self.watchers: list[Callable[[str], None]] = []     # told of every "exposure", "move" and "trigger"
         self._time_s = clock.now_s()
         self._head_mw = 0.0
         self._coming: list[tuple[float, float]] = []     # (when, head mW), in order of time
@@ -77,7 +78,7 @@ class Bench:
         self._triggers_s: list[float] = []
 
     def happened(self, event: str) -> None:
-        """Tell the watchers of an "exposure" or a "move" that is about to begin."""
+        """Tell the watchers of an "exposure" or a "move" that is about to begin, or a "trigger" that was announced."""
         for watcher in self.watchers:
             watcher(event)
 
@@ -113,6 +114,7 @@ class Bench:
         with self.lock:
             self.cancel_triggers(self.advance())
             self._triggers_s = [*self._triggers_s, *rises_s][-MOST_TRIGGERS:]
+            self.happened("trigger")
 
     def cancel_triggers(self, after_s: float) -> None:
         """No trigger comes after this time any more."""
@@ -162,13 +164,14 @@ class Bench:
             if exposure in self._exposures:
                 self._exposures.remove(exposure)
 
-    def read_out(self, exposure: Exposure) -> NDArray[np.uint16]:
+    def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
         """Counts of an exposure that is over, shape (pixels,)."""
         with self.lock:
             # no further than needed: somebody waits for this answer
             self._pass(min(self.clock.now_s(), exposure.end_s))
             self.discard(exposure)
-            electrons = np.zeros(self.detector.pixels)
+            dark = self.dark_electrons_per_s() * (exposure.end_s - exposure.start_s)
+            electrons = np.full(self.detector.pixels, dark)
             for law, light in exposure.light_uw_s.items():
                 if law not in self._bands:
                     self._bands[law] = self.optics.bands(self.detector.wavelength_nm, law)

@@ -6,7 +6,7 @@ A new model is a module with a device class and one entry here.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from halidescope.simulators import asi_commands, cobolt, gcs, ibeam_commands, obis_commands, obp
+from halidescope.simulators import asi_commands, cobolt, gcs, ibeam_commands, obis_commands, obp, zaber_wire
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.wire import Device
@@ -34,13 +34,18 @@ class Model:
 
 MODELS: dict[str, Model] = {
     cobolt.MODEL: Model("laser", lambda site: cobolt.CoboltHead(site.bench, site.faults, keyed=site.keyed), "serial"),
-    obis_commands.ObisLaser.model: Model("laser", lambda site: obis_commands.ObisLaser(site.bench, site.faults), "serial"),
+    obis_commands.ObisLaser.model: Model(
+        "laser", lambda site: obis_commands.ObisLaser(site.bench, site.faults), "serial"
+    ),
     ibeam_commands.IBeamLaser.model: Model(
         "laser", lambda site: ibeam_commands.IBeamLaser(site.bench, site.faults), "serial"
     ),
     gcs.MODEL: Model("stage", lambda site: gcs.E727(site.bench, site.faults), "tcp"),
     asi_commands.Ms2000.model: Model("stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), "serial"),
-    obp.MODEL: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
+    zaber_wire.Zaber.model: Model("stage", lambda site: zaber_wire.Zaber(site.bench, site.faults), "serial"),
+    obp.HDX.model: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
+    obp.QE_PRO.model: Model("spectrometer", lambda site: obp.OceanQePro(site.bench, site.faults), "serial"),
+    obp.STS.model: Model("spectrometer", lambda site: obp.OceanSts(site.bench, site.faults), "serial"),
 }
 
 

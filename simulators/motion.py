@@ -90,8 +90,12 @@ class Axis:
             return False
         if self.stalled:
             return abs(self._start_um - self.target_um) <= self.window_um and at_s >= self._start_s + self.settling_s
+        return at_s >= self.settled_s()
+
+    def settled_s(self) -> float:
+        """When the present move is over for the controller, if nothing holds the axis back; may be in the past."""
         arrived_s = self._reaches_s(self.window_um) if self.path is None else self.path.end_s
-        return at_s >= arrived_s + self.settling_s
+        return arrived_s + self.settling_s
 
     def move(self, target_um: float, at_s: float) -> None:
         """Head for a target from wherever the axis is."""

@@ -1,39 +1,63 @@
-"""A simulated Ocean HDX spectrometer: what each message of the Ocean Binary Protocol does.
+"""The simulated Ocean spectrometers: what each message of the Ocean Binary Protocol does.
 
-Sources: QE Pro Data Sheet p13, 21-29; libseabreeze and python-seabreeze for the HDX's message numbers. Queries always
-answer; set-commands answer only when an acknowledgement was requested; a spectrum is sent after its exposure. Frames
-are in :mod:`halidescope.simulators.obp_codec`, other messages in :mod:`halidescope.simulators.obp_messages`.
+Sources: QE Pro Data Sheet p13, 21-29; libseabreeze and python-seabreeze for the message numbers of the models. Queries
+always answer; set-commands answer only when an acknowledgement was requested; a spectrum is sent after its exposure,
+in the edge mode after the exposure that the next rise of the trigger line begins. Scans and the QE Pro's buffer are in
+:mod:`halidescope.simulators.obp_scans`, frames in :mod:`halidescope.simulators.obp_codec`, other messages in
+:mod:`halidescope.simulators.obp_messages`.
 """
 
+import struct
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from halidescope.simulators.bench import Bench, Exposure
+from halidescope.simulators.bench import Bench
+from halidescope.simulators.detector import Cooler
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.obp_codec import Flag, ObpError, Request, encode, take_requests
-from halidescope.simulators.obp_messages import ObpRefusedError, Settings, commands, queries, smooth
+from halidescope.simulators.obp_messages import (
+    ObpRefusedError,
+    Settings,
+    commands,
+    cooler_commands,
+    cooler_queries,
+    queries,
+    smooth,
+)
+from halidescope.simulators.obp_scans import Scan, Scanner
+from halidescope.simulators.ocean_models import HDX, QE_PRO, STS, OceanModel
 
-MODEL = "ocean-hdx"
 ABORT = 0x00100000
-SPECTRUM, RAW_SPECTRUM = 0x00101000, 0x00101100
+METADATA = struct.Struct("<IQIB15x")        # counter, time stamp in µs, integration time in µs, trigger mode
 
 
-class OceanHdx:
-    """State of the spectrometer; outlives connections."""
+class Ocean:
+    """State of a spectrometer; outlives connections."""
 
     role = "spectrometer"
-    model = MODEL
+    facts: OceanModel
     single_client = False
 
     def __init__(self, bench: Bench, faults: FaultBoard) -> None:
         self.bench = bench
         self.faults = faults
+        self.model = self.facts.model
+        bench.detector = self.facts.detector
         self.settings = Settings()
+        self.scanner = Scanner(bench, self.settings, self.facts.edge_mode)
         self.last_spectrum: bytes | None = None
-        self.queries = queries(bench.detector, self.settings)
-        self.commands = commands(self.settings)
+        self.queries = queries(self.facts, self.settings)
+        self.commands = commands(self.facts, self.settings)
+        if self.facts.buffered:
+            self.queries |= self.scanner.queries()
+            self.commands |= self.scanner.commands()
+        if self.facts.cooled:
+            self.cooler = Cooler(bench.clock)
+            bench.dark_electrons_per_s = self.cooler.dark_electrons_per_s
+            self.queries |= cooler_queries(self.cooler)
+            self.commands |= cooler_commands(self.cooler)
         for fault in ("spectrometer-silent", "spectrum-truncated", "spectrum-stale"):
             faults.offer(fault)
         faults.offer("saturated", self._stray_light)
@@ -42,22 +66,50 @@ class OceanHdx:
         """A parser for a new connection."""
         return ObpSession(self)
 
+    def read_out(self, scan: Scan) -> bytes:
+        """The averaged and smoothed counts of a scan that is over, behind its metadata if the model has them."""
+        counts = np.mean([self.bench.read_out(exposure) for exposure in scan.exposures], axis=0)
+        data = smooth(counts, self.settings.boxcar, self.facts.form)
+        if self.facts.buffered:
+            stamp_us = round(scan.exposures[-1].end_s * 1e6)
+            data = METADATA.pack(scan.counter, stamp_us, scan.integration_us, self.settings.trigger_mode) + data
+        self.last_spectrum = data
+        return data
+
     def _stray_light(self, begins: bool) -> None:
         self.bench.stray_light = begins
 
 
+class OceanHdx(Ocean):
+    """2068 pixels, 16 bit, on the network."""
+
+    facts = HDX
+
+
+class OceanQePro(Ocean):
+    """1044 pixels, 18 bit, cooled, with a buffer of spectra that carry metadata."""
+
+    facts = QE_PRO
+
+
+class OceanSts(Ocean):
+    """1024 pixels, 14 bit."""
+
+    facts = STS
+
+
 @dataclass
 class Pending:
-    """A spectrum that was asked for; ``exposures`` are averaged."""
+    """A spectrum that was asked for."""
 
     request: Request
-    exposures: list[Exposure] = field(default_factory=list)
+    scan: Scan
 
 
 class ObpSession:
     """Frames in, frames out; spectra wait for their exposures, one after the other."""
 
-    def __init__(self, device: OceanHdx) -> None:
+    def __init__(self, device: Ocean) -> None:
         self._device = device
         self._buffer = bytearray()
         self._pending: deque[Pending] = deque()
@@ -69,21 +121,25 @@ class ObpSession:
             return [reply for request in take_requests(self._buffer) for reply in self._answer(request)]
 
     def due_s(self) -> float | None:
-        """When the first exposure in line is over."""
-        return self._pending[0].exposures[-1].end_s if self._pending else None
+        """When the first exposure in line is over; None while it waits for a trigger."""
+        return self._pending[0].scan.end_s if self._pending else None
 
     def collect(self) -> list[bytes]:
         """Spectra whose exposures are over."""
         device, replies = self._device, []
         with device.bench.lock:
             now = device.bench.clock.now_s()
-            while self._pending and self._pending[0].exposures[-1].end_s <= now:
+            while self._pending:
+                end_s = self._pending[0].scan.end_s
+                if end_s is None or end_s > now:
+                    break
                 replies += self._read_out(self._pending.popleft())
         return replies
 
     def close(self) -> None:
         """Forget the exposures that nobody waits for."""
-        self._interrupt()
+        with self._device.bench.lock:
+            self._interrupt()
 
     def _answer(self, request: Request) -> list[bytes]:
         device = self._device
@@ -94,10 +150,11 @@ class ObpSession:
         try:
             if request.error:
                 raise ObpRefusedError(request.error)
-            if request.message in (SPECTRUM, RAW_SPECTRUM):
+            if request.message in device.facts.spectra:
                 return self._expose(request, acknowledged)
             if request.message == ABORT:
                 interrupted = self._interrupt()
+                device.scanner.abort()
                 return interrupted + ([encode(request, b"", Flag.RESPONSE | acknowledged)] if acknowledged else [])
             if request.message in device.queries:
                 return [encode(request, device.queries[request.message](request.data), Flag.RESPONSE | acknowledged)]
@@ -111,32 +168,26 @@ class ObpSession:
             return [encode(request, b"", Flag.RESPONSE | Flag.NACK, refusal.code)]
 
     def _expose(self, request: Request, acknowledged: Flag) -> list[bytes]:
-        device, bench = self._device, self._device.bench
-        if device.settings.trigger_mode:
-            raise ObpRefusedError(ObpError.NOT_READY)     # nothing is connected to the trigger input
-        bench.happened("exposure")
+        """A spectrum from the buffer if there is one, else of a new scan."""
+        device = self._device
+        scan = device.scanner.take_buffered() or device.scanner.start()
         if device.faults.active("spectrometer-silent"):
+            device.scanner.finish(scan)
             return []
         if device.faults.active("spectrum-stale") and device.last_spectrum is not None:
+            device.scanner.finish(scan)
             return [encode(request, device.last_spectrum, Flag.RESPONSE | acknowledged)]
-        start = self._pending[-1].exposures[-1].end_s if self._pending else bench.advance()
-        start += device.settings.trigger_delay_us * 1e-6
-        pending = Pending(request)
-        for _ in range(device.settings.scans_to_average):
-            pending.exposures.append(bench.expose(device.settings.integration_us * 1e-6, start))
-            start = pending.exposures[-1].end_s
-        self._pending.append(pending)
+        self._pending.append(Pending(request, scan))
         return []
 
     def _read_out(self, pending: Pending) -> list[bytes]:
         device = self._device
-        scans = [device.bench.read_out(exposure) for exposure in pending.exposures]
+        data = device.read_out(pending.scan)
+        device.scanner.finish(pending.scan)
         if device.faults.active("spectrometer-silent"):
             return []
-        counts = np.mean(scans, axis=0)
-        device.last_spectrum = smooth(counts, device.settings.boxcar)
         acknowledged = Flag.ACK if pending.request.ack_requested else Flag(0)
-        reply = encode(pending.request, device.last_spectrum, Flag.RESPONSE | acknowledged)
+        reply = encode(pending.request, data, Flag.RESPONSE | acknowledged)
         return [reply[:len(reply) * 3 // 5] if device.faults.active("spectrum-truncated") else reply]
 
     def _interrupt(self) -> list[bytes]:
@@ -144,7 +195,6 @@ class ObpSession:
         told = []
         while self._pending:
             pending = self._pending.popleft()
-            for exposure in pending.exposures:
-                self._device.bench.discard(exposure)
+            self._device.scanner.finish(pending.scan)
             told.append(encode(pending.request, b"", Flag.RESPONSE | Flag.NACK, ObpError.INTERRUPTED))
         return told

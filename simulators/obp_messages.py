@@ -1,4 +1,4 @@
-"""The messages of a simulated Ocean HDX that have nothing to do with exposures: what is asked for and what is set.
+"""The messages of a simulated spectrometer that have nothing to do with exposures: what is asked for and what is set.
 
 Source: QE Pro Data Sheet p21-29 and libseabreeze's OBPMessageTypes for numbers and data types. Data in, data out;
 frames, acknowledgements and spectra are in :mod:`halidescope.simulators.obp`.
@@ -11,13 +11,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.simulators.detector import Detector
+from halidescope.simulators.detector import Cooler
 from halidescope.simulators.obp_codec import ObpError
+from halidescope.simulators.ocean_models import LINEAR, OceanModel
 
-SHORTEST_US, LONGEST_US = 6_000, 10_000_000
-TRIGGER_MODES = (0, 1, 3, 255)
-SERIAL_NUMBER = b"HDX00419"
-NONLINEARITY = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)     # counts / P(counts): a linear detector
+LONGEST_DELAY_US = 10_000_000
+LOWEST_C, HIGHEST_C = -40.0, 25.0       # set-points of a cooler
 TEMPERATURES_C = (24.5, 31.0)                                # detector, electronics
 DEFAULT_US = 100_000
 
@@ -48,15 +47,15 @@ class Settings:
             setattr(self, setting.name, setting.default)
 
 
-def smooth(counts: NDArray[np.float64], half_width: int) -> bytes:
-    """Boxcar average over ``2 half_width + 1`` pixels, as little-endian 16 bit counts."""
+def smooth(counts: NDArray[np.float64], half_width: int, form: str) -> bytes:
+    """Boxcar average over ``2 half_width + 1`` pixels, as whole counts of the form on the wire."""
     if half_width:
         padded = np.pad(counts, half_width, mode="edge")
         counts = np.convolve(padded, np.full(2 * half_width + 1, 1.0 / (2 * half_width + 1)), mode="valid")
-    return np.rint(counts).astype("<u2").tobytes()
+    return np.rint(counts).astype(form).tobytes()
 
 
-def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes], bytes]]:
+def queries(facts: OceanModel, settings: Settings) -> dict[int, Callable[[bytes], bytes]]:
     """Message number to what it answers."""
 
     def constant(data: bytes) -> Callable[[bytes], bytes]:
@@ -73,37 +72,40 @@ def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes
             return struct.pack("<f", values[index])
         return answer
 
-    full_scale = struct.pack("<I", detector.full_scale_counts)
-    multicast = {0xA80: b"\x01", 0xA81: bytes((239, 239, 239, 239)), 0xA82: struct.pack("<H", 57357), 0xA83: b"\x01"}
+    detector = facts.detector
+    dark = b"".join(struct.pack("<HH", *ends) for ends in facts.dark_pixels)
+    multicast = {
+        0xA80: b"\x01", 0xA81: bytes((239, 239, 239, 239)), 0xA82: struct.pack("<H", 57357), 0xA83: b"\x01"
+    } if facts.networked else {}
     return {
         0x00000080: constant(struct.pack("<B", 1)),
         0x00000090: constant(struct.pack("<H", 0x0102)),
-        0x00000100: constant(SERIAL_NUMBER),
-        0x00000101: constant(struct.pack("<B", len(SERIAL_NUMBER))),
+        0x00000100: constant(facts.serial_number),
+        0x00000101: constant(struct.pack("<B", len(facts.serial_number))),
         0x00000800: value("<I", lambda: settings.baud),
         0x00000E00: constant(struct.pack("<H", 0x2457)),
-        0x00000E01: constant(struct.pack("<H", 0x2003)),
-        0x00000E11: constant(b"HDX"),
+        0x00000E01: constant(struct.pack("<H", facts.product_id)),
+        0x00000E11: constant(facts.name),
         **{number: constant(data) for number, data in multicast.items()},
-        0x00101010: constant(full_scale),
-        0x001010A0: constant(full_scale),
+        0x00101010: constant(struct.pack("<I", facts.max_counts)),
+        0x001010A0: constant(struct.pack("<I", detector.full_scale_counts)),
         0x001010A1: constant(struct.pack("<I", round(detector.offset_counts))),
         0x00110000: value("<I", lambda: settings.integration_us),
-        0x00110001: constant(struct.pack("<I", SHORTEST_US)),
-        0x00110002: constant(struct.pack("<I", LONGEST_US)),
+        0x00110001: constant(struct.pack("<I", facts.shortest_us)),
+        0x00110002: constant(struct.pack("<I", facts.longest_us)),
         0x00110003: constant(struct.pack("<I", 1)),
         0x00110100: value("<B", lambda: settings.trigger_mode),
         0x00110220: constant(struct.pack("<H", detector.pixels)),
-        0x00110221: constant(struct.pack("<HH", 0, detector.pixels - 1)),
-        0x00110222: constant(b""),      # no dark pixels
+        0x00110221: constant(struct.pack("<HH", *facts.active_pixels)),
+        0x00110222: constant(dark),
         0x00110223: constant(b""),
         0x00110500: value("<I", lambda: settings.trigger_delay_us),
         0x00120000: value("<H", lambda: settings.scans_to_average),
         0x00121000: value("<B", lambda: settings.boxcar),
         0x00180100: constant(struct.pack("<B", len(detector.wavelength_coefficients))),
         0x00180101: indexed(detector.wavelength_coefficients),
-        0x00181100: constant(struct.pack("<B", len(NONLINEARITY))),
-        0x00181101: indexed(NONLINEARITY),
+        0x00181100: constant(struct.pack("<B", len(LINEAR))),
+        0x00181101: indexed(LINEAR),
         0x00186000: constant(b""),
         0x001B0200: constant(struct.pack("<H", 25)),
         0x001B0300: constant(struct.pack("<H", 600)),
@@ -114,7 +116,35 @@ def queries(detector: Detector, settings: Settings) -> dict[int, Callable[[bytes
     }
 
 
-def commands(settings: Settings) -> dict[int, Callable[[bytes], None]]:
+def cooler_queries(cooler: Cooler) -> dict[int, Callable[[bytes], bytes]]:
+    """What a cooled detector tells: enabled, set-point, stable, temperature."""
+    return {
+        0x00420000: lambda request: struct.pack("<B", cooler.enabled),
+        0x00420001: lambda request: struct.pack("<f", cooler.setpoint_c),
+        0x00420003: lambda request: struct.pack("<B", cooler.stable()),
+        0x00420004: lambda request: struct.pack("<f", cooler.temperature_c()),
+    }
+
+
+def cooler_commands(cooler: Cooler) -> dict[int, Callable[[bytes], None]]:
+    """What a cooler is told."""
+
+    def enable(data: bytes) -> None:
+        value = _unpack("<B", data)
+        if value not in (0, 1):
+            raise ObpRefusedError(ObpError.PAYLOAD_INVALID)
+        cooler.change(enabled=bool(value))
+
+    def aim(data: bytes) -> None:
+        value = _unpack("<f", data)
+        if not LOWEST_C <= value <= HIGHEST_C:
+            raise ObpRefusedError(ObpError.PAYLOAD_INVALID)
+        cooler.change(setpoint_c=value)
+
+    return {0x00420010: enable, 0x00420011: aim}
+
+
+def commands(facts: OceanModel, settings: Settings) -> dict[int, Callable[[bytes], None]]:
     """Message number to what it sets; refuses what the instrument does not allow."""
 
     def setter(attribute: str, form: str, allowed: Callable[[int], bool]) -> Callable[[bytes], None]:
@@ -132,10 +162,10 @@ def commands(settings: Settings) -> dict[int, Callable[[bytes], None]]:
         0x00000000: restore,
         0x00000001: restore,
         0x00000810: setter("baud", "<I", lambda baud: baud in (9600, 19200, 38400, 57600, 115200)),
-        0x00110010: setter("integration_us", "<I", lambda us: SHORTEST_US <= us <= LONGEST_US),
-        0x00110110: setter("trigger_mode", "<B", lambda mode: mode in TRIGGER_MODES),
+        0x00110010: setter("integration_us", "<I", lambda us: facts.shortest_us <= us <= facts.longest_us),
+        0x00110110: setter("trigger_mode", "<B", lambda mode: mode in facts.trigger_modes),
         0x00110410: setter("lamp", "<B", lambda lamp: lamp in (0, 1)),
-        0x00110510: setter("trigger_delay_us", "<I", lambda us: us <= LONGEST_US),
+        0x00110510: setter("trigger_delay_us", "<I", lambda us: us <= LONGEST_DELAY_US),
         0x00120010: setter("scans_to_average", "<H", lambda scans: 1 <= scans <= 5000),
         0x00121010: setter("boxcar", "<B", lambda width: width <= 15),
     }

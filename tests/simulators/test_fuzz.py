@@ -39,9 +39,17 @@ def header(message: int, data: bytes, flags: int, checksum: int, remaining: int)
 
 
 OBP_MESSAGES = st.sampled_from(
-    [0, 0x100, 0x101, 0x100000, 0x101000, 0x110000, 0x110010, 0x110110, 0x180101, 0x121010, 7]
+    [0, 0x100, 0x101, 0x100000, 0x101000, 0x110000, 0x110010, 0x110110, 0x180101, 0x121010, 7,
+     0x100928, 0x100902, 0x100900, 0x100830, 0x420010, 0x420011, 0x420004]
+)
+FRAMES = st.builds(
+    lambda *fields, end: header(*fields) + bytes(16) + end,
+    OBP_MESSAGES, st.binary(max_size=16), st.sampled_from([0, 4]), st.sampled_from([0, 0, 0, 1, 9]),
+    st.sampled_from([20, 20, 20, 0, 19, 5000, 2**32 - 1]),
+    end=st.sampled_from([b"\xc5\xc4\xc3\xc2", b"\xc5\xc4\xc3\xc2", b"\0\0\0\0"]),
 )
 SENSIBLE = {
+    "ocean-hdx": FRAMES, "ocean-qepro": FRAMES, "ocean-sts": FRAMES,
     "cobolt-06-mld": st.builds(
         lambda word, end: f"{word}{end}".encode(),
         st.sampled_from(
@@ -73,16 +81,16 @@ SENSIBLE = {
         ),
         st.sampled_from(["\r", "\n", "\r\n"]),
     ),
+    "zaber-ascii": st.sampled_from(
+        [b"/home\n", b"/1 1 02 get pos\n", b"/1 move abs 100\r\n", b"/2 move rel -5\n", b"/ 1 move vel 5\n", b"/\n",
+         b"/1 1 03 get pos:29\n", b"/1 1 03 get pos:00\n", b"/set comm.alert 1\n", b"/1 set comm.checksum 1\n",
+         b"/stop\n", b"/1 trigger dist 1 1 50\n", b"/1 trigger dist 1 enable\n", b"/warnings\n", b"/help\n", b"/9\n",
+         b"/1 move max\n", b"/1 driver disable\n", b"/system reset\n", b"/1 1 1 1 1\n"]
+    ),
     "pi-e727": st.sampled_from(
         [b"POS? 3\n", b"MOV 1 5\n", b"SVO 1 1\n", b"SVO?\n", b"ERR?\n", b"\x05", b"\x07", b"\x18", b"MOV 1\n",
          b"HLP?\n", b"SPA?\n", b"SPA 1 1 1\n", b"ONT?\n", b"ATZ\n", b"VEL 1 0\n",
          b"MVR 2 1e99\n", b"CCL 1\n", b"ho ho\n", b"\n"]
-    ),
-    "ocean-hdx": st.builds(
-        lambda *fields, end: header(*fields) + bytes(16) + end,
-        OBP_MESSAGES, st.binary(max_size=16), st.sampled_from([0, 4]), st.sampled_from([0, 0, 0, 1, 9]),
-        st.sampled_from([20, 20, 20, 0, 19, 5000, 2**32 - 1]),
-        end=st.sampled_from([b"\xc5\xc4\xc3\xc2", b"\xc5\xc4\xc3\xc2", b"\0\0\0\0"]),
     ),
     "control": st.sampled_from(
         [b'{"get":"film.state","x":1,"y":2}\n', b'{"get":"film.state"}\n',
@@ -132,6 +140,7 @@ def talk(name: str, pieces: list[bytes]) -> list[bytes]:
         ("coherent-obis-lx", b"\rSYST:INF:WAV?\r", lambda reply: reply.startswith(b"405\r\n")),
         ("toptica-ibeam-smart", b"\recho off\rsta ch 9\r", lambda reply: reply.startswith(b"\r\n%SYS-E-")),
         ("asi-ms2000", b"\rV\r", lambda reply: reply == b":A Version: USB-9.2p \r\n"),
+        ("zaber-ascii", b"\n/2 get resolution\n", lambda reply: reply.startswith(b"@02 0 OK ")),
         ("pi-e727", b"\nCSV?\n", lambda reply: reply == b"2.0\n"),
         ("control", b'\n{"get":"laser.emission"}\n', lambda reply: reply == b'{"value":false}\n'),
     ],

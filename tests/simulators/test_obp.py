@@ -129,10 +129,28 @@ def test_the_lamp_line_is_a_command(session: ObpSession, device: OceanHdx, frame
     assert parts(reply)["error"] == 6
 
 
-def test_no_spectrum_without_a_trigger(session: ObpSession, frame) -> None:
-    session.feed(frame(0x110110, b"\x01"))
+def test_a_mode_with_nothing_connected_is_not_ready(session: ObpSession, frame) -> None:
+    session.feed(frame(0x110110, b"\x03"))
     (reply,) = session.feed(frame(0x101000))
     assert (parts(reply)["flags"] & 0xA, parts(reply)["error"]) == (0x8, 7)
+
+
+def test_in_the_edge_mode_the_stage_begins_the_exposures(session: ObpSession, bench: Bench, frame) -> None:
+    session.feed(frame(0x110110, b"\x01") + frame(0x110010, struct.pack("<I", 50_000)))
+    assert session.feed(frame(0x101000) * 3) == []
+    assert session.due_s() is None
+    bench.clock.time_s += 5.0
+    assert session.collect() == []
+    start = bench.clock.time_s
+    bench.announce_triggers([start + 0.1, start + 0.12, start + 0.3])    # the second comes during an exposure
+    assert session.due_s() == pytest.approx(start + 0.15)
+    arrived = []
+    for moment in np.arange(0.0, 2.0, 0.01):
+        bench.clock.time_s = start + moment
+        arrived += [moment] * len(session.collect())
+    assert arrived == pytest.approx([0.15, 0.35], abs=0.011)
+    (told, _) = session.feed(frame(0x100000, ack=True))
+    assert parts(told)["error"] == 15
 
 
 def test_boxcar_averages_neighbours(session: ObpSession, bench: Bench, frame) -> None:
