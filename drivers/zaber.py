@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pymeasure.adapters import Adapter
 
-from halidescope.drivers.errors import RefusedError, WrongInstrumentError
+from halidescope.drivers.errors import MoveError, RefusedError, WrongInstrumentError
 from halidescope.drivers.instrument import LONGEST_TALK, number, shown
 from halidescope.drivers.roles import Identity, Line
 from halidescope.drivers.stage import TwoAxisStage
@@ -49,6 +49,7 @@ WARNINGS = {
     "NI": "a movement was interrupted",
 }
 UNREFERENCED = ("WR", "WH")
+DRIVER_OFF = ("FD", "FO")
 VELOCITY_FACTOR = 1.6384    # velocity unit of the wire per microstep/s
 
 
@@ -98,8 +99,9 @@ class ZaberStage(TwoAxisStage):
         VISA resource string, or any PyMeasure adapter.
     axes : two pairs of int, optional
         Device and axis numbers of x and of y. By default devices 1 and 2, or axes 1 and 2 if device 1 has both.
-    microstep_um : float
-        Length of one microstep, from the stage's data sheet; the wire does not tell it.
+    full_step_um : float
+        Travel of one full step of the motor in µm, from the stage's data sheet: lead of the screw divided by the steps
+        of a turn. The wire does not tell it; into how many microsteps it is divided, it does.
     home : bool
         Home axes that have no reference when connecting. They then move to the end of their travel.
     """
@@ -110,12 +112,13 @@ class ZaberStage(TwoAxisStage):
 
     def __init__(
         self, adapter: str | Adapter, name: str = "Zaber stage", *, axes: Sequence[Sequence[int]] | None = None,
-        microstep_um: float = 0.047625, home: bool = False, tolerance_um: float = 0.5, **kwargs: Any,
+        full_step_um: float = 10.0, home: bool = False, tolerance_um: float = 0.5, **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, tolerance_um=tolerance_um, **kwargs)
-        if not microstep_um > 0:
-            raise ValueError(f"microstep_um = {microstep_um:g} is no length; allowed: more than 0 µm")
-        self.microstep_um = microstep_um
+        if not 0 < full_step_um < float("inf"):
+            raise ValueError(f"full_step_um = {full_step_um:g} is no length; allowed: more than 0 µm")
+        self.full_step_um = full_step_um
+        self._microstep_um: tuple[float, float] | None = None
         self.home_when_needed = home
         self._axes_given = axes
         self._axes: tuple[tuple[int, int], tuple[int, int]] = ((1, 1), (2, 1))
@@ -187,6 +190,7 @@ class ZaberStage(TwoAxisStage):
 
     def identify(self) -> Identity:
         """Ask both devices for model number, serial number and firmware."""
+        self._microstep_um = None
         if self._axes_given is None:
             two = self.get(1, 0, "system.axiscount") >= 2
             self._axes = ((1, 1), (1, 2)) if two else ((1, 1), (2, 1))
@@ -200,8 +204,22 @@ class ZaberStage(TwoAxisStage):
             raise WrongInstrumentError(self.device, "a device of the chain has no model number; check the model")
         return Identity("Zaber", "+".join(told["deviceid"]), "+".join(serials), "+".join(told["version"]))
 
+    @property
+    def microstep_um(self) -> tuple[float, float]:
+        """Get the lengths of a microstep of x and of y in µm, read once per connection."""
+        if self._microstep_um is None:
+            resolutions = self._both("resolution")
+            if min(resolutions) <= 0:
+                raise self.bad_reply("get resolution", str(resolutions), "a positive number of microsteps a step")
+            self._microstep_um = (self.full_step_um / resolutions[0], self.full_step_um / resolutions[1])
+        return self._microstep_um
+
     def make_ready(self) -> None:
-        """Home the axes that have no reference, if that was asked for."""
+        """Enable drivers that are off, and home the axes that have no reference if that was asked for."""
+        with self.lock:
+            for device, axis in self._axes:
+                if self.exchange(device, axis, "").warning in DRIVER_OFF:
+                    self.exchange(device, axis, "driver enable")
         if self.home_when_needed and not self.referenced:
             self.home()
 
@@ -210,29 +228,33 @@ class ZaberStage(TwoAxisStage):
     def read_limits_um(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Ask for the travel of both axes."""
         (x_min, y_min), (x_max, y_max) = self._both("limit.min"), self._both("limit.max")
-        step = self.microstep_um
-        return (x_min * step, x_max * step), (y_min * step, y_max * step)
+        x_step, y_step = self.microstep_um
+        return (x_min * x_step, x_max * x_step), (y_min * y_step, y_max * y_step)
 
     def read_velocity_um_s(self) -> tuple[float, float]:
         """Ask for the highest velocities of moves."""
         x, y = self._both("maxspeed")
-        return x / VELOCITY_FACTOR * self.microstep_um, y / VELOCITY_FACTOR * self.microstep_um
+        x_step, y_step = self.microstep_um
+        return x / VELOCITY_FACTOR * x_step, y / VELOCITY_FACTOR * y_step
 
     @property
     def position_um(self) -> tuple[float, float]:
         """Measure the position, (x, y) in µm."""
         x, y = self._both("pos")
-        return x * self.microstep_um, y * self.microstep_um
+        x_step, y_step = self.microstep_um
+        return x * x_step, y * y_step
 
     @property
     def moving(self) -> bool:
-        """Get whether an axis is busy; a fault flag raises RefusedError."""
+        """Get whether an axis is busy; a fault flag raises MoveError."""
         with self.lock:
             replies = [self.exchange(device, axis, "") for device, axis in self._axes]
         for (device, axis), reply in zip(self._axes, replies, strict=True):
             if reply.warning.startswith("F"):
-                raise RefusedError(
-                    self.device, f"device {device} axis {axis} reports a fault{self._warned(reply.warning)}"
+                raise MoveError(
+                    self.device,
+                    f"device {device} axis {axis} reports a fault{self._warned(reply.warning)}; "
+                    f"look whether something blocks it, then move again",
                 )
         return any(reply.busy for reply in replies)
 
@@ -258,22 +280,24 @@ class ZaberStage(TwoAxisStage):
                 raise RefusedError(self.device, "homing took longer than 600 s and was stopped; look what blocks it")
             time.sleep(0.01)
 
-    def _steps(self, length_um: float) -> int:
-        return round(length_um / self.microstep_um)
+    def _steps(self, lengths: Sequence[float]) -> tuple[int, int]:
+        (x, y), (x_step, y_step) = lengths, self.microstep_um
+        return round(x / x_step), round(y / y_step)
 
     def command_move(self, x_um: float, y_um: float) -> None:
         """Begin a move of both axes; axes without reference are refused."""
         if not self.referenced:
             raise RefusedError(self.device, "an axis does not know where it is; call home(), or connect with home=True")
         with self.lock:
-            for (device, axis), target in zip(self._axes, (x_um, y_um), strict=True):
-                self.exchange(device, axis, f"move abs {self._steps(target)}")
+            for (device, axis), target in zip(self._axes, self._steps((x_um, y_um)), strict=True):
+                self.exchange(device, axis, f"move abs {target}")
 
     def command_velocity(self, x_um_s: float, y_um_s: float) -> None:
         """Set the highest velocities of moves."""
         with self.lock:
-            for (device, axis), velocity in zip(self._axes, (x_um_s, y_um_s), strict=True):
-                self.exchange(device, axis, f"set maxspeed {self._steps(velocity * VELOCITY_FACTOR)}")
+            speeds = self._steps((x_um_s * VELOCITY_FACTOR, y_um_s * VELOCITY_FACTOR))
+            for (device, axis), speed in zip(self._axes, speeds, strict=True):
+                self.exchange(device, axis, f"set maxspeed {max(1, speed)}")
 
     def stop(self) -> None:
         """Stop all axes now, along their deceleration ramps."""
@@ -284,9 +308,10 @@ class ZaberStage(TwoAxisStage):
     def begin_line(self, line: Line) -> None:
         """Move at constant velocity; output 1 of the faster axis' device toggles at every pixel."""
         lengths = [abs(stop - start) for start, stop in zip(line.start_um, line.stop_um, strict=True)]
-        device, axis = self._axes[lengths.index(max(lengths))]
+        fast = lengths.index(max(lengths))
+        device, axis = self._axes[fast]
         self._triggering = device
-        self.exchange(device, 0, f"trigger dist 1 {axis} {max(1, self._steps(max(lengths) / line.pixels))}")
+        self.exchange(device, 0, f"trigger dist 1 {axis} {max(1, self._steps(lengths)[fast] // line.pixels)}")
         self.exchange(device, 0, "trigger 1 action a io do 1 toggle")
         self.exchange(device, 0, "trigger dist 1 enable")
         super().begin_line(line)

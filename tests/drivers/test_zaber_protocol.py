@@ -27,13 +27,14 @@ def both(words, x, y, *more):
     return [(1, 1, words, x, *more), (2, 1, words, y, *more)]
 
 
-STEP = {"microstep_um": 0.05}
+STEP = {"full_step_um": 12.8}
+RESOLUTION = both("get resolution", "256", "256")    # 12.8 µm / 256 = 0.05 µm
 IDENTITY = [
     (1, 0, "get system.axiscount", "1"), (1, 0, "get deviceid", "50081"), (2, 0, "get deviceid", "50082"),
     (1, 0, "get version", "7.35"), (2, 0, "get version", "7.35"),
     (1, 0, "get system.serial", "101"), (2, 0, "get system.serial", "102"),
 ]  # fmt: skip
-LIMITS = [*both("get limit.min", "0", "0"), *both("get limit.max", "4000", "4000")]
+LIMITS = [*both("get limit.min", "0", "0"), *both("get limit.max", "4000", "4000"), *RESOLUTION]
 VELOCITY = both("get maxspeed", "16384", "16384")
 MOVED = [*both("get pos", "0", "0"), *both("", "0", "0"), *both("move abs 250", "0", "0", "BUSY")[:1],
          (2, 1, "move abs 2000", "0", "BUSY")]  # fmt: skip
@@ -47,20 +48,23 @@ def test_identity_of_a_chain():
 
 def test_identity_of_a_controller_with_two_axes():
     steps = [(1, 0, "get system.axiscount", "2"), (1, 0, "get deviceid", "30222"), (1, 0, "get version", "7.35"),
-             (1, 0, "get system.serial", "9"), (1, 1, "get pos", "20"), (1, 2, "get pos", "40")]  # fmt: skip
+             (1, 0, "get system.serial", "9"), (1, 1, "get pos", "20"), (1, 2, "get pos", "40"),
+             (1, 1, "get resolution", "256"), (1, 2, "get resolution", "256")]  # fmt: skip
     with expected_protocol(ZaberStage, chain(*steps), **STEP) as stage:
         assert stage.identity.serial == "9"
-        assert stage.position_um == (1.0, 2.0)
+        assert stage.position_um == pytest.approx((1.0, 2.0))
 
 
 def test_start_moves_nothing_unless_homing_is_asked_for():
-    with expected_protocol(ZaberStage, chain(*IDENTITY, *LIMITS, *VELOCITY), **STEP) as stage:
+    ready = both("", "0", "0", "IDLE", "WR")
+    with expected_protocol(ZaberStage, chain(*IDENTITY, *ready, *LIMITS, *VELOCITY), **STEP) as stage:
         stage.start()
         assert stage.limits_um == ((0.0, 200.0), (0.0, 200.0))
         assert stage.velocity_um_s == pytest.approx((500.0, 500.0))
     lost = [(1, 1, "", "0", "IDLE", "WR")]
     homed = [*both("home", "0", "0", "BUSY"), *both("", "0", "0", "BUSY"), *both("", "0", "0")]
-    with expected_protocol(ZaberStage, chain(*IDENTITY, *lost, *homed, *LIMITS, *VELOCITY), home=True, **STEP) as stage:
+    steps = [*IDENTITY, *ready, *lost, *homed, *LIMITS, *VELOCITY]
+    with expected_protocol(ZaberStage, chain(*steps), home=True, **STEP) as stage:
         stage.start()
 
 
@@ -85,7 +89,7 @@ def test_without_reference_no_move_is_sent():
 
 def test_a_fault_flag_is_told_in_words():
     steps = both("", "0", "0", "IDLE", "FS")
-    with expected_protocol(ZaberStage, chain(*steps)) as stage, pytest.raises(RefusedError, match="stalled"):
+    with expected_protocol(ZaberStage, chain(*steps)) as stage, pytest.raises(MoveError, match="stalled"):
         _ = stage.moving
 
 
@@ -136,9 +140,15 @@ def test_a_line_gives_a_pulse_a_pixel_and_puts_everything_back():
         assert stage.finish_line() == pytest.approx((30.0, 40.0))
 
 
-def test_a_microstep_has_a_length():
+def test_a_driver_that_is_off_is_enabled_on_connecting():
+    steps = [(1, 1, "", "0", "IDLE", "FO"), (1, 1, "driver enable", "0"), (2, 1, "", "0")]
+    with expected_protocol(ZaberStage, chain(*steps)) as stage:
+        stage.make_ready()
+
+
+def test_a_full_step_has_a_length():
     with pytest.raises(ValueError, match="more than 0 µm"):
-        ZaberStage(None, microstep_um=0.0)
+        ZaberStage(None, full_step_um=0.0)
 
 
 def test_checksum_makes_the_sum_zero():
