@@ -1,4 +1,4 @@
-"""A simulated Hübner Cobolt 06-MLD laser head, 5 V (legacy) dialect.
+"""A simulated Hübner Cobolt 06-MLD laser head, and its 5 V (legacy) dialect.
 
 Sources: Cobolt 04 Series Owner's Manual D0105-A p11-12, 21-28; pycobolt and the CoboltOfficial adapter of Micro-Manager
 (both by the manufacturer). Exactly one reply line per command line; powers on the wire are watts.
@@ -145,6 +145,11 @@ class CoboltHead:
         """Bring the light to a changed set-point, mode or pause."""
         if self.on:
             self.bench.shine(self.output_mw, after_s=self._lit_s - self.bench.clock.now_s())
+
+    def abort(self) -> None:
+        """End the start-up sequence, and emission."""
+        self.darken()
+        self.aborted = True
 
     def start_sequence(self) -> None:
         """``@cob1``: autostart is enabled from now on; a keyed head only waits for the key."""
@@ -328,16 +333,12 @@ def _actions(head: CoboltHead) -> dict[str, tuple[Callable[..., str], int]]:
             head.follow()
         return act
 
-    def abort() -> None:
-        head.darken()
-        head.aborted = True
-
     actions: dict[str, tuple[Callable[..., str], int]] = {
         "l1": (turn_on, 0),
         "l0": (done(head.darken), 0),
         "@cob1": (done(head.start_sequence), 0),
         "@cob0": (done(head.darken), 0),
-        "abort": (done(abort), 0),
+        "abort": (done(head.abort), 0),
         "restart": (done(head.start_sequence), 0),
         "l0r": (done(pause(True)), 0),
         "l1r": (done(pause(False)), 0),

@@ -8,7 +8,7 @@ from halidescope.simulators.clock import SimulationClock
 from halidescope.simulators.control import ControlPort
 from halidescope.simulators.faults import Delivery, FaultBoard
 from halidescope.simulators.film import Film, film_law
-from halidescope.simulators.models import ROLES, Site, model_of
+from halidescope.simulators.models import COBOLT_DIALECTS, ROLES, Site, model_of
 from halidescope.simulators.optics import Optics
 from halidescope.simulators.server import DeviceServer, ServedDevice
 from halidescope.simulators.wire import KeySwitch
@@ -34,7 +34,9 @@ class SimulatedMicroscope:
     seed : int, optional
         Of all noise.
     keyed : bool
-        The laser is a CDRH unit with a key switch.
+        The laser is a CDRH unit with a key switch (Cobolt only).
+    dialect : str
+        Of a Cobolt head: "5 V" or "12 V".
 
     Raises
     ------
@@ -48,24 +50,29 @@ class SimulatedMicroscope:
         self, *, laser: str | None = "cobolt-06-mld", stage: str | None = "pi-e727",
         spectrometer: str | None = "ocean-hdx", speed: float = 1.0, composition: float = 1.5, serial: bool = False,
         control_port: int | None = 0, seed: int | None = None, keyed: bool = False,
+        dialect: str = "5 V",
     ) -> None:
         chosen = zip(ROLES, (laser, stage, spectrometer), strict=True)
         models = [(role, model_of(role, name)) for role, name in chosen if name is not None]
+        if dialect not in COBOLT_DIALECTS:
+            raise ValueError(f"no dialect {dialect!r} is simulated; choose one of {', '.join(COBOLT_DIALECTS)}")
         optics = Optics()
         film = Film(film_law(composition), waist_um=optics.waist_um)
         self.clock = SimulationClock(speed)
         self.bench = Bench(self.clock, film, optics=optics, seed=seed)
         self.faults = FaultBoard()
         self.bench.watchers.append(self.faults.happened)
-        site = Site(self.bench, self.faults, keyed)
-        instruments = {role: model.make(site) for role, model in models}
+        site = Site(self.bench, self.faults, keyed, dialect)
+        instruments = {role: (model.make(site), model.baud) for role, model in models}
         self._server = DeviceServer(self.clock, self._deliver)
         try:
-            serve = self._server.open_terminal if serial else self._server.listen
-            self.devices: tuple[ServedDevice, ...] = tuple(serve(device) for device in instruments.values())
+            self.devices: tuple[ServedDevice, ...] = tuple(
+                self._server.open_terminal(device, baud) if serial else self._server.listen(device)
+                for device, baud in instruments.values()
+            )
             self.control: ServedDevice | None = None
             if control_port is not None:
-                head = instruments.get("laser")
+                head, _ = instruments.get("laser", (None, 0))
                 turn_key = head.turn_key if isinstance(head, KeySwitch) and keyed else None
                 self.control = self._server.listen(ControlPort(self.bench, self.faults, turn_key), control_port)
         except OSError:
@@ -95,7 +102,7 @@ class SimulatedMicroscope:
         optics = self.bench.optics
         tables: dict[str, dict[str, float]] = {
             "laser": {"sample_uw_per_head_mw": optics.sample_uw_per_head_mw, "max_sample_uw": MAX_SAMPLE_UW},
-            "stage": {}, "spectrometer": {},
+            "stage": {}, "spectrometer": {"electrons_per_count": self.bench.detector.gain_electrons_per_count},
         }
         lines = []
         for role, extra in tables.items():

@@ -6,7 +6,7 @@ A new model is a module with a device class and one entry here.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from halidescope.simulators import asi_commands, cobolt, gcs, ibeam_commands, obis_commands, obp, zaber_wire
+from halidescope.simulators import asi_commands, cobolt, cobolt_12v, gcs, ibeam_commands, obis_commands, obp, zaber_wire
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.wire import Device
@@ -16,24 +16,33 @@ ROLES = ("laser", "stage", "spectrometer")
 
 @dataclass(frozen=True)
 class Site:
-    """Where a device is put: its world, the faults it can have, and whether a laser is a CDRH unit with a key."""
+    """Where a device is put: its world, the faults it can have, whether a laser is a CDRH unit with a key, its dialect."""
 
     bench: Bench
     faults: FaultBoard
     keyed: bool = False
+    dialect: str = "5 V"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be simulated; ``transport`` is how it is usually connected, "tcp" or "serial"."""
+    """A model that can be simulated; ``transport`` is how it is usually connected, "tcp" or "serial", then at ``baud``."""
 
     role: str
     make: Callable[[Site], Device]
     transport: str
+    baud: int = 115200
+
+
+COBOLT_DIALECTS: dict[str, type[cobolt.CoboltHead]] = {"5 V": cobolt.CoboltHead, "12 V": cobolt_12v.Cobolt12vHead}
+
+
+def _cobolt(site: Site) -> cobolt.CoboltHead:
+    return COBOLT_DIALECTS[site.dialect](site.bench, site.faults, keyed=site.keyed)
 
 
 MODELS: dict[str, Model] = {
-    cobolt.MODEL: Model("laser", lambda site: cobolt.CoboltHead(site.bench, site.faults, keyed=site.keyed), "serial"),
+    cobolt.MODEL: Model("laser", _cobolt, "serial"),
     obis_commands.ObisLaser.model: Model(
         "laser", lambda site: obis_commands.ObisLaser(site.bench, site.faults), "serial"
     ),
@@ -41,7 +50,9 @@ MODELS: dict[str, Model] = {
         "laser", lambda site: ibeam_commands.IBeamLaser(site.bench, site.faults), "serial"
     ),
     gcs.MODEL: Model("stage", lambda site: gcs.E727(site.bench, site.faults), "tcp"),
-    asi_commands.Ms2000.model: Model("stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), "serial"),
+    asi_commands.Ms2000.model: Model(
+        "stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), "serial", 9600
+    ),
     zaber_wire.Zaber.model: Model("stage", lambda site: zaber_wire.Zaber(site.bench, site.faults), "serial"),
     obp.HDX.model: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
     obp.QE_PRO.model: Model("spectrometer", lambda site: obp.OceanQePro(site.bench, site.faults), "serial"),

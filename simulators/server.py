@@ -1,7 +1,7 @@
 """Byte-stream servers for simulated instruments: TCP on loopback, and pseudo-terminals where the system has them.
 
 One background thread serves every device of a microscope. It moves bytes, holds replies back until their time, and
-knows nothing of what they mean.
+knows nothing of what they mean. A pseudo-terminal has no baud rate, so what leaves through one is paced here.
 """
 
 import os
@@ -18,6 +18,8 @@ from halidescope.simulators.faults import Delivery
 from halidescope.simulators.wire import Device, Session
 
 CHUNK = 65536
+PACED_BYTES = 64            # what leaves a paced line at once
+BITS_PER_BYTE = 10          # start bit, eight bits, stop bit
 HOST = "127.0.0.1"
 
 Deliver = Callable[[str, bytes], Delivery]
@@ -59,6 +61,7 @@ class Line:
     hang_up: Callable[[], None]
     outbox: deque[tuple[float, bytes]] = field(default_factory=deque)    # (real time, bytes), in order
     dropped_at: float | None = None
+    baud: int | None = None     # of a paced line, in the microscope's time
 
 
 class DeviceServer:
@@ -95,8 +98,11 @@ class DeviceServer:
         bound = listener.getsockname()[1]
         return ServedDevice(device.role, device.model, f"TCPIP::{HOST}::{bound}::SOCKET", host=HOST, port=bound)
 
-    def open_terminal(self, device: Device) -> ServedDevice:
-        """Serve a device on a pseudo-terminal; raises OSError where the system has none. Before :meth:`start`."""
+    def open_terminal(self, device: Device, baud: int | None = None) -> ServedDevice:
+        """Serve a device on a pseudo-terminal, paced to a baud rate; before :meth:`start`.
+
+        Raises OSError where the system has none.
+        """
         if os.name != "posix":
             raise OSError("pseudo-terminals exist on POSIX systems only; serve over TCP instead")
         import pty
@@ -110,7 +116,7 @@ class DeviceServer:
         path = os.ttyname(slave)
         line = Line(
             device, device.session(), master, lambda: os.read(master, CHUNK), lambda data: os.write(master, data),
-            lambda: os.close(master),
+            lambda: os.close(master), baud=baud,
         )
         self._add(line)
         return ServedDevice(device.role, device.model, f"ASRL{path}::INSTR", path=path)
@@ -215,7 +221,17 @@ class DeviceServer:
             if delivery.drop:
                 line.dropped_at = at
                 return
-            line.outbox.append((at, delivery.data))
+            line.outbox += self._paced(line, at, delivery.data)
+
+    def _paced(self, line: Line, at: float, data: bytes) -> list[tuple[float, bytes]]:
+        """Pieces of a reply, each due when its last byte has passed the line."""
+        if line.baud is None:
+            return [(at, data)]
+        byte_s = self._clock.real_s(BITS_PER_BYTE / line.baud)
+        pieces = [data[start:start + PACED_BYTES] for start in range(0, len(data), PACED_BYTES)]
+        return [
+            (at + byte_s * (index * PACED_BYTES + len(piece)), piece) for index, piece in enumerate(pieces)
+        ]
 
     def _flush(self, line: Line) -> None:
         """Send what is due, as far as the line takes it; then hang up if that was asked for."""

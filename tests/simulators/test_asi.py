@@ -42,7 +42,8 @@ def stage(bench: Bench, faults: FaultBoard) -> Terminal:
         ("V", ":A Version: USB-9.2p "), ("/", "N"), ("STATUS", "N"), ("S X?", ":A X=5.000000"),
         ("SPEED X? Y?", ":A X=5.000000 Y=5.000000"), ("SL X?", ":A X=0.000000"), ("SU Y?", ":A Y=0.200000"),
         ("RS X", ":A 10"), ("RS X?", ":A N"), ("RDSTAT X Y?", ":A 10 N"), ("TTL X?", ":A X=0"),
-        ("PC X?", ":X=0.000024 A"), ("UM X?", ":X=10000.000000 A"), ("SCANR X? Y? R?", ":A X=0.000000 Y=0.000000 R=67.000000"),
+        ("PC X?", ":X=0.000024 A"), ("UM X?", ":X=10000.000000 A"),
+        ("SCANR X? Y? R?", ":A X=0.000000 Y=0.000000 R=67.000000"),
         ("\\", ":A"), ("halt", ":A"), ("1V", ":A Version: USB-9.2p "),
     ],
 )

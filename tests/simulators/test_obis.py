@@ -44,7 +44,8 @@ def light_up(laser: Terminal) -> None:
         ("SYST:INF:WAV?", "405"), ("SYST:INF:POW?", "0.10000"), ("SOUR:AM:STAT?", "OFF"), ("SYST:AUT?", "OFF"),
         ("SYST:CDRH?", "ON"), ("SYST:LOCK?", "ON"), ("SYST:STAT?", "00000004"), ("SYST:FAUL?", "00000000"),
         ("SOUR:POW:LEV?", "0.00000"), ("SOUR:POW:LIM:LOW?", "0.00100"), ("SOUR:POW:LIM:HIGH?", "0.11000"),
-        ("SOUR:AM:SOUR?", "CWP"), ("SOUR:TEMP:BAS?", "27.4C"), ("SOUR:TEMP:DIOD?", "25.0C"), ("SOUR:POW:CURR?", "0.000"),
+        ("SOUR:AM:SOUR?", "CWP"), ("SOUR:TEMP:BAS?", "27.4C"), ("SOUR:TEMP:DIOD?", "25.0C"),
+        ("SOUR:POW:CURR?", "0.000"),
         ("SYST:COMM:HAND?", "ON"), ("SYST:COMM:PROM?", "OFF"), ("SYST:ERR:COUN?", "0"), ("*TST?", "0"),
     ],
 )

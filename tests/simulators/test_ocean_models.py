@@ -175,10 +175,8 @@ import seabreeze
 seabreeze.use("pyseabreeze")
 from seabreeze.spectrometers import Spectrometer
 model, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
-# the class knows its model over USB; the same messages go over a socket here
-cls = getattr(devices, model)
-cls.transport = (IPv4Transport,)
-cls.ipv4_protocol = OBPProtocol
+# the class knows its model over USB only; the same messages go over a socket here
+getattr(devices, model)._transport_classes = (IPv4Transport.specialize(model, ipv4_protocol=OBPProtocol),)
 IPv4Transport.register_model(model, ipv4_address=host, ipv4_port=port)
 spectrometer = Spectrometer(devices.SeaBreezeDevice(IPv4TransportHandle(host, port)))
 spectrometer.integration_time_micros(20_000)
@@ -190,7 +188,8 @@ spectrometer.close()
 
 
 @pytest.mark.parametrize(
-    ("model", "name", "serial", "offset"), [("QEPRO", "ocean-qepro", "QEP01287", 1500.0), ("STS", "ocean-sts", "S09142", 1450.0)]
+    ("model", "name", "serial", "offset"),
+    [("QEPRO", "ocean-qepro", "QEP01287", 1500.0), ("STS", "ocean-sts", "S09142", 1450.0)],
 )
 def test_seabreeze_drives_them(simulate, run_elsewhere, model: str, name: str, serial: str, offset: float) -> None:
     wires = simulate(spectrometer=name)

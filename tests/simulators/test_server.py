@@ -186,3 +186,17 @@ def test_a_line_fault_can_be_kept_to_one_instrument(simulate) -> None:
     control.tell(fault="garbage-reply", device="stage")
     assert laser.ask("?\r") == "OK\r\n"
     assert stage.ask("CSV?\n") != "2.0\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals exist on POSIX systems only")
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+def test_a_serial_line_takes_the_time_of_its_baud_rate(simulate, frame, speed: float) -> None:
+    """4200 bytes at 115200 baud are 0.365 s of the microscope."""
+    wires = simulate(serial=True, speed=speed)
+    path = next(device.path for device in wires.microscope.devices if device.role == "spectrometer")
+    with serial.Serial(path, 115200, timeout=5.0) as spectrometer:
+        spectrometer.write(frame(0x110010, (6000).to_bytes(4, "little")) + frame(0x101000))
+        start = time.perf_counter()
+        assert len(spectrometer.read(4200)) == 4200
+        elapsed = time.perf_counter() - start
+    assert 42_000 / 115_200 / speed <= elapsed < 42_000 / 115_200 / speed + 0.3
