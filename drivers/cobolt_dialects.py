@@ -47,10 +47,10 @@ def state_word(text: str) -> LaserState:
 
 
 def positive(text: str) -> float:
-    """A power, which cannot be negative."""
+    """A power, not negative and not beyond any diode laser's."""
     power = number(text)
-    if power < 0:
-        raise ValueError("a power cannot be negative")
+    if not 0 <= power < 1e4:
+        raise ValueError("no diode laser has such a power")
     return power
 
 

@@ -78,8 +78,8 @@ def closed(text: str) -> bool:
 def watts(text: str) -> float:
     """A power in watts."""
     power_w = number(text)
-    if power_w < 0:
-        raise ValueError("a power cannot be negative")
+    if not 0 <= power_w < 1e4:
+        raise ValueError("no diode laser has such a power")
     return power_w
 
 

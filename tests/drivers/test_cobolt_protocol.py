@@ -4,7 +4,7 @@ import contextlib
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pymeasure.test import expected_protocol
 
@@ -310,6 +310,7 @@ def test_the_last_digit_tells_the_resolution(text, unit):
 def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
     text = answer.strip()
     query = {"emission": "l?", "interlock_closed": "ilk?", "operating_state": "gom?", "fault_number": "f?"}[name]
+    assume(text != query)    # that is an echo, and the answer would follow
     pairs = [(query, answer)]
     with expected_protocol(CoboltMLD, pairs * 3 if not text else pairs) as laser:
         try:
@@ -320,6 +321,7 @@ def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
 
 @given(answer=st.one_of(st.text(max_size=12), st.floats().map(str)))
 def test_any_power_is_an_error_or_that_number(answer):
+    assume(answer.strip() != "pa?")
     pairs = [("pa?", answer)]
     with expected_protocol(CoboltMLD, pairs * 3 if not answer.strip() else pairs) as laser:
         try:

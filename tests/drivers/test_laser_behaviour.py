@@ -18,9 +18,10 @@ SILENT = {"toptica-ibeam-smart"}         # neither interlock nor faults can be a
 LASERS = [name for name, entry in MODELS.items() if entry.role == "laser"]
 
 
-@pytest.fixture(params=LASERS)
+@pytest.fixture(params=[*LASERS, "cobolt-06-mld 12 V"])
 def models(request):
-    return {"laser": request.param, "stage": None, "spectrometer": None}
+    laser, _, dialect = request.param.partition(" ")
+    return {"laser": laser, "stage": None, "spectrometer": None, "dialect": dialect or "5 V"}
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ class TestLaser:
 
     def test_dark_is_reached_though_the_answers_are_late(self, laser, wire):
         light(laser, wire)
-        wire.fault("late-reply")
+        wire.fault("late-reply", delay_s=0.6)
         laser.turn_off()
         assert not shines(wire)
 
@@ -200,8 +201,11 @@ class TestLaser:
 class TestLaserWithAKey:
     """A unit with a key switch whose key nobody turns."""
 
-    def test_it_asks_for_the_key_and_ends_dark(self):
-        with SimulatedMicroscope(stage=None, spectrometer=None, speed=60.0, keyed=True, control_port=None) as simulated:
+    @pytest.mark.parametrize("dialect", ["5 V", "12 V"])
+    def test_it_asks_for_the_key_and_ends_dark(self, dialect):
+        with SimulatedMicroscope(
+            stage=None, spectrometer=None, speed=60.0, keyed=True, dialect=dialect, control_port=None
+        ) as simulated:
             device = simulated.devices[0]
             laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, key_wait_s=0.05)
             laser.set_power(30.0)

@@ -158,7 +158,7 @@ class TestSpectrometer:
 class TestCooler:
     @pytest.fixture(params=["ocean-qepro"])
     def models(self, request):
-        return {"laser": None, "stage": None, "spectrometer": request.param}
+        return {"laser": None, "stage": None, "spectrometer": request.param, "speed": 1000.0}
 
     def test_it_cools_to_its_set_point(self, spectrometer):
         spectrometer.cool(-10.0)
