@@ -123,6 +123,10 @@ class WireInstrument(Instrument):
 
     adapter: Adapter
 
+    # PyMeasure looks up every attribute among the names of dynamic properties; none of ours is dynamic, and the look-up
+    # took as long as the rest of a query
+    __getattribute__ = object.__getattribute__
+
     def __init__(
         self, adapter: str | Adapter, name: str = "Instrument", *, timeout_s: float = 3.0, **kwargs: Any
     ) -> None:

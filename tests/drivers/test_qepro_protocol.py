@@ -46,7 +46,7 @@ FIRST = [
     (Message.EXPOSURE, b"", struct.pack("<I", 100_000)), (Message.SATURATION_LEVEL, b"", struct.pack("<I", 200_000)),
     (Message.PIXELS, b"", struct.pack("<H", PIXELS)),
 ]  # fmt: skip
-OTHER = COUNTS + np.uint32(1)
+OTHER = COUNTS - np.uint32(1)
 
 
 def test_a_spectrum_is_aborted_cleared_acquired_and_read_in_one_packet():
