@@ -119,11 +119,11 @@ class PIE727(TwoAxisStage):
     def read(self, **kwargs: Any) -> str:
         """Read one answer, all of its lines, joined by line feeds."""
         end = time.monotonic() + LONGEST_TALK * self.timeout_s
-        lines = [self.adapter.read(**kwargs)]
+        lines = [super().read(**kwargs)]
         while lines[-1].endswith(" "):
             if time.monotonic() > end:
                 raise self.bad_reply("a query", lines[-1], "a last line, without a blank at its end")
-            lines.append(self.adapter.read(**kwargs))
+            lines.append(super().read(**kwargs))
         return "\n".join(lines)
 
     def query(self, command: str) -> list[float]:

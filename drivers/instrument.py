@@ -55,6 +55,10 @@ def switch(text: str) -> bool:
     return text == "1"
 
 
+class GarbledError(ValueError):
+    """A line with characters that no instrument writes."""
+
+
 class Transaction:
     """One request and its answer: holds the lock, puts the line in step first, names what went wrong."""
 
@@ -123,8 +127,7 @@ class WireInstrument(Instrument):
 
     adapter: Adapter
 
-    # PyMeasure looks up every attribute among the names of dynamic properties; none of ours is dynamic, and the look-up
-    # took as long as the rest of a query
+    # PyMeasure looks every attribute up among dynamic properties; we have none, and that was half of a query's time
     __getattribute__ = object.__getattribute__
 
     def __init__(
@@ -185,7 +188,7 @@ class WireInstrument(Instrument):
             raise self._not_reached(error) from error
 
     def _not_reached(self, error: Exception) -> ConnectionLostError:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or error
         return ConnectionLostError(
             self.device,
             f"nobody answers there ({reason}); check that it is switched on, that the resource string is right "
@@ -257,8 +260,14 @@ class WireInstrument(Instrument):
         with self.transaction(command):
             self.write(command)
             self.wait_for(query_delay)
-            answer: str = self.read()
-            return answer
+            return self.read()
+
+    def read(self, **kwargs: Any) -> str:
+        """Read one line without its terminator; anything but printable ASCII is not believed to be an answer."""
+        line: str = self.adapter.read(**kwargs)
+        if not line.isascii() or not all(character.isprintable() or character.isspace() for character in line):
+            raise GarbledError(line)
+        return line
 
     def values(
         self,
@@ -315,6 +324,8 @@ class WireInstrument(Instrument):
             raise ConnectionLostError(
                 self.device, f"the line was lost at {shown(request)} ({reason}); check cable and power, then reconnect"
             ) from error
+        if isinstance(error, GarbledError):
+            raise self.bad_reply(request, str(error), "printable text") from error
         if isinstance(error, EndlessLineError):
             raise self.bad_reply(request, str(error), "one line") from error
 

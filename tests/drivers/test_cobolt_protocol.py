@@ -312,7 +312,7 @@ def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
     query = {"emission": "l?", "interlock_closed": "ilk?", "operating_state": "gom?", "fault_number": "f?"}[name]
     assume(text != query)    # that is an echo, and the answer would follow
     pairs = [(query, answer)]
-    with expected_protocol(CoboltMLD, pairs * 3 if not text else pairs) as laser:
+    with expected_protocol(CoboltMLD, pairs * 3 if not text and answer.isascii() else pairs) as laser:
         try:
             assert getattr(laser, name) in allowed
         except InstrumentError:
@@ -323,7 +323,7 @@ def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
 def test_any_power_is_an_error_or_that_number(answer):
     assume(answer.strip() != "pa?")
     pairs = [("pa?", answer)]
-    with expected_protocol(CoboltMLD, pairs * 3 if not answer.strip() else pairs) as laser:
+    with expected_protocol(CoboltMLD, pairs * 3 if not answer.strip() and answer.isascii() else pairs) as laser:
         try:
             power_mw = laser.power_mw
         except InstrumentError:

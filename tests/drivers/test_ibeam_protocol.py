@@ -155,7 +155,7 @@ def test_after_a_bad_answer_everything_late_is_skipped():
         assert laser.emission is False
 
 
-@given(st.lists(st.text(alphabet=st.sampled_from("CH2,PW: 0.5mWe-+\x00ÿ"), max_size=18), max_size=3))
+@given(st.lists(st.text(alphabet=st.sampled_from("CH2,PW: 0.5mWe-+"), max_size=18), max_size=3))
 def test_any_level_table_is_an_error_or_a_power(lines):
     with expected_protocol(IBeamSmart, said("show level power", *lines)) as laser:
         try:
@@ -165,7 +165,7 @@ def test_any_level_table_is_an_error_or_a_power(lines):
         assert sum(line.strip().startswith("CH2") for line in lines) >= 1
 
 
-@given(st.text(alphabet=st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=20))
+@given(st.text(alphabet=st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs")), max_size=20))
 def test_any_power_line_is_an_error_or_that_number(line):
     if line.strip() in ("[OK]",) or line.strip().startswith("CMD>"):
         return

@@ -199,7 +199,7 @@ def test_a_value_without_its_ok_is_a_bad_reply():
         _ = laser.power_mw
 
 
-LINE = st.text(alphabet=st.characters(codec="latin-1"), max_size=12)
+LINE = st.text(alphabet=st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs")), max_size=12)
 
 
 @given(answer=LINE, end=LINE | st.just("OK"))
@@ -227,3 +227,11 @@ def test_any_power_is_an_error_or_that_number(answer):
             return
         assert power_mw == float(answer) * 1e3
         assert 0 <= power_mw < float("inf")
+
+
+def test_unprintable_lines_are_bad_replies():
+    with (
+        expected_protocol(ObisLX, [("SYST:STAT?", "\x0000000000")]) as laser,
+        pytest.raises(BadReplyError, match="printable text"),
+    ):
+        _ = laser.status_word
