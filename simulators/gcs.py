@@ -3,19 +3,18 @@
 Sources: PI E-727 User Manual E727T0005 (p69 argument limit, p73 queries, p80 on-target, p108 servo cycle); PIPython's
 GCS 2 client for framing and error numbers. Commands never answer, an unknown query answers nothing: only the error
 register tells. Bytes below 32 other than the line feed are commands of their own, even in the middle of a line. The
-commands themselves are in :mod:`halidescope.simulators.gcs_commands`.
+commands themselves are in :mod:`halidescope.simulators.gcs_commands` and :mod:`halidescope.simulators.gcs_waves`.
 """
 
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.gcs_commands import (
-    COMMANDS,
     LONGEST_LINE,
     MOST_ARGUMENTS,
     Controller,
-    GcsError,
-    GcsRefusedError,
 )
+from halidescope.simulators.gcs_errors import GcsError, GcsRefusedError
+from halidescope.simulators.gcs_waves import wave_commands
 from halidescope.simulators.wire import PromptSession
 
 MOVING, READY, GENERATING, STATUS, STOP_ALL, ABORT = 0x05, 0x07, 0x09, 0x04, 0x18, 0x1B
@@ -66,7 +65,7 @@ class GcsSession(PromptSession):
         if byte == READY:
             return IS_READY
         if byte == GENERATING:
-            return b"0\n"
+            return f"{controller.generating_mask():x}\n".encode()
         if byte == STATUS:
             return f"0x{controller.moving_mask():04x}\n".encode()
         if byte in (STOP_ALL, ABORT):
@@ -80,11 +79,11 @@ class GcsSession(PromptSession):
         controller = self._controller
         word, arguments = words[0].upper(), words[1:]
         try:
-            if word not in COMMANDS:
+            if word not in controller.commands:
                 raise GcsRefusedError(GcsError.UNKNOWN_COMMAND)
             if len(arguments) > MOST_ARGUMENTS:
                 raise GcsRefusedError(GcsError.WRONG_NUMBER_OF_PARAMETERS)
-            lines = COMMANDS[word].run(controller, arguments)
+            lines = controller.commands[word].run(controller, arguments)
         except GcsRefusedError as refusal:
             controller.error = refusal.code
             return b""
@@ -100,6 +99,7 @@ class E727(Controller):
 
     def __init__(self, bench: Bench, faults: FaultBoard) -> None:
         super().__init__(bench)
+        self.commands |= wave_commands(self)
         faults.offer("stage-stall", self.stall)
         faults.offer("stage-servo-off", lambda begins: self.overflow() if begins else None)
 

@@ -4,12 +4,11 @@ A table of small functions: arguments in, answer lines out (none for a command).
 number and end up in the register that ``ERR?`` reads; the register keeps the last error. No bytes and no parsing here.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 
 from halidescope.simulators.bench import Bench
+from halidescope.simulators.gcs_errors import GcsError, GcsRefusedError, number
 from halidescope.simulators.motion import Axis
 
 LONGEST_LINE = 2048
@@ -18,33 +17,6 @@ FASTEST_UM_S = 20000.0
 SENSOR_NOISE_UM = 0.0005
 SERVO_CYCLE_S = 50e-6
 PORT = 50000
-
-
-class GcsError(IntEnum):
-    """Error numbers of ``ERR?``."""
-
-    NONE = 0
-    SYNTAX = 1
-    UNKNOWN_COMMAND = 2
-    LINE_TOO_LONG = 3
-    SERVO_OFF = 5
-    POSITION_OUT_OF_LIMITS = 7
-    VELOCITY_OUT_OF_LIMITS = 8
-    STOPPED = 10
-    INVALID_AXIS = 15
-    PARAMETER_OUT_OF_RANGE = 17
-    WRONG_NUMBER_OF_PARAMETERS = 24
-    PARAMETER_MISSING = 26
-    UNKNOWN_PARAMETER = 54
-    PARAMETER_PROTECTED = 60
-
-
-class GcsRefusedError(Exception):
-    """A command was refused with an error number."""
-
-    def __init__(self, code: GcsError) -> None:
-        super().__init__(code.name)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -85,6 +57,8 @@ class Controller:
         self.level = 0
         self.overflown: set[str] = set()
         self.zeroed = dict.fromkeys(self.axes, True)
+        self.commands: dict[str, Command] = dict(COMMANDS)
+        self.moved: Callable[[list[str], float], None] = lambda names, now: None    # told of axes that have set out
 
     def moving_mask(self) -> int:
         """Bit 0 is axis 1; set while the axis is not on target."""
@@ -93,11 +67,20 @@ class Controller:
             1 << bit for bit, axis in enumerate(self.axes.values()) if axis.servo and not axis.on_target(now)
         )
 
+    def generating(self, axis: Axis) -> bool:
+        """True while a wave generator drives the axis."""
+        return axis.path is not None and self.bench.advance() < axis.path.end_s
+
+    def generating_mask(self) -> int:
+        """Bit 0 is the generator of axis 1."""
+        return sum(1 << bit for bit, axis in enumerate(self.axes.values()) if self.generating(axis))
+
     def stop(self, names: list[str]) -> None:
         """Hold the axes where they are; leaves error 10."""
         now = self.bench.advance()
         for name in names:
             self.axes[name].stop(now)
+        self.bench.cancel_triggers(now)
         self.error = GcsError.STOPPED
 
     def stall(self, stalled: bool) -> None:
@@ -123,17 +106,7 @@ class Command:
     help: str
 
 
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise GcsRefusedError(GcsError.SYNTAX) from None
-    if not math.isfinite(value):
-        raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
-    return value
-
-
-def _axes(controller: Controller, arguments: list[str]) -> list[str]:
+def axes_of(controller: Controller, arguments: list[str]) -> list[str]:
     """Named axes, or all of them."""
     for name in arguments:
         if name not in controller.axes:
@@ -141,12 +114,12 @@ def _axes(controller: Controller, arguments: list[str]) -> list[str]:
     return arguments or list(controller.axes)
 
 
-def _pairs(controller: Controller, arguments: list[str]) -> list[tuple[str, str]]:
+def pairs_of(controller: Controller, arguments: list[str]) -> list[tuple[str, str]]:
     """Arguments ``<axis> <value> …``."""
     if not arguments or len(arguments) % 2:
         raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     pairs = list(zip(arguments[::2], arguments[1::2], strict=True))
-    _axes(controller, [name for name, _ in pairs])
+    axes_of(controller, [name for name, _ in pairs])
     return pairs
 
 
@@ -157,7 +130,7 @@ def _fixed(*lines: str) -> Callable[[Controller, list[str]], list[str]]:
 def _per_axis(read: Callable[[Controller, str, float], str]) -> Callable[[Controller, list[str]], list[str]]:
     def run(controller: Controller, arguments: list[str]) -> list[str]:
         now = controller.bench.advance()
-        return [f"{name}={read(controller, name, now)}" for name in _axes(controller, arguments)]
+        return [f"{name}={read(controller, name, now)}" for name in axes_of(controller, arguments)]
     return run
 
 
@@ -186,7 +159,8 @@ def _read_error(controller: Controller, arguments: list[str]) -> list[str]:
 
 def _list_commands(controller: Controller, arguments: list[str]) -> list[str]:
     return [
-        "The following commands are available:", *(f"{word} {command.help}" for word, command in COMMANDS.items()),
+        "The following commands are available:",
+        *(f"{word} {command.help}" for word, command in controller.commands.items()),
         "end of help",
     ]
 
@@ -216,7 +190,7 @@ def _interface(controller: Controller, arguments: list[str]) -> list[str]:
 
 
 def _servo(controller: Controller, arguments: list[str]) -> list[str]:
-    pairs = _pairs(controller, arguments)
+    pairs = pairs_of(controller, arguments)
     if any(value not in ("0", "1") for _, value in pairs):
         raise GcsRefusedError(GcsError.PARAMETER_OUT_OF_RANGE)
     now = controller.bench.advance()
@@ -237,28 +211,31 @@ def _move_to(controller: Controller, targets: dict[str, float]) -> list[str]:
         axis = controller.axes[name]
         if not axis.servo:
             raise GcsRefusedError(GcsError.SERVO_OFF)
+        if controller.generating(axis):
+            raise GcsRefusedError(GcsError.GENERATOR_RUNNING)
         if not axis.lower_um <= target <= axis.upper_um:
             raise GcsRefusedError(GcsError.POSITION_OUT_OF_LIMITS)
     now = controller.bench.advance()
     for name, target in targets.items():
         controller.axes[name].move(target, now)
+    controller.moved(list(targets), now)
     return []
 
 
 def _move(controller: Controller, arguments: list[str]) -> list[str]:
-    return _move_to(controller, {name: _number(value) for name, value in _pairs(controller, arguments)})
+    return _move_to(controller, {name: number(value) for name, value in pairs_of(controller, arguments)})
 
 
 def _move_relative(controller: Controller, arguments: list[str]) -> list[str]:
     return _move_to(
         controller,
-        {name: controller.axes[name].target_um + _number(value) for name, value in _pairs(controller, arguments)},
+        {name: controller.axes[name].target_um + number(value) for name, value in pairs_of(controller, arguments)},
     )
 
 
 def _auto_zero(controller: Controller, arguments: list[str]) -> list[str]:
     """The axis goes to the low end to find its sensor's zero."""
-    pairs = _pairs(controller, arguments) if arguments else [(name, "NaN") for name in controller.axes]
+    pairs = pairs_of(controller, arguments) if arguments else [(name, "NaN") for name in controller.axes]
     now = controller.bench.advance()
     for name, _ in pairs:
         controller.axes[name].move(controller.axes[name].lower_um, now)
@@ -267,7 +244,7 @@ def _auto_zero(controller: Controller, arguments: list[str]) -> list[str]:
 
 
 def _velocity(controller: Controller, arguments: list[str]) -> list[str]:
-    wanted = [(name, _number(value)) for name, value in _pairs(controller, arguments)]
+    wanted = [(name, number(value)) for name, value in pairs_of(controller, arguments)]
     if any(not 0.0 < value <= FASTEST_UM_S for _, value in wanted):
         raise GcsRefusedError(GcsError.VELOCITY_OUT_OF_LIMITS)
     now = controller.bench.advance()
@@ -282,7 +259,7 @@ def _stop_all(controller: Controller, arguments: list[str]) -> list[str]:
 
 
 def _halt(controller: Controller, arguments: list[str]) -> list[str]:
-    controller.stop(_axes(controller, arguments))
+    controller.stop(axes_of(controller, arguments))
     return []
 
 
@@ -301,12 +278,12 @@ def _read_parameters(controller: Controller, arguments: list[str]) -> list[str]:
     if len(arguments) % 2:
         raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     asked = [(name, _parameter_number(text)) for name, text in zip(arguments[::2], arguments[1::2], strict=True)]
-    _axes(controller, [name for name, _ in asked])
+    axes_of(controller, [name for name, _ in asked])
     lines = []
-    for name, number in asked or [(name, number) for name in controller.axes for number in PARAMETERS]:
-        entry = PARAMETERS[number]
+    for name, parameter in asked or [(name, parameter) for name in controller.axes for parameter in PARAMETERS]:
+        entry = PARAMETERS[parameter]
         value = entry.constant if entry.attribute is None else getattr(controller.axes[name], entry.attribute)
-        lines.append(f"{name} 0x{number:X}={_float(value)}")
+        lines.append(f"{name} 0x{parameter:X}={_float(value)}")
     return lines
 
 
@@ -314,10 +291,10 @@ def _write_parameters(controller: Controller, arguments: list[str]) -> list[str]
     if not arguments or len(arguments) % 3:
         raise GcsRefusedError(GcsError.PARAMETER_MISSING)
     wanted = [
-        (name, PARAMETERS[_parameter_number(text)], _number(value))
+        (name, PARAMETERS[_parameter_number(text)], number(value))
         for name, text, value in zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True)
     ]
-    _axes(controller, [name for name, _, _ in wanted])
+    axes_of(controller, [name for name, _, _ in wanted])
     for _, entry, value in wanted:
         if entry.attribute is None or entry.level > controller.level:
             raise GcsRefusedError(GcsError.PARAMETER_PROTECTED)

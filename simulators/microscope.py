@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from halidescope.simulators import cobolt
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.clock import SimulationClock
 from halidescope.simulators.control import ControlPort
@@ -41,7 +42,8 @@ class SimulatedMicroscope:
     Raises
     ------
     ValueError
-        An unknown model, a model of another role, a film that is not simulated, or a speed that is not positive.
+        An unknown model or dialect, a model of another role, a key switch for a laser without one, a film that is not
+        simulated, or a speed that is not positive.
     OSError
         The control port is taken, or the system has no pseudo-terminals.
     """
@@ -64,6 +66,9 @@ class SimulatedMicroscope:
         self.bench.watchers.append(self.faults.happened)
         site = Site(self.bench, self.faults, keyed, dialect)
         instruments = {role: (model.make(site), model.baud) for role, model in models}
+        head, _ = instruments.get("laser", (None, 0))
+        if keyed and not isinstance(head, KeySwitch):
+            raise ValueError(f"a key switch is simulated for {cobolt.MODEL} only; leave out keyed")
         self._server = DeviceServer(self.clock, self._deliver)
         try:
             self.devices: tuple[ServedDevice, ...] = tuple(
@@ -72,7 +77,6 @@ class SimulatedMicroscope:
             )
             self.control: ServedDevice | None = None
             if control_port is not None:
-                head, _ = instruments.get("laser", (None, 0))
                 turn_key = head.turn_key if isinstance(head, KeySwitch) and keyed else None
                 self.control = self._server.listen(ControlPort(self.bench, self.faults, turn_key), control_port)
         except OSError:

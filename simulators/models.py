@@ -16,7 +16,7 @@ ROLES = ("laser", "stage", "spectrometer")
 
 @dataclass(frozen=True)
 class Site:
-    """Where a device is put: its world, the faults it can have, whether a laser is a CDRH unit with a key, its dialect."""
+    """Where a device is put: its world, the faults it can have, whether a laser has a key, its dialect."""
 
     bench: Bench
     faults: FaultBoard
@@ -26,7 +26,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be simulated; ``transport`` is how it is usually connected, "tcp" or "serial", then at ``baud``."""
+    """A model that can be simulated; ``transport`` is how it is usually connected, "tcp" or "serial" at ``baud``."""
 
     role: str
     make: Callable[[Site], Device]

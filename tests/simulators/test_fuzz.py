@@ -90,7 +90,9 @@ SENSIBLE = {
     "pi-e727": st.sampled_from(
         [b"POS? 3\n", b"MOV 1 5\n", b"SVO 1 1\n", b"SVO?\n", b"ERR?\n", b"\x05", b"\x07", b"\x18", b"MOV 1\n",
          b"HLP?\n", b"SPA?\n", b"SPA 1 1 1\n", b"ONT?\n", b"ATZ\n", b"VEL 1 0\n",
-         b"MVR 2 1e99\n", b"CCL 1\n", b"ho ho\n", b"\n"]
+         b"WAV 1 X LIN 8 5 0 8 1 2\n", b"WAV 1 & PNT 1 2 3 4\n", b"WAV 1 X RAMP 5 1\n", b"WSL 1 1\n", b"WGO 1 1\n",
+         b"WGC 1 0\n", b"WGO?\n", b"\x09", b"TWS 1 3 1\n", b"CTO 1 3 4\n", b"CTO 1 2 1 1 3 0 1 1 0.5\n",
+         b"GWD? 1 4 1\n", b"DRR? 1 5 1\n", b"WTR 0 10 0\n", b"MVR 2 1e99\n", b"CCL 1\n", b"ho ho\n", b"\n"]
     ),
     "control": st.sampled_from(
         [b'{"get":"film.state","x":1,"y":2}\n', b'{"get":"film.state"}\n',

@@ -94,7 +94,7 @@ def test_a_move_arrives_and_says_so(servo: Terminal) -> None:
     [
         ("MOV 1 200.5", 7), ("MOV 1 -0.1", 7), ("MOV 1 5 2 300", 7), ("MVR 1 500", 7), ("MOV 9 5", 15), ("POS? 7", 15),
         ("MOV 1", 26), ("MOV", 26), ("MOV 1 five", 1), ("MOV 1 nan", 17), ("SVO 1 2", 17), ("VEL 1 -3", 8),
-        ("VEL 1 1e9", 8), ("FRF 1", 2), ("TRS?", 2), ("nonsense", 2), ("WAV? 1 1", 2), ("SPA? 1 0x1", 54),
+        ("VEL 1 1e9", 8), ("FRF 1", 2), ("TRS?", 2), ("nonsense", 2), ("WAX? 1 1", 2), ("SPA? 1 0x1", 54),
         ("SPA? 1 what", 1), ("SPA? 1", 26), ("SPA 1 0x07000001 100", 60), ("SPA 1 0x0E000200 1", 60),
         ("SPA 1 0x07000900 -1", 17), ("CCL 1 wrong", 17), ("SAI? SOME", 17), ("POS? " + "1 " * 33, 24),
         ("X" * 5000, 3), ("IFC? NOTHING", 54),

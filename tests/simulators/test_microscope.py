@@ -6,6 +6,7 @@ import tomllib
 import pytest
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.simulators.microscope import SimulatedMicroscope
+from halidescope.simulators.models import MODELS
 
 FAULTS = [
     "interlock-open", "laser-fault", "stage-stall", "stage-servo-off", "spectrometer-silent", "spectrum-truncated",
@@ -41,6 +42,7 @@ def test_a_device_can_be_left_out(simulate) -> None:
         ({"stage": "ocean-hdx"}, "no stage of model 'ocean-hdx'"),
         ({"composition": 0.5}, "choose one of 0, 1, 1.5, 2, 3"),
         ({"speed": 0.0}, "speed must be positive"),
+        ({"laser": "coherent-obis-lx", "keyed": True}, "a key switch is simulated for cobolt-06-mld only"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(options: dict[str, object], says: str) -> None:
@@ -53,6 +55,41 @@ def test_a_taken_control_port_is_an_error_and_leaves_nothing_open(simulate) -> N
     taken = simulate().microscope.control.port
     with pytest.raises(OSError, match=r"[Aa]ddress"):
         SimulatedMicroscope(control_port=taken)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_served_over_tcp_with_the_faults_of_its_role(simulate, name: str) -> None:
+    wires = simulate(**{MODELS[name].role: name}, control_port=0)
+    file = parse_microscope(wires.microscope.microscope_toml())
+    assert getattr(file, MODELS[name].role).model == name
+    control = wires.connect("control")
+    for fault in FAULTS:
+        assert control.tell(fault=fault) == {"ok": True}
+    assert control.tell(clear="all") == {"ok": True}
+    assert control.get("stage.triggers_s") == []
+
+
+def test_the_file_knows_the_detectors_gain(simulate) -> None:
+    wires = simulate(spectrometer="ocean-sts")
+    assert parse_microscope(wires.microscope.microscope_toml()).spectrometer.electrons_per_count == 5.0
+
+
+def test_a_stage_triggers_a_spectrometer(simulate, frame, pixels_of) -> None:
+    """A continuous line: the stage moves at constant velocity, each of its triggers is one exposure."""
+    wires = simulate(stage="zaber-ascii", speed=20.0)
+    stage, spectrometer, control = (wires.connect(role) for role in ("stage", "spectrometer", "control"))
+    stage.send(b"/home\n")
+    assert [stage.line(), stage.line()] == [b"@01 0 OK BUSY WR 0\r\n", b"@02 0 OK BUSY WR 0\r\n"]
+    while "IDLE" not in stage.ask("/1 1\n"):
+        continue
+    spectrometer.send(frame(0x110110, b"\x01") + frame(0x110010, (20_000).to_bytes(4, "little")) + frame(0x101000) * 4)
+    for command in ("set maxspeed 839", "trigger dist 1 1 256", "trigger dist 1 enable", "move abs 1024"):
+        assert " OK " in stage.ask(f"/1 {command}\n")
+    for _ in range(4):
+        assert pixels_of(spectrometer.exactly(4200)).mean() == pytest.approx(1000.0, abs=1.0)
+    rises = control.get("stage.triggers_s")
+    assert len(rises) == 4
+    assert rises[1] - rises[0] == pytest.approx(0.5, rel=0.01)      # 10 µm at 20 µm/s
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,5 +1,6 @@
 """PI's own client drives the simulated controller."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -74,3 +75,27 @@ def test_limits_velocity_parameters_and_help(controller: GCSDevice) -> None:
     assert controller.getparam(0x07000001, "1") == pytest.approx(200.0)
     assert controller.qIFC()["RSBAUD"] == "115200"
     assert not controller.qOVF("1")["1"]
+
+
+def test_a_wave_runs_and_is_read_back(controller: GCSDevice) -> None:
+    controller.SVO("1", True)
+    controller.WAV_LIN(
+        table=1, firstpoint=1, numpoints=400, append="X", speedupdown=20, amplitude=30, offset=10, seglength=400
+    )
+    controller.WSL(1, 1)
+    controller.WGC(1, 1)
+    controller.WTR(0, 20, 1)
+    controller.TWC()
+    controller.TWS([1, 1], [1, 200], [1, 1])
+    controller.CTO(1, 3, 4)
+    header = controller.qGWD(1, 1, 400)
+    deadline = time.monotonic() + 10.0
+    while controller.bufstate is not True:
+        assert time.monotonic() < deadline
+    assert int(header["NDATA"]) == 400
+    assert controller.bufdata[0][-1] == pytest.approx(40.0)
+    controller.WGO(1, 1)
+    assert any(controller.IsGeneratorRunning().values())
+    while any(controller.IsGeneratorRunning().values()):
+        assert time.monotonic() < deadline
+    assert controller.qPOS("1")["1"] == pytest.approx(40.0, abs=0.01)
