@@ -169,7 +169,7 @@ class TestLineScanner:
 
     def test_a_blocked_line_raises_and_the_velocity_is_put_back(self, scanner, wire):
         before = scanner.velocity_um_s
-        scanner.start_line(Line((20.0, 40.0), (120.0, 40.0), pixels=10, pixel_s=0.2))
+        scanner.start_line(Line((20.0, 40.0), (120.0, 40.0), pixels=10, pixel_s=0.1))
         wire.fault("stage-stall")
         with pytest.raises(MoveError):
             scanner.finish_line()
