@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from halidescope.drivers.asi import ASIStage
 from halidescope.drivers.cobolt import CoboltMLD
 from halidescope.drivers.gcs import PIE727
+from halidescope.drivers.ibeam import IBeamSmart
 from halidescope.drivers.instrument import WireInstrument
+from halidescope.drivers.obis import ObisLX
 from halidescope.drivers.ocean import OceanHDX
-from halidescope.drivers.roles import Laser, Spectrometer, Stage
+from halidescope.drivers.ocean_models import OceanQEPro, OceanSTS
+from halidescope.drivers.roles import Laser, LineScanner, Spectrometer, Stage
+from halidescope.drivers.zaber import ZaberStage
 
 
 class UnknownModelError(ValueError):
@@ -36,15 +41,22 @@ class Model:
 
 
 if TYPE_CHECKING:    # a type checker sees here that every driver fulfils its role
-    _lasers: tuple[type[Laser], ...] = (CoboltMLD,)
-    _stages: tuple[type[Stage], ...] = (PIE727,)
-    _spectrometers: tuple[type[Spectrometer], ...] = (OceanHDX,)
+    _lasers: tuple[type[Laser], ...] = (CoboltMLD, ObisLX, IBeamSmart)
+    _stages: tuple[type[Stage], ...] = (PIE727, ASIStage, ZaberStage)
+    _scanners: tuple[type[LineScanner], ...] = (PIE727, ASIStage, ZaberStage)
+    _spectrometers: tuple[type[Spectrometer], ...] = (OceanHDX, OceanQEPro, OceanSTS)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
-        "cobolt-06-mld": Model("laser", CoboltMLD, "Hübner Cobolt 06-MLD diode laser, 5 V dialect"),
+        "cobolt-06-mld": Model("laser", CoboltMLD, "Hübner Cobolt 06-MLD diode laser, 5 V and 12 V dialects"),
+        "coherent-obis-lx": Model("laser", ObisLX, "Coherent OBIS LX diode laser, SCPI with handshake"),
+        "toptica-ibeam-smart": Model("laser", IBeamSmart, "Toptica iBeam smart diode laser"),
         "pi-e727": Model("stage", PIE727, "PI E-727 controller with a P-545 nanopositioning stage, GCS 2.0"),
+        "asi-ms2000": Model("stage", ASIStage, "ASI MS-2000 or Tiger controller with an XY stage"),
+        "zaber-ascii": Model("stage", ZaberStage, "Zaber ASCII protocol, two axes on a chain or a two-axis controller"),
         "ocean-hdx": Model("spectrometer", OceanHDX, "Ocean HDX array spectrometer, Ocean Binary Protocol"),
+        "ocean-qepro": Model("spectrometer", OceanQEPro, "Ocean QE Pro cooled spectrometer, Ocean Binary Protocol"),
+        "ocean-sts": Model("spectrometer", OceanSTS, "Ocean STS array spectrometer, Ocean Binary Protocol"),
     }
 )
 

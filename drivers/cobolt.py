@@ -1,8 +1,8 @@
-"""Hübner Cobolt 06-MLD diode lasers, the "5 V" dialect of their line protocol.
+"""Hübner Cobolt 06-MLD diode lasers; which of its two dialects a head speaks is found by asking.
 
 Every command is one line and is answered by one line: ``OK``, a value, or a text that starts with ``Syntax error``.
-Powers are watts on the wire and milliwatts of the head here. Sources: Cobolt owner's manual D0105-A (pages in the
-text), and the manufacturer's open clients (pycobolt, Micro-Manager device adapter).
+Powers are milliwatts of the head here, whatever they are on the wire. Sources: Cobolt owner's manual D0105-A (pages in
+the text), and the manufacturer's open clients (pycobolt, Micro-Manager device adapter).
 """
 
 import re
@@ -11,36 +11,15 @@ from typing import Any, ClassVar
 
 from pymeasure.adapters import Adapter
 
+from halidescope.drivers.cobolt_dialects import FIVE_VOLT, dialect_of, positive
 from halidescope.drivers.errors import RefusedError, WrongInstrumentError
-from halidescope.drivers.instrument import WireInstrument, number, shown, switch, whole
+from halidescope.drivers.instrument import WireInstrument, shown, switch, whole
 from halidescope.drivers.laser import LaserHead
 from halidescope.drivers.roles import Identity, LaserState
 
 FAULTS = {1: "temperature out of range", 3: "interlock was opened", 4: "constant-power time-out"}   # manual p27
-STATES = {
-    0: LaserState.OFF,
-    1: LaserState.WAITING_FOR_KEY,
-    2: LaserState.ON,
-    3: LaserState.ON,      # on/off modulation
-    4: LaserState.ON,      # modulation
-    5: LaserState.FAULT,
-    6: LaserState.OFF,     # start sequence aborted
-}
 MODEL_CODE = re.compile(r"(?P<wavelength>\d{4})-06-(?P<version>\d{2})-(?P<power>\d{4})-(?P<configuration>\d{3,4})")
 EMPTY_ANSWERS = 3      # queries repeated when the head answers an empty line, as seen in the field
-
-
-def watts(text: str) -> float:
-    """A power in watts."""
-    power_w = number(text)
-    if power_w < 0:
-        raise ValueError("a power cannot be negative")
-    return power_w
-
-
-def operating_state(text: str) -> LaserState:
-    """An operating state, 0 to 6."""
-    return STATES[whole(text)]
 
 
 def fault_number(text: str) -> int:
@@ -59,7 +38,7 @@ def last_digit(text: str) -> float:
 
 
 class CoboltMLD(LaserHead):
-    """Cobolt 06-MLD diode laser, 5 V dialect.
+    """Cobolt 06-MLD diode laser, 5 V or 12 V dialect.
 
     A key switch is never bypassed: heads with a key are started by their own sequence, which asks for the key.
 
@@ -89,6 +68,7 @@ class CoboltMLD(LaserHead):
         super().__init__(adapter, name, **kwargs)
         self.pause_s = (0.1 if self._resource.upper().startswith("ASRL") else 0.0) if pause_s is None else pause_s
         self.key_wait_s = key_wait_s
+        self.dialect = FIVE_VOLT
         self._model_code = ""
         self._limits_mw: tuple[float, float] | None = None
         self._quiet_until = 0.0
@@ -99,7 +79,8 @@ class CoboltMLD(LaserHead):
         """Ask for firmware, model code and serial number."""
         firmware, code, serial = self.ask("gfv?").strip(), self.ask("glm?").strip(), self.ask("sn?").strip()
         found = MODEL_CODE.fullmatch(code)
-        if found is None or found["version"] not in ("01", "03"):
+        self.dialect = dialect_of(firmware)
+        if found is None or (self.dialect is FIVE_VOLT and found["version"] not in ("01", "03")):
             raise WrongInstrumentError(
                 self.device,
                 f"model code {shown(code)} is not one of a Cobolt 06-MLD (like 0405-06-01-0100-100); "
@@ -162,7 +143,10 @@ class CoboltMLD(LaserHead):
             time.sleep(wait_s)
 
     def _refused(self, command: str, answer: str) -> RefusedError:
-        return RefusedError(self.device, f"refused {shown(command)}: {shown(answer.strip())}; state is shown by `gom?`")
+        return RefusedError(
+            self.device,
+            f"refused {shown(command)}: {shown(answer.strip())}; state is shown by `{self.dialect.state}`",
+        )
 
     @property
     def landmark(self) -> tuple[str, str]:
@@ -171,19 +155,25 @@ class CoboltMLD(LaserHead):
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 
-    power_mw = WireInstrument.measurement(
-        "pa?",
-        """Measure the power that the head emits now, in mW; 0 when dark.""",
-        cast=watts,
-        get_process=lambda power_w: power_w * 1e3,
-    )
-    power_setpoint_mw = WireInstrument.measurement(
-        "p?",
-        """Get the head's power set-point in mW; it is kept while dark. :meth:`set_power` changes it.""",
-        cast=watts,
-        get_process=lambda power_w: power_w * 1e3,
-    )
-    power_max_mw = WireInstrument.measurement("gmlp?", """Get the head's highest power in mW.""", cast=watts)
+    @property
+    def power_mw(self) -> float:
+        """Measure the power that the head emits now, in mW; 0 when dark."""
+        return self._power(self.dialect.power) * self.dialect.mw
+
+    @property
+    def power_setpoint_mw(self) -> float:
+        """Get the head's power set-point in mW; it is kept while dark. :meth:`set_power` changes it."""
+        return self._power(self.dialect.setpoint) * self.dialect.mw
+
+    @property
+    def power_max_mw(self) -> float:
+        """Get the head's highest power in mW."""
+        return self._power(self.dialect.highest) * self.dialect.highest_mw
+
+    def _power(self, query: str) -> float:
+        power: float = self.values(query, cast=positive)[0]
+        return power
+
     emission = WireInstrument.measurement("l?", """Get whether the head emits (bool).""", cast=switch)
     interlock_closed = WireInstrument.measurement(
         "ilk?",
@@ -191,9 +181,12 @@ class CoboltMLD(LaserHead):
         cast=switch,
         get_process=lambda is_open: not is_open,
     )
-    operating_state = WireInstrument.measurement(
-        "gom?", """Get the operating state (:class:`LaserState`), latched faults aside.""", cast=operating_state
-    )
+    @property
+    def operating_state(self) -> LaserState:
+        """Get the operating state (:class:`LaserState`), latched faults aside."""
+        state: LaserState = self.values(self.dialect.state, cast=self.dialect.parse_state)[0]
+        return state
+
     fault_number = WireInstrument.measurement(
         "f?", """Get the number of the latched fault, 0 for none (manual page 27).""", cast=fault_number
     )
@@ -220,29 +213,30 @@ class CoboltMLD(LaserHead):
     def state(self) -> LaserState:
         """Get what the head is doing; a latched fault counts as FAULT."""
         with self.lock:
-            state: LaserState = self.operating_state
+            state = self.operating_state
             return LaserState.FAULT if state is not LaserState.ON and self.fault_number else state
 
     # --- what it does ----------------------------------------------------------------------------------------------
 
     def command_power(self, power_mw: float) -> tuple[float, float]:
-        """Send the set-point in watts; the head may keep it as finely as it shows it."""
-        self.command(f"p {power_mw * 1e-3:.6f}")
-        answer = self.ask("p?").strip()
+        """Send the set-point; the head may keep it as finely as it shows it."""
+        dialect = self.dialect
+        self.command(f"{dialect.set_setpoint} {power_mw / dialect.mw:.{dialect.digits}f}")
+        answer = self.ask(dialect.setpoint).strip()
         try:
-            kept_mw, resolution_mw = watts(answer) * 1e3, last_digit(answer) * 1e3
+            kept_mw, resolution_mw = positive(answer) * dialect.mw, last_digit(answer) * dialect.mw
         except (ValueError, OverflowError) as error:
-            raise self.bad_reply("p?", answer, "a power in watts") from error
+            raise self.bad_reply(dialect.setpoint, answer, "a power that is a plain number") from error
         # heads show 0.1 mW; an answer with fewer digits is no licence for a coarser comparison
         return kept_mw, max(1e-3, min(resolution_mw, max(0.1, 0.002 * self.power_limits_mw[1])))
 
     def clear_fault(self) -> None:
         """Clear the latched fault, after a person has mended its cause. Emission stays off."""
-        self.command("cf")
+        self.command(self.dialect.clear)
 
     def command_on(self) -> None:
-        """Start a head with a key by its own sequence, any other one directly."""
-        if self.key_switch_present:
+        """Start a head with a key by its own sequence, any other one directly if its dialect can."""
+        if not self.dialect.direct_on or self.key_switch_present:
             self.command("@cob1")
         else:
             if self.autostart:

@@ -5,17 +5,19 @@ answer of several lines has a blank before every line end but the last. Sources:
 the text) and PI's own Python client.
 """
 
-import math
 import time
 from typing import Any, ClassVar
 
 from pymeasure.adapters import Adapter
 
-from halidescope.drivers.errors import LimitError, MoveError, RefusedError, WrongInstrumentError
-from halidescope.drivers.instrument import LONGEST_TALK, WireInstrument, number, shown, whole
-from halidescope.drivers.roles import Identity
+from halidescope.drivers.errors import LimitError, RefusedError, WrongInstrumentError
+from halidescope.drivers.gcs_lines import SERVO_CYCLE_PARAMETER, distance_command, plan_wave, wave_commands
+from halidescope.drivers.instrument import LONGEST_TALK, number, shown, whole
+from halidescope.drivers.roles import Identity, Line
+from halidescope.drivers.stage import TwoAxisStage
 
 STOPPED_BY_COMMAND = 10
+GENERATOR_RUNNING = b"\x09"
 ERRORS = {
     1: "syntax error in the parameters",
     2: "unknown command",
@@ -35,7 +37,6 @@ ERRORS = {
     67: "wave too long",
     73: "not allowed while the wave generator runs",
 }
-POLL_S = 0.001
 
 
 def parse_items(answer: str, items: tuple[str, ...]) -> list[float]:
@@ -57,7 +58,7 @@ def parse_items(answer: str, items: tuple[str, ...]) -> list[float]:
     return [values[item] for item in items]
 
 
-class PIE727(WireInstrument):
+class PIE727(TwoAxisStage):
     """PI E-727 controller with a two-axis stage. Positions in µm; absolute sensors, so there is no referencing.
 
     Parameters
@@ -66,14 +67,15 @@ class PIE727(WireInstrument):
         VISA resource string, or any PyMeasure adapter.
     axes : tuple of two str
         The controller's names of x and y.
-    tolerance_um : float
-        Distance from the target at which a move still counts as arrived.
-    settle_wait_s : float
-        Added to the travel time before a move counts as failed.
+    line_by : str
+        How lines are run: ``"wave"`` by the wave generator, ``"distance"`` by a move at constant velocity. Either gives
+        a pulse a pixel on ``line_output``.
+    line_output : int
+        Digital output for those pulses, 1 to 3.
     """
 
-    role: ClassVar[str] = "stage"
     model: ClassVar[str] = "pi-e727"
+    line_trigger: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -81,17 +83,18 @@ class PIE727(WireInstrument):
         name: str = "PI E-727",
         *,
         axes: tuple[str, str] = ("1", "2"),
-        tolerance_um: float = 0.1,
-        settle_wait_s: float = 3.0,
+        line_by: str = "wave",
+        line_output: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
+        if line_by not in ("wave", "distance"):
+            raise ValueError(f"line_by = {line_by!r} is unknown; allowed: wave, distance")
         self.axes = axes
-        self.settle_wait_s = settle_wait_s
-        self._tolerance_um = tolerance_um
+        self.line_by = line_by
+        self.line_output = line_output
+        self._generating = False
         self._idn = ""
-        self._limits_um: tuple[tuple[float, float], tuple[float, float]] | None = None
-        self._velocity_um_s: tuple[float, float] | None = None
 
     # --- who it is -------------------------------------------------------------------------------------------------
 
@@ -106,25 +109,21 @@ class PIE727(WireInstrument):
         self._idn = answer
         return Identity("Physik Instrumente", parts[1], parts[2], parts[3])
 
-    def start(self) -> None:
-        """Identify the controller, clear its error register, switch the servo on, read travel and velocity."""
-        super().start()
+    def make_ready(self) -> None:
+        """Clear the error register and switch the servo on; the stage keeps its place."""
         self.ask("ERR?")     # reading clears what an earlier client left
         self.switch_servo_on()
-        self._limits_um = None
-        self._velocity_um_s = None
-        _ = self.limits_um, self.velocity_um_s
 
     # --- the line --------------------------------------------------------------------------------------------------
 
     def read(self, **kwargs: Any) -> str:
         """Read one answer, all of its lines, joined by line feeds."""
         end = time.monotonic() + LONGEST_TALK * self.timeout_s
-        lines = [self.adapter.read(**kwargs)]
+        lines = [super().read(**kwargs)]
         while lines[-1].endswith(" "):
             if time.monotonic() > end:
                 raise self.bad_reply("a query", lines[-1], "a last line, without a blank at its end")
-            lines.append(self.adapter.read(**kwargs))
+            lines.append(super().read(**kwargs))
         return "\n".join(lines)
 
     def query(self, command: str) -> list[float]:
@@ -164,21 +163,15 @@ class PIE727(WireInstrument):
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 
-    @property
-    def limits_um(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Get the travel of x and of y in µm, ((x_min, x_max), (y_min, y_max)), read once per connection."""
-        if self._limits_um is None:
-            (x_min, y_min), (x_max, y_max) = self.query("TMN?"), self.query("TMX?")
-            self._limits_um = ((x_min, x_max), (y_min, y_max))
-        return self._limits_um
+    def read_limits_um(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Ask for the travel of both axes."""
+        (x_min, y_min), (x_max, y_max) = self.query("TMN?"), self.query("TMX?")
+        return (x_min, x_max), (y_min, y_max)
 
-    @property
-    def velocity_um_s(self) -> tuple[float, float]:
-        """Get the closed-loop velocities of x and y in µm/s, read once per connection."""
-        if self._velocity_um_s is None:
-            x, y = self.query("VEL?")
-            self._velocity_um_s = (x, y)
-        return self._velocity_um_s
+    def read_velocity_um_s(self) -> tuple[float, float]:
+        """Ask for the closed-loop velocities of both axes."""
+        x, y = self.query("VEL?")
+        return x, y
 
     @property
     def position_um(self) -> tuple[float, float]:
@@ -187,14 +180,44 @@ class PIE727(WireInstrument):
         return x, y
 
     @property
-    def tolerance_um(self) -> float:
-        """Get the distance from the target at which a move still counts as arrived, in µm."""
-        return self._tolerance_um
-
-    @property
     def on_target(self) -> bool:
         """Get whether the controller says that both axes have settled in their windows (manual page 80)."""
         return all(self._flags("ONT?"))
+
+    @property
+    def moving(self) -> bool:
+        """Get whether the wave generator runs or an axis has not settled yet."""
+        if self._generating:
+            if self.generator_running:
+                return True
+            self._generating = False
+        return not self.on_target
+
+    @property
+    def generator_running(self) -> bool:
+        """Get whether the wave generator of any axis runs (single byte 0x09)."""
+        with self.transaction(GENERATOR_RUNNING):
+            self.adapter.write_bytes(GENERATOR_RUNNING)
+            answer = self.read().strip()
+            try:
+                return int(answer, 16) != 0
+            except ValueError as error:
+                raise self.bad_reply(GENERATOR_RUNNING, answer, "a hexadecimal mask") from error
+
+    @property
+    def servo_cycle_s(self) -> float:
+        """Get the length of one servo cycle in seconds (manual page 108)."""
+        request = f"SPA? {self.axes[0]} {SERVO_CYCLE_PARAMETER}"
+        with self.lock:
+            answer = self.ask(request).strip()
+            item, _, text = answer.partition("=")
+            try:
+                axis, parameter = item.split()
+                if axis != self.axes[0] or int(parameter, 0) != SERVO_CYCLE_PARAMETER or not number(text) > 0:
+                    raise ValueError(item)
+                return number(text)
+            except ValueError as error:
+                raise self.bad_reply(request, answer, "the servo cycle in seconds") from error
 
     @property
     def servo_on(self) -> bool:
@@ -215,67 +238,42 @@ class PIE727(WireInstrument):
             if not self.servo_on:
                 raise RefusedError(self.device, "the servo stays off after SVO; check the stage's cable")
 
-    def move_to(self, x_um: float, y_um: float) -> tuple[float, float]:
-        """Move, wait until the controller says on target, read back and compare.
-
-        Returns
-        -------
-        tuple of float
-            The position read, (x, y) in µm.
-
-        Raises
-        ------
-        LimitError
-            Outside the travel; nothing was sent.
-        RefusedError
-            The controller refused, for instance because its servo is off.
-        MoveError
-            The stage did not settle in time, or settled elsewhere.
-        """
-        self._check_limits(x_um, y_um)
-        from_x, from_y = self.position_um
+    def command_move(self, x_um: float, y_um: float) -> None:
+        """Begin a move of both axes."""
         target = " ".join(f"{axis} {value:.6f}" for axis, value in zip(self.axes, (x_um, y_um), strict=True))
         self.command(f"MOV {target}")
-        end = time.monotonic() + self._longest_move_s(abs(x_um - from_x), abs(y_um - from_y))
-        while not self.on_target:
-            if time.monotonic() > end:
-                self._give_up(x_um, y_um)
-            time.sleep(POLL_S)
-        x, y = self.position_um
-        if math.hypot(x - x_um, y - y_um) > self._tolerance_um:
-            raise MoveError(
-                self.device,
-                f"asked for ({x_um:.3f}, {y_um:.3f}) µm, stands at ({x:.3f}, {y:.3f}) µm, "
-                f"allowed {self._tolerance_um:g} µm off; look whether something stopped or blocks it",
-            )
-        return x, y
 
-    def _check_limits(self, x_um: float, y_um: float) -> None:
-        for axis, value, (lowest, highest) in zip("xy", (x_um, y_um), self.limits_um, strict=True):
-            if not lowest <= value <= highest:
-                raise LimitError(
-                    self.device,
-                    f"{axis} = {value:.1f} µm asked, allowed {lowest:.1f} to {highest:.1f} µm; "
-                    f"choose a position inside the travel",
-                )
+    def command_velocity(self, x_um_s: float, y_um_s: float) -> None:
+        """Set the closed-loop velocities."""
+        wanted = " ".join(f"{axis} {value:.6f}" for axis, value in zip(self.axes, (x_um_s, y_um_s), strict=True))
+        self.command(f"VEL {wanted}")
 
-    def _longest_move_s(self, dx_um: float, dy_um: float) -> float:
-        travel_s = [
-            distance / velocity if velocity > 0 else 0.0
-            for distance, velocity in zip((dx_um, dy_um), self.velocity_um_s, strict=True)
-        ]
-        return 1.5 * max(travel_s) + self.settle_wait_s
-
-    def _give_up(self, x_um: float, y_um: float) -> None:
-        """Stop and raise; called when the stage did not settle in time."""
-        self.stop()
-        x, y = self.position_um
-        hint = "its servo is saturated, so something blocks it" if self.overflow else "check load and servo settings"
-        raise MoveError(
-            self.device,
-            f"did not settle at ({x_um:.3f}, {y_um:.3f}) µm in time and was stopped at ({x:.3f}, {y:.3f}) µm; {hint}",
-        )
+    def why_not(self) -> str:
+        """A saturated servo means that something blocks the stage."""
+        return "its servo is saturated, so something blocks it" if self.overflow else "check load and servo settings"
 
     def stop(self) -> None:
         """Stop all axes now."""
         self.command("STP", allowed=frozenset({STOPPED_BY_COMMAND}))
+
+    def begin_line(self, line: Line) -> None:
+        """Prepare the output, then start the wave generator or the move."""
+        if self.line_by == "distance":
+            self.command(distance_command(line, self.axes, self.line_output))
+            super().begin_line(line)
+            return
+        try:
+            wave = plan_wave(line, self.servo_cycle_s)
+        except ValueError as error:
+            raise LimitError(self.device, str(error)) from error
+        for command in wave_commands(line, wave, self.axes, self.line_output):
+            self.command(command)
+        self.command("WGO " + " ".join(f"{axis} 1" for axis in self.axes))
+        self._generating = True
+
+    def end_line(self) -> None:
+        """Stop the wave generator, if it still runs, and put the velocity back."""
+        super().end_line()
+        if self._generating:
+            self._generating = False
+            self.command("WGO " + " ".join(f"{axis} 0" for axis in self.axes), allowed=frozenset({STOPPED_BY_COMMAND}))

@@ -55,6 +55,10 @@ def switch(text: str) -> bool:
     return text == "1"
 
 
+class GarbledError(ValueError):
+    """A line with characters that no instrument writes."""
+
+
 class Transaction:
     """One request and its answer: holds the lock, puts the line in step first, names what went wrong."""
 
@@ -119,8 +123,12 @@ class WireInstrument(Instrument):
     model: ClassVar[str] = "unknown"
     terminations: ClassVar[tuple[str, str]] = ("\n", "\n")   # of what is written, of what is read
     serial_settings: ClassVar[dict[str, Any]] = {"baud_rate": 115200}
+    last_line: ClassVar[str] = ""    # of a whole answer, where answers are several lines that one of their own ends
 
     adapter: Adapter
+
+    # PyMeasure looks every attribute up among dynamic properties; we have none, and that was half of a query's time
+    __getattribute__ = object.__getattribute__
 
     def __init__(
         self, adapter: str | Adapter, name: str = "Instrument", *, timeout_s: float = 3.0, **kwargs: Any
@@ -180,7 +188,7 @@ class WireInstrument(Instrument):
             raise self._not_reached(error) from error
 
     def _not_reached(self, error: Exception) -> ConnectionLostError:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or error
         return ConnectionLostError(
             self.device,
             f"nobody answers there ({reason}); check that it is switched on, that the resource string is right "
@@ -229,11 +237,12 @@ class WireInstrument(Instrument):
             self.isShutdown = False
             self._in_step, self._landmarks_due = True, 0
             found = self.identify()
-            if before is not None and found.serial != before.serial:
+            if before is not None and (found.model, found.serial) != (before.model, before.serial):
                 self.close()
                 raise WrongInstrumentError(
                     self.device,
-                    f"serial number {found.serial} answers where {before.serial} was before; "
+                    f"{found.model}, serial number {found.serial or 'not told'}, answers where {before.model}, "
+                    f"{before.serial or 'not told'}, was before; "
                     f"connect the same instrument, or start anew",
                 )
 
@@ -251,8 +260,14 @@ class WireInstrument(Instrument):
         with self.transaction(command):
             self.write(command)
             self.wait_for(query_delay)
-            answer: str = self.read()
-            return answer
+            return self.read()
+
+    def read(self, **kwargs: Any) -> str:
+        """Read one line without its terminator; anything but printable ASCII is not believed to be an answer."""
+        line: str = self.adapter.read(**kwargs)
+        if not line.isascii() or not all(character.isprintable() or character.isspace() for character in line):
+            raise GarbledError(line)
+        return line
 
     def values(
         self,
@@ -309,6 +324,8 @@ class WireInstrument(Instrument):
             raise ConnectionLostError(
                 self.device, f"the line was lost at {shown(request)} ({reason}); check cable and power, then reconnect"
             ) from error
+        if isinstance(error, GarbledError):
+            raise self.bad_reply(request, str(error), "printable text") from error
         if isinstance(error, EndlessLineError):
             raise self.bad_reply(request, str(error), "one line") from error
 
@@ -358,6 +375,8 @@ class WireInstrument(Instrument):
             while time.monotonic() < end:
                 try:
                     found = self.adapter.read().strip() == answer
+                    if found and self.last_line:
+                        self._read_to_last_line(end)
                 except TimeoutError:
                     if not passed:
                         raise
@@ -368,6 +387,11 @@ class WireInstrument(Instrument):
                 if not self._landmarks_due:
                     return
         raise self.bad_reply(question, "other lines without end", shown(answer))
+
+    def _read_to_last_line(self, end: float) -> None:
+        while self.adapter.read().strip() != self.last_line:
+            if time.monotonic() > end:
+                raise self.bad_reply("resynchronising", "other lines without end", shown(self.last_line))
 
 
 def _is_visa_timeout(error: BaseException) -> bool:

@@ -22,7 +22,8 @@ from halidescope.drivers.errors import (
 from halidescope.drivers.instrument import WireInstrument
 from halidescope.drivers.roles import LaserState
 
-POLL_S = 0.001
+POLL_S = 0.005
+PROGRESS_S = 0.2
 
 
 class LaserHead(WireInstrument):
@@ -37,25 +38,43 @@ class LaserHead(WireInstrument):
         VISA resource string, or any PyMeasure adapter.
     on_wait_s, dark_wait_s : float
         How long emission may take to come on, and to be gone.
+    progress : callable, optional
+        Told the state and the seconds waited, about five times a second while :meth:`turn_on` waits.
     """
 
     role: ClassVar[str] = "laser"
 
     def __init__(
         self, adapter: str | Adapter, name: str = "Laser", *, on_wait_s: float = 10.0, dark_wait_s: float = 2.0,
-        **kwargs: Any,
+        progress: Callable[[LaserState, float], None] | None = None, **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
         self.on_wait_s = on_wait_s
         self.dark_wait_s = dark_wait_s
+        self.progress = progress
         self.found_emitting = False
         self._lit_between_s: tuple[float, float] | None = None
         self._wanted_mw: float | None = None
 
-    emission: bool
-    interlock_closed: bool
-    power_mw: float
-    power_setpoint_mw: float
+    @property
+    def emission(self) -> bool:
+        """Get whether the head emits, or is about to."""
+        raise NotImplementedError
+
+    @property
+    def interlock_closed(self) -> bool:
+        """Get whether the interlock loop is closed."""
+        raise NotImplementedError
+
+    @property
+    def power_mw(self) -> float:
+        """Measure the power that the head emits now, in mW."""
+        raise NotImplementedError
+
+    @property
+    def power_setpoint_mw(self) -> float:
+        """Get the head's power set-point in mW."""
+        raise NotImplementedError
 
     @property
     def fault(self) -> str | None:
@@ -177,9 +196,14 @@ class LaserHead(WireInstrument):
             raise LaserFaultError(self.device, f"{fault}; mend the cause, clear the fault, then switch on again")
 
     def _await(self, condition: Callable[[], bool], start: float, problem: str) -> None:
+        told_s = 0.0
         while not condition():
             self._check_permitted()
-            if not self.starting_up(time.monotonic() - start):
+            waited_s = time.monotonic() - start
+            if self.progress is not None and waited_s - told_s >= PROGRESS_S:
+                told_s = waited_s
+                self.progress(self.state, waited_s)
+            if not self.starting_up(waited_s):
                 raise RefusedError(
                     self.device,
                     f"{problem} {self.on_wait_s:g} s after it was switched on, now switched off again; "

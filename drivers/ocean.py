@@ -1,83 +1,44 @@
 """Ocean spectrometers over the Ocean Binary Protocol: what is asked, what is believed, and in which order.
 
-The frames are in :mod:`halidescope.drivers.obp`. Every request carries a new number that the answer must repeat, so an
-answer to an earlier question is recognised. Sources: QE Pro data sheet 891-00000-000-05-201604 (pages 13, 21 to 29) and
+Requests and answers are in :mod:`halidescope.drivers.ocean_line`, what differs between models in
+:mod:`halidescope.drivers.ocean_messages`. Sources: QE Pro data sheet 891-00000-000-05-201604 (pages 13, 21 to 29) and
 the message list of the manufacturer's open C library.
 """
 
-import itertools
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pymeasure.adapters import Adapter
 
-from halidescope.drivers import obp
-from halidescope.drivers.errors import BadReplyError, LimitError, RefusedError, WrongInstrumentError
-from halidescope.drivers.instrument import WireInstrument, shown
+from halidescope.drivers.errors import LimitError, RefusedError, WrongInstrumentError
+from halidescope.drivers.instrument import shown
+from halidescope.drivers.ocean_line import OBPInstrument
+from halidescope.drivers.ocean_messages import HDX, Message, OceanModel
 from halidescope.drivers.roles import Identity, Spectrum
-
-TRANSFER_WAIT_S = 1.0     # once a message has begun, its rest must follow; plus its time at 10 kB/s of a serial line
-SLOWEST_BYTES_S = 1e4
-FENCE_FRAMES = 100
-
-
-class Message(IntEnum):
-    """Message types that are used here."""
-
-    FIRMWARE_REVISION = 0x00000090
-    SERIAL_NUMBER = 0x00000100
-    DEVICE_NAME = 0x00000E11
-    ABORT = 0x00100000
-    CORRECTED_SPECTRUM = 0x00101000
-    SATURATION_LEVEL = 0x001010A0
-    EXPOSURE = 0x00110000
-    EXPOSURE_MIN = 0x00110001
-    EXPOSURE_MAX = 0x00110002
-    EXPOSURE_STEP = 0x00110003
-    SET_EXPOSURE = 0x00110010
-    TRIGGER_MODE = 0x00110100
-    SET_TRIGGER_MODE = 0x00110110
-    PIXELS = 0x00110220
-    AVERAGES = 0x00120000
-    SET_AVERAGES = 0x00120010
-    BOXCAR = 0x00121000
-    SET_BOXCAR = 0x00121010
-    WAVELENGTH_COUNT = 0x00180100
-    WAVELENGTH_COEFFICIENT = 0x00180101
-    NONLINEARITY_COUNT = 0x00181100
-    NONLINEARITY_COEFFICIENT = 0x00181101
 
 
 @dataclass(frozen=True)
-class OceanModel:
-    """What differs between the spectrometers of the family.
+class DarkSpectrum:
+    """What the detector shows without light, at one exposure.
 
     Attributes
     ----------
-    name : str
-        How the device names itself, at least in part.
-    spectrum : Message
-        The request that exposes and returns one spectrum.
-    metadata_bytes : int
-        Bytes in front of the counts.
-    count_type : str
-        NumPy type of one pixel.
+    counts : ndarray of float64, shape (pixels,)
+        Mean of the spectra.
+    exposure_s : float
+    spectra : int
+        How many were averaged.
     """
 
-    name: str
-    spectrum: Message
-    metadata_bytes: int
-    count_type: str
+    counts: NDArray[np.float64]
+    exposure_s: float
+    spectra: int
 
 
-HDX = OceanModel("HDX", Message.CORRECTED_SPECTRUM, 0, "<u2")
-
-
-class OceanSpectrometer(WireInstrument):
+class OceanSpectrometer(OBPInstrument):
     """A spectrometer of the family. One request exposes once and returns that spectrum.
 
     :meth:`start` puts it into the plain state: software trigger, one scan, no smoothing.
@@ -86,8 +47,10 @@ class OceanSpectrometer(WireInstrument):
     ----------
     adapter : str or Adapter
         VISA resource string, or any PyMeasure adapter.
-    checksum : Checksum
-        How requests are protected; answers are checked by the type they carry.
+    wavelength_origin : int
+        Pixel that the wavelength coefficients count as zero.
+    trigger_wait_s : float
+        How long an external trigger may keep a spectrum waiting.
     """
 
     role: ClassVar[str] = "spectrometer"
@@ -98,12 +61,13 @@ class OceanSpectrometer(WireInstrument):
         adapter: str | Adapter,
         name: str = "Ocean spectrometer",
         *,
-        checksum: obp.Checksum = obp.Checksum.NONE,
+        wavelength_origin: int = 0,
+        trigger_wait_s: float = 10.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
-        self.checksum = checksum
-        self._numbers = itertools.count(1)
+        self.wavelength_origin = wavelength_origin
+        self.trigger_wait_s = trigger_wait_s
         self._forget()
 
     def _forget(self) -> None:
@@ -115,13 +79,16 @@ class OceanSpectrometer(WireInstrument):
         self._exposure_us: int | None = None
         self._mixed = False        # the next spectrum may hold two exposures
         self._last_data = b""
+        self._averages = 1
+        self._trigger = "normal"
+        self._darks: dict[int, DarkSpectrum] = {}
 
     # --- who it is -------------------------------------------------------------------------------------------------
 
     def identify(self) -> Identity:
         """Ask for device name, serial number and firmware revision."""
         name = self._text(Message.DEVICE_NAME)
-        if self.kind.name not in name:
+        if self.kind.name not in name.upper().replace(" ", "").replace("-", ""):
             raise WrongInstrumentError(
                 self.device,
                 f"it calls itself {shown(name)}, expected a name with {self.kind.name}; check resource and model",
@@ -150,101 +117,6 @@ class OceanSpectrometer(WireInstrument):
         if before_us is not None and before_us != self._exposure_us:
             self.set_exposure(before_us / 1e6)
 
-    # --- the line --------------------------------------------------------------------------------------------------
-
-    def query(
-        self, message: Message, data: bytes = b"", *, wait_s: float = 0.0, flags: obp.Flag = obp.NO_FLAGS
-    ) -> obp.Frame:
-        """Send a request and return the frame that answers it, ``wait_s`` longer than other answers may take.
-
-        Raises
-        ------
-        RefusedError
-            The device said no; with its error number in words.
-        BadReplyError
-            Not a frame, a truncated one, or the answer to another request.
-        """
-        frame = obp.Frame(message, data, flags, regarding=next(self._numbers) & 0xFFFFFFFF, checksum=self.checksum)
-        with self.transaction(message.name):
-            self.adapter.write_bytes(obp.encode(frame))
-            answer = self._receive(message, self.timeout_s + wait_s)
-            if answer.regarding != frame.regarding:
-                raise self.bad_reply(
-                    message.name, f"an answer to request {answer.regarding}", f"the answer to request {frame.regarding}"
-                )
-            if answer.message != message:
-                raise self.bad_reply(message.name, f"message 0x{answer.message:08x}", f"message 0x{message:08x}")
-            if answer.refused:
-                raise RefusedError(
-                    self.device,
-                    f"refused {message.name}{f' ({data.hex()})' if data else ''}: {obp.error_words(answer.error)}; "
-                    f"check the value and the model",
-                )
-            return answer
-
-    def _receive(self, message: Message, wait_s: float) -> obp.Frame:
-        try:
-            header = self._read_within(obp.HEADER_BYTES, wait_s)
-            rest = obp.remaining_bytes(header)
-            return obp.decode(header + self._read_within(rest, TRANSFER_WAIT_S + rest / SLOWEST_BYTES_S))
-        except TimeoutError as error:
-            if wait_s_over := getattr(error, "received", None):
-                raise self.bad_reply(message.name, wait_s_over, "a whole message; the rest never came") from error
-            raise
-        except (obp.FrameError, struct.error) as error:
-            raise self.bad_reply(message.name, str(error), "a whole message") from error
-
-    def _read_within(self, count: int, wait_s: float) -> bytes:
-        self.adapter.timeout_s = wait_s
-        try:
-            block: bytes = self.adapter.read_bytes(count)
-        finally:
-            self.adapter.timeout_s = self.timeout_s
-        return block
-
-    def command(self, message: Message, data: bytes) -> None:
-        """Set something and wait for the acknowledgement; a refusal raises RefusedError."""
-        answer = self.query(message, data, flags=obp.Flag.ACK_REQUESTED)
-        if not answer.flags & obp.Flag.ACK:
-            raise self.bad_reply(message.name, f"flags 0x{int(answer.flags):04x}", "an acknowledgement")
-
-    def _unpacked(self, message: Message, layout: str, data: bytes = b"") -> Any:
-        answer = self.query(message, data)
-        try:
-            return struct.unpack(layout, answer.data)[0]
-        except struct.error as error:
-            raise self.bad_reply(message.name, answer.data, f"{struct.calcsize(layout)} bytes") from error
-
-    def _whole(self, message: Message, layout: str) -> int:
-        return int(self._unpacked(message, layout))
-
-    def _text(self, message: Message) -> str:
-        data = self.query(message).data
-        text = data.rstrip(b"\0")
-        if not text or not text.isascii():
-            raise self.bad_reply(message.name, data, "ASCII text")
-        return text.decode("ascii").strip()
-
-    def _coefficients(self, count: Message, one: Message) -> NDArray[np.float64]:
-        values = [self._unpacked(one, "<f", bytes([index])) for index in range(self._whole(count, "<B"))]
-        if not np.all(np.isfinite(values)):
-            raise self.bad_reply(one.name, str(values), "finite coefficients")
-        return np.array(values, dtype=np.float64)
-
-    def fence(self) -> None:
-        """Give up a running exposure, then skip frames and bytes up to the answer to a new question."""
-        number = next(self._numbers) & 0xFFFFFFFF
-        question = obp.Frame(Message.SERIAL_NUMBER, regarding=number, checksum=self.checksum)
-        stream = obp.FrameStream()
-        with self.transaction("resynchronising"):
-            self.adapter.flush_read_buffer()
-            give_up = obp.Frame(Message.ABORT, checksum=self.checksum)
-            self.adapter.write_bytes(obp.encode(give_up) + obp.encode(question))
-            for _ in range(FENCE_FRAMES):
-                if any(frame.regarding == number for frame in stream.feed(self.adapter.read_bytes(-1))):
-                    return
-        raise BadReplyError(self.device, "only other messages came while resynchronising; switch it off and on")
-
     # --- what it shows ---------------------------------------------------------------------------------------------
 
     @property
@@ -259,7 +131,7 @@ class OceanSpectrometer(WireInstrument):
         """Get the wavelength of every pixel in nm, shape (pixels,): the device's own polynomial of the pixel index."""
         if self._wavelength_nm is None:
             coefficients = self._coefficients(Message.WAVELENGTH_COUNT, Message.WAVELENGTH_COEFFICIENT)
-            pixel = np.arange(self.pixels, dtype=np.float64)
+            pixel = np.arange(self.pixels, dtype=np.float64) - self.wavelength_origin
             self._wavelength_nm = np.asarray(np.polynomial.polynomial.polyval(pixel, coefficients), dtype=np.float64)
         return self._wavelength_nm
 
@@ -355,16 +227,75 @@ class OceanSpectrometer(WireInstrument):
             self._mixed = False
 
     def _expose(self, exposure_s: float) -> NDArray[np.unsignedinteger]:
-        expected = self.kind.metadata_bytes + self.pixels * np.dtype(self.kind.count_type).itemsize
-        data = self.query(self.kind.spectrum, wait_s=exposure_s).data
+        kind = self.kind
+        expected = kind.metadata_bytes + self.pixels * np.dtype(kind.count_type).itemsize
+        wait_s = exposure_s * self._averages + (self.trigger_wait_s if self._trigger != "normal" else 0.0)
+        data = self.query(kind.spectrum, wait_s=wait_s, before=kind.before).data
         if len(data) != expected:
-            raise self.bad_reply(self.kind.spectrum.name, f"{len(data)} bytes", f"{expected} bytes")
-        counts = np.frombuffer(data, dtype=self.kind.count_type, offset=self.kind.metadata_bytes)
+            raise self.bad_reply(kind.spectrum.name, f"{len(data)} bytes", f"{expected} bytes")
+        self.check_metadata(data[: kind.metadata_bytes])
+        counts = np.frombuffer(data, dtype=kind.count_type, offset=kind.metadata_bytes)
         # noise never repeats in every pixel, unless every pixel is at its end of the range
-        if data == self._last_data and counts.min() < counts.max():
-            raise self.bad_reply(self.kind.spectrum.name, "the spectrum before, pixel for pixel", "a new exposure")
-        self._last_data = data
-        return counts.astype(counts.dtype.newbyteorder("="))
+        if data[kind.metadata_bytes :] == self._last_data and counts.min() < counts.max():
+            raise self.bad_reply(kind.spectrum.name, "the spectrum before, pixel for pixel", "a new exposure")
+        self._last_data = data[kind.metadata_bytes :]
+        return np.bitwise_and(counts, counts.dtype.type(kind.count_mask)).astype(counts.dtype.newbyteorder("="))
+
+    def check_metadata(self, metadata: bytes) -> None:
+        """Raise BadReplyError if what precedes the counts shows that they are not a new spectrum; most send none."""
+
+    # --- averages, trigger, dark -----------------------------------------------------------------------------------
+
+    @property
+    def averages(self) -> int:
+        """Get how many scans the device averages into one spectrum. :meth:`set_averages` changes it."""
+        return self._averages
+
+    def set_averages(self, scans: int) -> None:
+        """Have the device average so many scans into one spectrum, and read that back."""
+        if not 1 <= scans <= 5000:
+            raise LimitError(self.device, f"averages = {scans} asked, allowed 1 to 5000; average spectra instead")
+        self._set_and_check(Message.AVERAGES, Message.SET_AVERAGES, "<H", scans)
+        self._averages, self._mixed = scans, True
+
+    @property
+    def trigger_mode(self) -> str:
+        """Get what starts an exposure, ``normal`` for the request itself. :meth:`set_trigger_mode` changes it."""
+        return self._trigger
+
+    def set_trigger_mode(self, mode: str) -> None:
+        """Choose what starts an exposure, and read that back; the modes are those of the model."""
+        if mode not in self.kind.triggers:
+            allowed = ", ".join(self.kind.triggers)
+            raise LimitError(self.device, f"trigger mode = {mode!r} asked, allowed {allowed}; choose one of them")
+        self._set_and_check(Message.TRIGGER_MODE, Message.SET_TRIGGER_MODE, "<B", self.kind.triggers[mode])
+        self._trigger = mode
+
+    def _set_and_check(self, read: Message, write: Message, layout: str, value: int) -> None:
+        with self.lock:
+            self.command(write, struct.pack(layout, value))
+            kept = self._whole(read, layout)
+        if kept != value:
+            raise RefusedError(
+                self.device, f"{read.name} = {value} was acknowledged but the device says {kept}; set it again"
+            )
+
+    def take_dark(self, spectra: int = 10) -> DarkSpectrum:
+        """Average spectra at the present exposure and keep them as its dark; the light must be off."""
+        if spectra < 1:
+            raise LimitError(self.device, f"a dark of {spectra} spectra asked, allowed 1 or more; take at least one")
+        with self.lock:
+            total = np.zeros(self.pixels, dtype=np.float64)
+            for _ in range(spectra):
+                spectrum = self.acquire()
+                total += spectrum.counts
+            dark = DarkSpectrum(total / spectra, spectrum.exposure_s, spectra)
+            self._darks[round(dark.exposure_s * 1e6)] = dark
+        return dark
+
+    def dark(self, exposure_s: float) -> DarkSpectrum | None:
+        """The dark that was kept for an exposure in seconds, or None."""
+        return self._darks.get(round(exposure_s * 1e6))
 
 
 class OceanHDX(OceanSpectrometer):

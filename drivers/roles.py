@@ -155,6 +155,56 @@ class Stage(Instrument, Protocol):
         """Stop all axes now."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """A straight line that a stage runs along without stopping.
+
+    Attributes
+    ----------
+    start_um, stop_um : tuple of float
+        Both ends, (x, y) in µm.
+    pixels : int
+        Into how many equal pixels the line is divided; a stage with a trigger output gives one pulse a pixel.
+    pixel_s : float
+        Time for one pixel in seconds.
+    """
+
+    start_um: tuple[float, float]
+    stop_um: tuple[float, float]
+    pixels: int
+    pixel_s: float
+
+    def __post_init__(self) -> None:
+        if self.start_um == self.stop_um:
+            raise ValueError("the line has no length; choose a stop different from the start")
+        if self.pixels < 1 or not 0 < self.pixel_s < float("inf"):
+            raise ValueError(f"a line has at least one pixel of more than 0 s, not {self.pixels} of {self.pixel_s:g} s")
+
+    @property
+    def duration_s(self) -> float:
+        """Time from start to stop in seconds."""
+        return self.pixels * self.pixel_s
+
+
+@runtime_checkable
+class LineScanner(Stage, Protocol):
+    """A stage that runs along lines without stopping. Optional: ask with ``isinstance``."""
+
+    @property
+    def line_trigger(self) -> bool:
+        """True if the controller gives a pulse on its output at every pixel (or marks start and stop of the line)."""
+
+    def start_line(self, line: Line) -> None:
+        """Go to the line's start, begin to move along it, and return at once."""
+
+    @property
+    def line_running(self) -> bool:
+        """True while the stage is on its way along the line."""
+
+    def finish_line(self) -> tuple[float, float]:
+        """Wait for the line's end, compare, and return the position read; raises MoveError."""
+
+
 @runtime_checkable
 class Spectrometer(Instrument, Protocol):
     """An array spectrometer."""

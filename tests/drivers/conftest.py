@@ -59,9 +59,15 @@ class Wire:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    """A whole microscope over TCP, 60 times faster than real time."""
-    with SimulatedMicroscope(speed=60.0, control_port=0, seed=1) as simulated:
+def models() -> dict[str, Any]:
+    """Which models the microscope has, by role; tests of one role choose others."""
+    return {}
+
+
+@pytest.fixture
+def wire(models: dict[str, Any]) -> Iterator[Wire]:
+    """A microscope over TCP, 60 times faster than real time."""
+    with SimulatedMicroscope(**{"speed": 60.0, "control_port": 0, "seed": 1, **models}) as simulated:
         connected = Wire(simulated)
         try:
             yield connected

@@ -1,13 +1,15 @@
 """The Cobolt driver, byte for byte, without a wire: what it sends for every property and method."""
 
+import contextlib
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pymeasure.test import expected_protocol
 
 from halidescope.drivers.cobolt import CoboltMLD, last_digit
+from halidescope.drivers.cobolt_dialects import state_word
 from halidescope.drivers.errors import (
     BadReplyError,
     InstrumentError,
@@ -308,8 +310,9 @@ def test_the_last_digit_tells_the_resolution(text, unit):
 def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
     text = answer.strip()
     query = {"emission": "l?", "interlock_closed": "ilk?", "operating_state": "gom?", "fault_number": "f?"}[name]
+    assume(text != query)    # that is an echo, and the answer would follow
     pairs = [(query, answer)]
-    with expected_protocol(CoboltMLD, pairs * 3 if not text else pairs) as laser:
+    with expected_protocol(CoboltMLD, pairs * 3 if not text and answer.isascii() else pairs) as laser:
         try:
             assert getattr(laser, name) in allowed
         except InstrumentError:
@@ -318,8 +321,9 @@ def test_any_answer_is_an_error_or_a_value_of_the_manual(name, allowed, answer):
 
 @given(answer=st.one_of(st.text(max_size=12), st.floats().map(str)))
 def test_any_power_is_an_error_or_that_number(answer):
+    assume(answer.strip() != "pa?")
     pairs = [("pa?", answer)]
-    with expected_protocol(CoboltMLD, pairs * 3 if not answer.strip() else pairs) as laser:
+    with expected_protocol(CoboltMLD, pairs * 3 if not answer.strip() and answer.isascii() else pairs) as laser:
         try:
             power_mw = laser.power_mw
         except InstrumentError:
@@ -344,3 +348,77 @@ def test_what_python_takes_for_a_number_is_not_always_one(answer):
     pairs = [*LIMITS, ("p 0.050000", "OK"), ("p?", answer)]
     with expected_protocol(CoboltMLD, pairs) as laser, pytest.raises(BadReplyError):
         laser.set_power(50.0)
+
+
+TWELVE_VOLT = [("gfv?", "CAP-1004/2.1.3\r"), ("glm?", "0405-06-11-0100-1100\r"), ("sn?", "777\r")]
+TWELVE_LIMITS = [("laser:cp:power:setpoint? max", "110.0")]
+TWELVE_DARK = [("l0", "OK"), ("l?", "0"), ("laser:power:reading?", "0.000")]
+
+
+@pytest.fixture
+def twelve_volt():
+    """Makes a head of the 12 V dialect, identified, that then expects the given exchanges."""
+
+    @contextlib.contextmanager
+    def make(*pairs, **settings):
+        with expected_protocol(CoboltMLD, [*TWELVE_VOLT, *TWELVE_LIMITS, ("l?", "0"), *pairs], **settings) as laser:
+            laser.start()
+            yield laser
+
+    return make
+
+
+def test_the_dialect_is_found_by_asking(twelve_volt):
+    with twelve_volt() as laser:
+        assert laser.dialect.name == "12 V"
+        assert laser.identity.serial == "777"
+        assert laser.wavelength_nm == 405.0
+        assert laser.power_limits_mw == (0.0, 110.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "answer", "value"),
+    [
+        ("power_mw", "laser:power:reading?", "19.8", 19.8),
+        ("power_setpoint_mw", "laser:cp:power:setpoint?", "20.0", 20.0),
+        ("operating_state", "state?", "AutostartStandby", LaserState.OFF),
+        ("operating_state", "state?", "AutostartWaitingForKeyOn", LaserState.WAITING_FOR_KEY),
+        ("operating_state", "state?", "AutostartLaserOn", LaserState.ON),
+    ],
+)
+def test_every_property_of_the_12_v_dialect(twelve_volt, name, query, answer, value):
+    with twelve_volt((query, answer)) as laser:
+        assert getattr(laser, name) == value
+
+
+def test_an_unknown_state_is_a_bad_reply(twelve_volt):
+    with twelve_volt(("state?", "Contemplating")) as laser, pytest.raises(BadReplyError, match="operating state"):
+        _ = laser.operating_state
+
+
+def test_12_v_power_is_sent_in_milliwatts(twelve_volt):
+    pairs = [("laser:cp:power:setpoint 20.000", "OK"), ("laser:cp:power:setpoint?", "20.000")]
+    with twelve_volt(*pairs) as laser:
+        laser.set_power(20.0)
+
+
+def test_12_v_heads_are_started_by_their_own_sequence(twelve_volt):
+    asked = [*PERMITTED, ("laser:cp:power:setpoint?", "20.0")]
+    pairs = [*asked, ("@cob1", "OK"), ("l?", "1"), ("laser:power:reading?", "0.0"), *PERMITTED,
+             ("state?", "AutostartLaserOn"), ("laser:power:reading?", "19.9"), *TWELVE_DARK]  # fmt: skip
+    with twelve_volt(*pairs) as laser:
+        laser.turn_on()
+        laser.turn_off()
+
+
+def test_12_v_clear_fault(twelve_volt):
+    with twelve_volt(("fault:clear", "OK")) as laser:
+        laser.clear_fault()
+
+
+@given(answer=st.text(max_size=30))
+def test_any_state_word_is_an_error_or_a_state(answer):
+    try:
+        assert state_word(answer) in LaserState
+    except ValueError:
+        assert "standby" not in answer.lower()

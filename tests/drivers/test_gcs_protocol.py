@@ -16,6 +16,8 @@ from halidescope.drivers.errors import (
     WrongInstrumentError,
 )
 from halidescope.drivers.gcs import PIE727, parse_items
+from halidescope.drivers.gcs_lines import plan_wave
+from halidescope.drivers.roles import Line
 
 IDN = [("*IDN?", "(c)2013 Physik Instrumente(PI) Karlsruhe, E-727.3SDA, 0117034567, 13.21.00.09")]
 LIMITS = [("TMN? 1 2", "1=0.0 \n2=0.0"), ("TMX? 1 2", "1=2.00000000e+02 \n2=200.0")]
@@ -152,7 +154,7 @@ def test_written_values_are_read_back(values):
     assert parse_items(answer, items) == values
 
 
-@given(st.text(max_size=8))
+@given(st.text(alphabet=st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs")), max_size=8))
 def test_any_error_register_is_an_error_or_zero(answer):
     with expected_protocol(PIE727, [("STP\nERR?", answer), *([(None, "0")] if answer.endswith(" ") else [])]) as stage:
         try:
@@ -161,3 +163,82 @@ def test_any_error_register_is_an_error_or_zero(answer):
             assert answer not in ("0", "10")
         else:
             assert int(answer.strip() if not answer.endswith(" ") else answer + "0") in (0, 10)
+
+
+LINE = Line((20.0, 40.0), (30.0, 40.0), pixels=2, pixel_s=0.2)
+AT_START = [
+    *LIMITS, ("POS? 1 2", "1=20.0 \n2=40.0"), ("MOV 1 20.000000 2 40.000000\nERR?", "0"), *VELOCITY,
+    ("ONT? 1 2", "1=1 \n2=1"), ("POS? 1 2", "1=20.0 \n2=40.0"),
+]  # fmt: skip
+CYCLE = [("SPA? 1 234881536", "1 0xE000200=5.00000000e-05")]
+
+
+def accepted(*commands):
+    return [(f"{command}\nERR?", "0") for command in commands]
+
+
+def test_a_line_by_the_wave_generator():
+    prepared = accepted(
+        "TWC", "WAV 1 X LIN 20 10.000000 20.000000 20 0 0", "WSL 1 1", "WGC 1 1",
+        "WAV 2 X LIN 20 0.000000 40.000000 20 0 0", "WSL 2 2", "WGC 2 1", "WTR 0 400 1", "TWS 1 1 1 1 11 1",
+        "CTO 1 3 4", "WGO 1 1 2 1",
+    )  # fmt: skip
+    running = [(b"\x09", "3"), (b"\x09", "0"), ("ONT? 1 2", "1=1 \n2=1")]
+    end = [("POS? 1 2", "1=30.0 \n2=40.0")]
+    pairs = [*AT_START, *CYCLE, *prepared]
+    with expected_protocol(PIE727, [*pairs, *running, *end]) as stage:
+        stage.start_line(LINE)
+        assert stage.line_running
+        assert stage.finish_line() == (30.0, 40.0)
+
+
+def test_a_line_by_the_distance_trigger_puts_the_velocity_back():
+    begun = accepted(
+        "CTO 1 2 1 1 3 0 1 1 5.000000 1 8 20.000000 1 9 30.000000", "VEL 1 25.000000 2 1000.000000",
+        "MOV 1 30.000000 2 40.000000",
+    )  # fmt: skip
+    end = [("ONT? 1 2", "1=1 \n2=1"), ("POS? 1 2", "1=30.0 \n2=40.0"), *accepted("VEL 1 1000.000000 2 1000.000000")]
+    with expected_protocol(PIE727, [*AT_START, *begun, *end], line_by="distance") as stage:
+        stage.start_line(LINE)
+        stage.finish_line()
+
+
+def test_a_wave_that_is_refused_leaves_no_line_behind():
+    refused = [("TWC\nERR?", "2")]
+    with expected_protocol(PIE727, [*AT_START, *CYCLE, *refused]) as stage:
+        with pytest.raises(RefusedError, match="unknown command"):
+            stage.start_line(LINE)
+        with pytest.raises(MoveError, match="no line was begun"):
+            stage.finish_line()
+
+
+@given(pixels=st.integers(1, 8192), pixel_s=st.floats(1e-4, 10.0))
+def test_a_wave_lasts_as_long_as_its_line_and_starts_every_pixel(pixels, pixel_s):
+    wave = plan_wave(Line((0.0, 0.0), (1.0, 0.0), pixels, pixel_s), 50e-6)
+    assert wave.points <= 8192
+    assert wave.points * wave.cycles * 50e-6 == pytest.approx(pixels * pixel_s, rel=0.3)
+    assert len(wave.pixel_starts) == pixels
+    assert wave.pixel_starts[0] == 1
+    assert wave.pixel_starts[-1] <= wave.points
+
+
+@pytest.mark.parametrize(("pixels", "pixel_s"), [(9000, 0.1), (10, 1e-5)])
+def test_lines_that_no_wave_table_holds_are_refused(pixels, pixel_s):
+    with pytest.raises(ValueError, match=r"divide the line|choose a longer"):
+        plan_wave(Line((0.0, 0.0), (1.0, 0.0), pixels, pixel_s), 50e-6)
+
+
+@given(st.text(alphabet=st.sampled_from("1 0xE2=5.e-"), max_size=24))
+def test_any_servo_cycle_is_an_error_or_positive(answer):
+    pairs = [(CYCLE[0][0], answer), *([(None, "")] if answer.endswith(" ") else [])]
+    with expected_protocol(PIE727, pairs) as stage:
+        try:
+            assert 0 < stage.servo_cycle_s < float("inf")
+        except InstrumentError:
+            return
+        assert answer.startswith("1 ")
+
+
+def test_an_unprintable_answer_is_a_bad_reply():
+    with expected_protocol(PIE727, [("STP\nERR?", "\x000")]) as stage, pytest.raises(BadReplyError, match="printable"):
+        stage.stop()

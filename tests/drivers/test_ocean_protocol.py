@@ -9,7 +9,8 @@ from pymeasure.test import expected_protocol
 
 from halidescope.drivers.errors import BadReplyError, LimitError, RefusedError, WrongInstrumentError
 from halidescope.drivers.obp import Checksum, Flag, Frame, encode
-from halidescope.drivers.ocean import Message, OceanHDX
+from halidescope.drivers.ocean import OceanHDX
+from halidescope.drivers.ocean_messages import Message
 
 PIXELS = 8
 

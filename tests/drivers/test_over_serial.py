@@ -1,10 +1,12 @@
 """The same drivers over serial lines: pseudo-terminals, where there are any."""
 
+import contextlib
 import sys
 
 import pytest
 
-from halidescope.drivers.catalogue import connect
+from halidescope.drivers.catalogue import MODELS, connect
+from halidescope.drivers.cobolt import CoboltMLD
 from halidescope.drivers.errors import ConnectionLostError
 from halidescope.simulators.microscope import SimulatedMicroscope
 
@@ -14,15 +16,24 @@ TIMEOUT_S = 1.0
 
 
 @pytest.fixture
-def serial_microscope():
-    with SimulatedMicroscope(speed=60.0, serial=True, control_port=None, seed=1) as simulated:
-        yield {device.role: device for device in simulated.devices}
+def served():
+    """Serves one model on a pseudo-terminal."""
+    with contextlib.ExitStack() as open_ones:
+
+        def serve(role, model):
+            chosen = {"laser": None, "stage": None, "spectrometer": None, role: model}
+            simulated = SimulatedMicroscope(**chosen, speed=60.0, serial=True, control_port=None, seed=1)
+            return open_ones.enter_context(simulated).devices[0]
+
+        yield serve
 
 
-def test_the_manufacturers_pause_is_kept_on_serial_lines_only(serial_microscope, peer):
-    from halidescope.drivers.cobolt import CoboltMLD
+def of(role):
+    return [name for name, entry in MODELS.items() if entry.role == role]
 
-    device = serial_microscope["laser"]
+
+def test_the_manufacturers_pause_is_kept_on_serial_lines_only(served, peer):
+    device = served("laser", "cobolt-06-mld")
     laser = CoboltMLD(device.resource)
     assert laser.pause_s == 0.1
     laser.close()
@@ -31,26 +42,32 @@ def test_the_manufacturers_pause_is_kept_on_serial_lines_only(serial_microscope,
     laser.close()
 
 
-def test_laser(serial_microscope):
-    device = serial_microscope["laser"]
-    laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, pause_s=0.0)
+@pytest.mark.parametrize("model", of("laser"))
+def test_laser(served, model):
+    device = served("laser", model)
+    hurried = {"pause_s": 0.0} if model == "cobolt-06-mld" else {}
+    laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, **hurried)
     laser.set_power(20.0)
     laser.turn_on()
     assert laser.emission
+    assert laser.power_mw > 19.0
     laser.turn_off()
     assert laser.power_mw == 0
     laser.close()
 
 
-def test_stage(serial_microscope):
-    device = serial_microscope["stage"]
-    stage = connect(device.model, device.resource, timeout_s=TIMEOUT_S)
+@pytest.mark.parametrize("model", of("stage"))
+def test_stage(served, model):
+    device = served("stage", model)
+    homing = {"home": True} if model == "zaber-ascii" else {}
+    stage = connect(device.model, device.resource, timeout_s=TIMEOUT_S, **homing)
     assert stage.move_to(30.0, 40.0) == pytest.approx((30.0, 40.0), abs=stage.tolerance_um)
     stage.close()
 
 
-def test_spectrometer(serial_microscope):
-    device = serial_microscope["spectrometer"]
+@pytest.mark.parametrize("model", of("spectrometer"))
+def test_spectrometer(served, model):
+    device = served("spectrometer", model)
     spectrometer = connect(device.model, device.resource, timeout_s=TIMEOUT_S)
     spectrometer.set_exposure(0.05)
     assert spectrometer.acquire().counts.shape == (spectrometer.pixels,)

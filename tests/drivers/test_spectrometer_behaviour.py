@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
+from halidescope.drivers.catalogue import MODELS
 from halidescope.drivers.errors import BadReplyError, ConnectionLostError, LimitError
+
+SPECTROMETERS = [name for name, entry in MODELS.items() if entry.role == "spectrometer"]
+
+
+@pytest.fixture(params=SPECTROMETERS)
+def models(request):
+    return {"laser": None, "stage": None, "spectrometer": request.param}
 
 
 @pytest.fixture
@@ -103,3 +111,68 @@ class TestSpectrometer:
         spectrometer.reconnect()
         assert spectrometer.exposure_s == 0.05
         assert spectrometer.acquire().counts.shape == (spectrometer.pixels,)
+
+    def test_a_dark_is_kept_for_its_exposure(self, spectrometer):
+        spectrometer.set_exposure(0.05)
+        assert spectrometer.dark(0.05) is None
+        dark = spectrometer.take_dark(4)
+        assert dark.counts.shape == (spectrometer.pixels,)
+        assert (dark.exposure_s, dark.spectra) == (0.05, 4)
+        spectrometer.set_exposure(0.1)
+        assert spectrometer.dark(0.1) is None
+        assert spectrometer.dark(0.05) is dark
+        assert spectrometer.acquire().counts.mean() == pytest.approx(dark.counts.mean(), rel=0.2)
+        with pytest.raises(LimitError, match="at least one"):
+            spectrometer.take_dark(0)
+
+    def test_averages_take_their_noise_and_their_time(self, spectrometer):
+        spectrometer.set_exposure(0.05)
+
+        def noise():
+            first, second = (spectrometer.acquire().counts.astype(float) for _ in range(2))
+            return np.std(first - second)
+
+        single = noise()
+        spectrometer.set_averages(16)
+        assert spectrometer.averages == 16
+        assert noise() < 0.6 * single
+        with pytest.raises(LimitError, match="allowed 1 to 5000"):
+            spectrometer.set_averages(0)
+
+    def test_trigger_modes_are_those_of_the_model(self, spectrometer):
+        assert spectrometer.trigger_mode == "normal"
+        for mode in spectrometer.kind.triggers:
+            spectrometer.set_trigger_mode(mode)
+            assert spectrometer.trigger_mode == mode
+        spectrometer.set_trigger_mode("normal")
+        assert spectrometer.acquire().counts.any()
+        with pytest.raises(LimitError, match="allowed normal"):
+            spectrometer.set_trigger_mode("moonlight")
+
+    def test_the_origin_of_the_wavelengths_is_a_setting(self, spectrometer, wire):
+        plain = spectrometer.wavelength_nm.copy()
+        shifted = wire.connect("spectrometer", wavelength_origin=10)
+        assert shifted.wavelength_nm[10] == pytest.approx(plain[0])
+
+
+class TestCooler:
+    @pytest.fixture(params=["ocean-qepro"])
+    def models(self, request):
+        return {"laser": None, "stage": None, "spectrometer": request.param, "speed": 1000.0}
+
+    def test_it_cools_to_its_set_point(self, spectrometer):
+        spectrometer.cool(-10.0)
+        assert spectrometer.cooler_on
+        assert spectrometer.cooler_setpoint_c == pytest.approx(-10.0)
+        for _ in range(20000):
+            if spectrometer.cooler_stable:
+                break
+        else:
+            pytest.fail("never stable")
+        assert spectrometer.temperature_c == pytest.approx(-10.0, abs=1.0)
+        spectrometer.stop_cooling()
+        assert not spectrometer.cooler_on
+
+    def test_temperatures_out_of_reach_are_never_sent(self, spectrometer):
+        with pytest.raises(LimitError, match="allowed -40 to 50 °C"):
+            spectrometer.cool(-41.0)

@@ -1,0 +1,100 @@
+"""What the drivers report for every fault of every model, compared with the table in the documentation.
+
+The tests write nothing unless ``HALIDESCOPE_WRITE_FAULTS`` names a file: then the table is written there anew.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from halidescope.drivers.catalogue import MODELS
+from halidescope.drivers.errors import InstrumentError
+
+TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
+LINE_FAULTS = ("slow-reply", "garbage-reply", "late-reply", "connection-drop")
+FAULTS = {
+    "laser": ("interlock-open", "laser-fault", *LINE_FAULTS),
+    "stage": ("stage-stall", "stage-servo-off", *LINE_FAULTS),
+    "spectrometer": ("spectrometer-silent", "spectrum-truncated", "spectrum-stale", "saturated", *LINE_FAULTS),
+}
+CASES = [(model, fault) for model, entry in MODELS.items() for fault in FAULTS[entry.role]]
+SETTINGS = {"pi-e727": {"settle_wait_s": 0.3}, "asi-ms2000": {"settle_wait_s": 0.3},
+            "zaber-ascii": {"settle_wait_s": 0.3, "home": True}}  # fmt: skip
+HEAD = """# What the drivers report when something breaks
+
+Made and checked by `tests/drivers/test_faults.py` against the simulated instruments, over TCP. Numbers and quoted
+answers are left out (…). For the faults themselves see [the simulated microscope](simulated-microscope.md).
+
+| model | fault | while | the driver reports |
+|---|---|---|---|
+"""
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[dict[tuple[str, str], str]]:
+    """Rows as they are seen; written at the end if that is asked for."""
+    rows: dict[tuple[str, str], str] = {}
+    yield rows
+    if where := os.environ.get("HALIDESCOPE_WRITE_FAULTS"):
+        Path(where).write_text(HEAD + "".join(f"{rows[case]}\n" for case in CASES if case in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def models(request):
+    model, _ = request.node.callspec.params["case"]
+    return {"laser": None, "stage": None, "spectrometer": None, MODELS[model].role: model}
+
+
+def plain(text: str) -> str:
+    """A message without what differs from run to run."""
+    text = re.sub(r"answered .* to .*, expected", "answered … to …, expected", text)
+    text = re.sub(r"was lost at (.*) \(.*\);", r"was lost at \1;", text)    # how it was noticed depends on the moment
+    text = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "…", text)
+    return re.sub(r"(?<![\w-])-?\d+(?:\.\d+)?", "…", text).replace("|", "/")
+
+
+def prepare(instrument):
+    """Bring the instrument to where the fault matters; returns what is done then, and its name."""
+    if instrument.role == "laser":
+        instrument.set_power(30.0)
+        return instrument.turn_on, "switching on"
+    if instrument.role == "stage":
+        instrument.move_to(10.0, 10.0)
+        return lambda: instrument.move_to(150.0, 150.0), "moving"
+    instrument.set_exposure(0.05)
+    instrument.acquire()
+    return instrument.acquire, "acquiring"
+
+
+def observe(wire, role: str, fault: str, settings) -> tuple[str, str]:
+    """What is done while the fault acts, and what comes of it."""
+    patient = {"timeout_s": 2.0} if fault == "slow-reply" else {}
+    instrument = wire.connect(role, **settings, **patient)
+    action, name = prepare(instrument)
+    if fault in LINE_FAULTS:
+        action, name = instrument.identify, "asking who it is"
+    wire.fault(fault, **({"delay_s": 0.6} if fault == "late-reply" else {}))
+    try:
+        result = action()
+    except InstrumentError as error:
+        return name, f"`{type(error).__name__}`: {plain(error.problem)}"
+    if getattr(result, "saturated", False):
+        return name, "no error; the spectrum says that it is saturated"
+    return name, "no error; the answer is waited for"
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_fault_is_reported_as_documented(case, wire, seen):
+    model, fault = case
+    name, outcome = observe(wire, MODELS[model].role, fault, SETTINGS.get(model, {}))
+    seen[case] = row = f"| `{model}` | `{fault}` | {name} | {outcome} |"
+    if "HALIDESCOPE_WRITE_FAULTS" not in os.environ:
+        assert row in TABLE.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_table_has_every_fault_of_every_model_and_no_other():
+    rows = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert [tuple(row.split("`")[1:4:2]) for row in rows] == CASES
