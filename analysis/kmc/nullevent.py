@@ -2,9 +2,9 @@
 
 One trial: wait an exponential time of the total bound, pick a vacancy and one of its six neighbours, accept the hop
 with the neighbour's rate over the bound of the vacancy's bin. Rejected trials change nothing, so the accepted ones are
-the exact continuous-time process, and nothing about neighbours has to be kept. Draws are made in blocks, and on lattices
-beyond the cache the memory of a whole block is fetched ahead. Random numbers that a block leaves unused are dropped,
-which is allowed because nothing has looked at them.
+the exact continuous-time process, and nothing about neighbours has to be kept. Draws are made in blocks, and on
+lattices beyond the cache the memory of a whole block is fetched ahead. Random numbers that a block leaves unused are
+dropped, which is allowed because nothing has looked at them.
 
 Where most trials are rejected, :mod:`halidescope.analysis.kmc.classes` takes over.
 """
