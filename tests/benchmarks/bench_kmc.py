@@ -2,8 +2,8 @@
 
 Run with ``pytest tests/benchmarks/bench_kmc.py -m benchmark``. The workload is the one peers were measured on: 64 %
 bromide, 35.2 % iodide, 0.8 % vacancies at 350 K (kmcos ``local_smart`` 0.87 / 0.41 / 0.18 million a second at 20³ /
-64³ / 200³, SPPARKS 1.08 / 0.27 / 0.13 million). Limits hold on an idle core whose dependent random read of 128 MB takes about
-190 ns; the time of that read is printed first.
+64³ / 200³, SPPARKS 1.08 / 0.27 / 0.13 million). Limits hold on an idle core whose dependent random read of 128 MB
+takes about 190 ns; the time of that read is printed first.
 """
 
 import statistics
