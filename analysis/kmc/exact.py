@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from halidescope.analysis.kmc import classes, nullevent
 from halidescope.analysis.kmc.config import KmcConfig
-from halidescope.analysis.kmc.lattice import count_species, initial_film, vacancy_records
+from halidescope.analysis.kmc.lattice import VACANCY, count_species, initial_film, vacancy_records
 from halidescope.analysis.kmc.rates import Heating, RateTable
 from halidescope.analysis.kmc.records import EventLog, Tracer, new_tracer
 from halidescope.analysis.kmc.streams import stream
@@ -111,14 +111,16 @@ class ExactFilm:
 
     def advance(self, until_s: float = math.inf, max_events: int | None = None) -> None:
         """Let the film evolve until a time of its clock or for a number of events, whichever comes first."""
-        goal = int(self._tally[4]) + (2**62 - int(self._tally[4]) if max_events is None else max_events)
+        goal = 2**62 if max_events is None else int(self._tally[4]) + max_events
         if math.isinf(until_s) and max_events is None:
             raise ValueError("advance needs until_s or max_events: the film never stops by itself")
         while self._clock[0] < until_s and self._tally[4] < goal:
             if self._clock[0] >= self._rates_until:
                 self._rates, self._rates_until = self._heating.interval(self.time_s)
-            self._run_chunk(min(until_s, self._rates_until), goal - int(self._tally[4]))
-            if math.isinf(self._clock[0]):
+            done = int(self._tally[4])
+            self._run_chunk(min(until_s, self._rates_until), goal - done)
+            still = self._tally[4] == done and math.isinf(until_s)
+            if math.isinf(self._clock[0]) or (still and not self.species_counts()[:VACANCY].any()):
                 raise ArithmeticError("nothing in this film can move: it has no vacancy beside an ion; give run.time_s")
 
     def _run_chunk(self, until_s: float, events: int) -> None:

@@ -140,21 +140,23 @@ def advance(
                 b, slot, u = _choose(pick[j] * total, starts, edges, inverse_bound)
             v = slot // 6
             d = slot - 6 * v
-            record = vacancies[v]
+            mine = np.uintp(v)                 # unsigned indices spare the check for negative ones
+            record = vacancies[mine]
             x, y, z = neighbour(record, d, size)
             target = (x * size + y) * size + z
             source = site_of(record, size)
-            species = lattice[target]
+            here, there = np.uintp(source), np.uintp(target)
+            species = lattice[there]
             home = (x * size + y) * table.stride
             column = home
             if not table.at_ion:
                 column = int(source // size) * table.stride
-            rate = table.rate[column, species]
+            rate = table.rate[np.uintp(column), np.uintp(species)]
             threshold = u * table.bound[b]
             destination = np.uint32((x << SHIFT_X) | (y << SHIFT_Y) | z)
-            if threshold < table.escape[column] and species == IODIDE:
+            if threshold < table.escape[np.uintp(column)] and species == IODIDE:
                 n = starts[bins]
-                lattice[target] = VACANCY
+                lattice[there] = VACANCY
                 vacancies[n] = destination
                 record_escape(tracer, log, target, n, time, d, column)
                 starts[bins] += 1
@@ -167,10 +169,10 @@ def advance(
             elif tracer is None and log is None and not ahead:
                 # Written without a branch on acceptance, which the processor could not predict.
                 hop = threshold < rate
-                lattice[source] = species if hop else VACANCY
-                lattice[target] = VACANCY if hop else species
-                vacancies[v] = destination if hop else record
-                counts[species] += hop
+                lattice[here] = species if hop else VACANCY
+                lattice[there] = VACANCY if hop else species
+                vacancies[mine] = destination if hop else record
+                counts[np.uintp(species)] += hop
                 events += hop
                 if bins > 1 and table.bin[home] != b and hop:
                     move_to_bin(vacancies, starts, v, b, table.bin[home], tracer)
@@ -178,10 +180,10 @@ def advance(
                     inverse = 1.0 / total
                     stale = True
             elif threshold < rate:
-                lattice[source] = species
-                lattice[target] = VACANCY
-                vacancies[v] = destination
-                counts[species] += 1
+                lattice[here] = species
+                lattice[there] = VACANCY
+                vacancies[mine] = destination
+                counts[np.uintp(species)] += 1
                 events += 1
                 record_hop(tracer, log, source, target, v, species, time, d, column)
                 if bins > 1 and table.bin[home] != b:

@@ -169,7 +169,7 @@ def test_vacancies_gather_where_detailed_balance_puts_them(method: str, site: st
     )
     film = ExactFilm(config, 3, method=method)
     occupied = np.zeros(36)
-    samples = 12_000
+    samples = 8_000
     for i in range(samples):
         film.advance(until_s=(i + 1) * 3 / rate(0.10))
         occupied += (film.lattice == VACANCY).reshape(36, 6).mean(axis=1)
@@ -216,7 +216,7 @@ def test_both_methods_lose_iodide_at_the_same_pace() -> None:
                    temperature__heating_rate=3e8)
     lost = {}
     for method in METHODS:
-        films = [ExactFilm(config, 20, replica, method=method) for replica in range(60)]
+        films = [ExactFilm(config, 20, replica, method=method) for replica in range(30)]
         for film in films:
             film.advance(until_s=1e-8)
         lost[method] = np.array([film.counts.escapes for film in films])
@@ -275,6 +275,12 @@ def test_a_film_without_vacancies_waits_or_says_that_nothing_moves() -> None:
     assert film.counts.events == 0
     with pytest.raises(ArithmeticError, match="nothing in this film can move"):
         ExactFilm(full, 1).advance(max_events=10)
+
+
+def test_a_film_of_vacancies_alone_says_that_nothing_moves() -> None:
+    empty = exact(lattice__size=4, lattice__vacancy=1.0, lattice__iodide=0.0, lattice__bromide=0.0)
+    with pytest.raises(ArithmeticError, match="nothing in this film can move"):
+        ExactFilm(empty, 1).advance(max_events=10)
 
 
 def test_a_large_lattice_fetches_ahead_and_keeps_its_books() -> None:
