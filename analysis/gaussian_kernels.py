@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 LENGTH = 16         # channels in a block of the first stage
-COARSE_STEPS, FINE_STEPS = 25, 8
+MOST_STEPS = 20
 SETTLED = 1e-6      # squared last step, in squared standard errors: the next would be a thousand times smaller
 
 
@@ -113,7 +113,7 @@ def residual_squares(y: Array, bell: Array, amplitude: float, offset: float) -> 
 
 @njit(cache=True, nogil=True)
 def settle(
-    x: Array, y: Array, base: Array, gain: float, poisson: bool, steps: int, noise: float, p: Array, work: Array,
+    x: Array, y: Array, base: Array, gain: float, poisson: bool, noise: float, p: Array, work: Array,
     gram: Array, right: Array, factor: Array, step: Array,
 ) -> bool:  # fmt: skip
     """Scoring steps until they are far below the standard errors; False when they do not become so.
@@ -121,8 +121,10 @@ def settle(
     ``noise`` scales the errors where weights are 1: 0 takes the variance from the residual.
     """
     n = x.size
-    mean = np.mean(base)
-    for _ in range(steps):
+    mean = 0.0
+    for j in range(n):
+        mean += base[j] / n
+    for _ in range(MOST_STEPS):
         level = max(p[0], 0.0) * p[2] * 2.5066 / (x[n - 1] - x[0]) + max(p[3], 0.0)
         floor = FLOOR * (mean + level / gain)
         if not floor > 0.0:
@@ -168,7 +170,10 @@ def fit_gaussians(
     for row in range(n):
         settled[row] = False
         y = rows[row]
-        if math.isnan(block_means(y, length, coarse_y)) or math.isnan(y[channels - channels % length :].sum()):
+        total = block_means(y, length, coarse_y)
+        for j in range(blocks * length, channels):
+            total += y[j]
+        if math.isnan(total):
             continue
         if row == 0 or background.shape[0] > 1:
             dark = background[row] if background.shape[0] > 1 else background[0]
@@ -176,11 +181,11 @@ def fit_gaussians(
                 base[j] = dark[j] / gain + read_variance[j]
             block_means(base, length, coarse_base)
         p = parameters[row]
-        if not start_from_moments(GAUSSIAN, coarse_x, coarse_y, p):
+        if not start_from_moments(np.int64(GAUSSIAN), coarse_x, coarse_y, p):
             continue
         # in blocks of 16 the errors are 4 times smaller than the sums believe; a hundredth of them is near enough
         if length > 1 and not settle(
-            coarse_x, coarse_y, coarse_base, gain, poisson, COARSE_STEPS, 30.0, p, work, gram, right, factor, step
+            coarse_x, coarse_y, coarse_base, gain, poisson, 30.0, p, work, gram, right, factor, step
         ):
             continue
         if length > 1:   # a mean over a block is flatter and wider than the band by the block's own variance
@@ -189,7 +194,7 @@ def fit_gaussians(
             if narrow > 0.0:
                 p[0] *= p[2] / math.sqrt(narrow)
                 p[2] = math.sqrt(narrow)
-        if not settle(x, y, base, gain, poisson, FINE_STEPS, 0.0, p, work, gram, right, factor, step):
+        if not settle(x, y, base, gain, poisson, 0.0, p, work, gram, right, factor, step):
             continue
         settled[row] = True
         squares[row] = residual_squares(y, work[0], p[0], p[3])

@@ -42,8 +42,10 @@ def project(
     else:   # one of the two is not visible in these samples
         amplitudes[0] = 0.0
         amplitudes[1] = c2 / g22 if g22 > 0.0 else 0.0
-    gram[:] = 0.0
-    slope[:] = 0.0
+    for a in range(4):
+        for b in range(4):
+            gram[a, b] = 0.0
+    slope[0] = slope[1] = 0.0
     row = np.empty(4)
     squares = 0.0
     for j in range(time.size):
@@ -131,10 +133,11 @@ def polish(
         if squares <= best:
             settled = moved < 1e-8 or best - squares < 1e-14 * best
             best = squares
-            rates[:] = trial
-            amplitudes[:] = trial_amplitudes
-            gram[:] = trial_gram
-            slope[:] = trial_slope
+            for a in range(2):
+                rates[a], amplitudes[a], slope[a] = trial[a], trial_amplitudes[a], trial_slope[a]
+            for a in range(4):
+                for b in range(4):
+                    gram[a, b] = trial_gram[a, b]
             damping = max(0.1 * damping, 1e-12)
             if settled:
                 return best, True
@@ -222,7 +225,6 @@ def fit_traces(
     trial = np.empty(2)
     trial_amplitudes = np.empty(2)
     trial_gram = np.empty((4, 4))
-    order = np.array([2, 3, 0, 1])
     for row in range(values.shape[0]):
         w = weights[row]
         y = values[row]
@@ -231,7 +233,10 @@ def fit_traces(
             for j in range(time.size):
                 total += w[j] * shapes[i, j] * y[j]
             right[i] = total
-        if row == 0 or not np.array_equal(w, weights[row - 1]):
+        same = row > 0
+        for j in range(time.size):
+            same = same and w[j] == weights[row - 1, j]
+        if not same:
             for i in range(size):
                 for m in range(i + 1):
                     total = 0.0
@@ -280,12 +285,12 @@ def fit_traces(
             found, quiet = polish(time, y, w, fastest, trial, trial_amplitudes, trial_gram)
             if found < best:
                 best = found
-                rates[row] = trial
-                amplitudes[row] = trial_amplitudes
                 settled[row] = quiet
+                for a in range(2):
+                    rates[row, a], amplitudes[row, a] = trial[a], trial_amplitudes[a]
                 for a in range(4):
                     for b in range(4):
-                        grams[row, order[a], order[b]] = trial_gram[a, b]
+                        grams[row, (a + 2) % 4, (b + 2) % 4] = trial_gram[a, b]
         squares[row] = best
         rate, amplitude, found, information = polish_one(time, y, w, fastest, start_single)
         single[row, 0] = rate

@@ -162,10 +162,11 @@ def fit_peaks(
         outputs = parameters[part], grams[part], squares[part], settled[part]
         if code == shapes.GAUSSIAN:
             fit_gaussians(axis, values, background, float(gain), read_variance, poisson, *outputs)
-        fit_rows(
-            code, kind, axis, values, background, float(gain), read_variance, poisson, ~settled[part], *outputs,
-            started[part],
-        )  # fmt: skip
+        if not settled[part].all():
+            fit_rows(
+                code, kind, axis, values, background, float(gain), read_variance, poisson, ~settled[part], *outputs,
+                started[part],
+            )  # fmt: skip
 
     over_rows(fit_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
     if code == shapes.TWO:

@@ -12,7 +12,7 @@ import numpy as np
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.references import Prepared, block_means, check_references, prepare
-from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows
+from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows, subtract
 from numpy.typing import ArrayLike, NDArray
 
 Noise = Literal["gaussian", "poisson"]
@@ -235,9 +235,13 @@ class Unmixer:
             covariance[:] = (squares / max(channels - k, 1))[:, None, None] * prepared.gram_inverse
             return
         length = prepared.block_length
+        fixed = dark / self.gain if self.dark_is_poisson else read_variance[None]
+        fixed = np.maximum(np.nan_to_num(block_means(fixed, length)), 0.0)
+        corrected = np.empty(values.shape)
+        subtract(values, dark, corrected, squares)
         poisson_rows(
-            values, dark, prepared.padded, k, length, prepared.pairs, prepared.means, self.dark_is_poisson, self.gain,
-            block_means(read_variance, length), self.nonnegative, amplitudes, covariance, squares,
+            corrected, fixed, prepared.padded, k, length, prepared.pairs, prepared.means, self.gain, self.nonnegative,
+            amplitudes, covariance, squares,
         )  # fmt: skip
 
 
