@@ -19,7 +19,7 @@ from scipy.stats import norm
 Numbers = NDArray[np.float64]
 PARAMETERS = 4
 FEWEST_POINTS = PARAMETERS + 1
-STARTING_RATES = 24
+STARTING_RATES = 17
 
 
 class Estimate(NamedTuple):

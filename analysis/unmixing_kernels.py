@@ -8,6 +8,7 @@ weights never see single counts), and blocks are chosen so short that no precisi
 import math
 
 import numpy as np
+from halidescope.analysis.linear import invert
 from numba import njit
 from numpy.typing import NDArray
 
@@ -259,37 +260,6 @@ def residual_squares(y: Counts, dark: Array, basis: Array, amplitudes: Array) ->
             value -= amplitudes[i] * basis[i, j]
         total += value * value
     return total
-
-
-@njit(cache=True, nogil=True)
-def invert(gram: Array, factor: Array, out: Array) -> None:
-    """Inverse of a symmetric positive definite matrix by Cholesky; NaN where it is singular to rounding."""
-    k = gram.shape[0]
-    for i in range(k):
-        for j in range(i + 1):
-            total = gram[i, j]
-            for m in range(j):
-                total -= factor[i, m] * factor[j, m]
-            if i == j:
-                if not total > 1e-14 * gram[i, i]:
-                    for a in range(k):
-                        for b in range(k):
-                            out[a, b] = np.nan
-                    return
-                factor[i, i] = math.sqrt(total)
-            else:
-                factor[i, j] = total / factor[j, j]
-    for column in range(k):
-        for i in range(k):
-            total = 1.0 if i == column else 0.0
-            for m in range(i):
-                total -= factor[i, m] * out[m, column]
-            out[i, column] = total / factor[i, i]
-        for i in range(k - 1, -1, -1):
-            total = out[i, column]
-            for m in range(i + 1, k):
-                total -= factor[m, i] * out[m, column]
-            out[i, column] = total / factor[i, i]
 
 
 @njit(cache=True, nogil=True)
