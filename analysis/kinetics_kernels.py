@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 CLOSEST = 1.05     # k1 / k2 at least: closer rates are one rate within any error, and their covariance is singular
 MOST_STEPS = 100
-SETTLED = 1e-8     # last relative step of a rate
+SETTLED = 1e-6     # last relative step of a rate: the error left is its square
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
