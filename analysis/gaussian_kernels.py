@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 LENGTH = 16         # channels in a block of the first stage
 MOST_STEPS = 20
@@ -147,6 +148,35 @@ def settle(
         if shrink == 1.0 and (change < SETTLED * variance or tiny):
             return True   # the Gram matrix is that of a thousandth of an error before: near enough
     return False
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def correct_rows(rows: Counts, darks: Array, reverse: bool, values: Array, good: NDArray[np.int64]) -> None:
+    """Write rows − darks into ``values`` (n, channels), NaN where not finite, backwards if ``reverse``.
+
+    ``good`` (n,) counts the finite ones.
+    """
+    channels = values.shape[1]
+    for row in range(rows.shape[0]):
+        y, out = rows[row], values[row]
+        dark = darks[row] if darks.shape[0] > 1 else darks[0]
+        total = 0.0
+        if reverse:
+            for j in range(channels):
+                value = float(y[j]) - dark[j]
+                out[channels - 1 - j] = value
+                total += 0.0 * value
+        else:
+            for j in range(channels):
+                value = float(y[j]) - dark[j]
+                out[j] = value
+                total += 0.0 * value
+        good[row] = channels
+        if total != 0.0:   # 0 · infinity and 0 · NaN are NaN: look closer
+            for j in range(channels):
+                if not math.isfinite(out[j]):
+                    out[j] = np.nan
+                    good[row] -= 1
 
 
 @njit(cache=True, nogil=True)

@@ -150,9 +150,10 @@ def fit_biexponential(
     n = len(traces)
     rates, amplitudes, single = np.zeros((n, 2)), np.zeros((n, 2)), np.zeros((n, 4))
     grams, squares, settled = np.zeros((n, 4, 4)), np.zeros(n), np.zeros(n, dtype=np.bool_)
+    plain = np.zeros(n)
     scaled = (times - origin) / span
     grid = starting_rates(scaled)
-    fit_traces(scaled, falling, weights, grid, rates, amplitudes, grams, squares, settled, single)
+    fit_traces(scaled, falling, weights, grid, rates, amplitudes, grams, squares, settled, single, plain)
 
     starved = good < FEWEST_POINTS
     flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
@@ -184,9 +185,7 @@ def fit_biexponential(
     suffices = single_bic <= bic
     average = np.where(suffices, single[:, 0] / span, average)
     average_se = np.where(suffices, single_se, average_se)
-    fitted = amplitudes[:, :1] * np.exp(-rates[:, :1] * scaled) + amplitudes[:, 1:] * np.exp(-rates[:, 1:] * scaled)
-    misfit = np.where(weights > 0, falling - fitted, 0.0)
-    rms = np.sqrt(np.einsum("nt,nt->n", misfit, misfit) / np.maximum(good, 1))
+    rms = np.sqrt(plain / np.maximum(good, 1))
     errors = np.sqrt(np.einsum("nii->ni", covariance))
 
     numbers = {

@@ -268,12 +268,14 @@ def fit_traces(
     squares: Array,
     settled: NDArray[np.bool_],
     single: Array,
+    plain: Array,
 ) -> None:
     """Two exponentials and one exponential for every row of ``values`` (n, m).
 
     ``weights`` is (n, m), 0 where a sample is missing. ``grid`` holds the rates to start from, ascending, the first
     may be 0. Results: ``rates`` and ``amplitudes`` (n, 2), ``grams`` (n, 4, 4) in the order (k1, k2, a1, a2),
-    ``squares`` (n,), ``settled`` (n,), ``single`` (n, 4): rate, amplitude, χ², information of the rate.
+    ``squares`` (n,), ``settled`` (n,), ``single`` (n, 4): rate, amplitude, χ², information of the rate,
+    ``plain`` (n,): sum of squared residuals without weights.
     """
     size = grid.size
     fastest = grid[size - 1]
@@ -330,5 +332,13 @@ def fit_traces(
                         for b in range(4):
                             grams[row, (a + 2) % 4, (b + 2) % 4] = trial_gram[a, b]
         squares[row] = best
+        decay(time, rates[row, 0], work[0])
+        decay(time, rates[row, 1], work[1])
+        total_plain = 0.0
+        for j in range(time.size):
+            if w[j] > 0.0:
+                residual = y[j] - amplitudes[row, 0] * work[0, j] - amplitudes[row, 1] * work[1, j]
+                total_plain += residual * residual
+        plain[row] = total_plain
         rate, amplitude, found, information = polish_one(time, y, w, total, fastest, work, start_single)
         single[row, 0], single[row, 1], single[row, 2], single[row, 3] = rate, amplitude, found, information

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from halidescope.analysis import line_shapes as shapes
 from halidescope.analysis.flags import Flag
-from halidescope.analysis.gaussian_kernels import fit_gaussians
+from halidescope.analysis.gaussian_kernels import correct_rows, fit_gaussians
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.peaks_kernels import fit_rows
@@ -138,7 +138,8 @@ def fit_peaks(
     read_variance = np.zeros(channels)
     if read_noise is not None:
         read_variance += np.asarray(read_noise, dtype=np.float64) ** 2
-    order = slice(None) if energy[0] < energy[-1] else slice(None, None, -1)
+    reverse = bool(energy[0] > energy[-1])
+    order = slice(None, None, -1) if reverse else slice(None)
     axis, read_variance = np.ascontiguousarray(energy[order]), np.ascontiguousarray(read_variance[order])
 
     rows = data.reshape(-1, channels)
@@ -151,11 +152,9 @@ def fit_peaks(
 
     def fit_part(part: slice) -> None:
         own = stack[part] if len(stack) > 1 else stack
-        values = np.ascontiguousarray((rows[part] - own)[:, order], dtype=np.float64)
-        finite = np.isfinite(values)
-        if not finite.all():
-            values[~finite] = np.nan
-        good[part] = finite.sum(axis=1)
+        kept = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
+        values = np.empty(kept.shape)
+        correct_rows(np.ascontiguousarray(kept), np.ascontiguousarray(own), reverse, values, good[part])
         background = np.zeros((1, channels))
         if read_noise is None:
             background = np.ascontiguousarray(np.nan_to_num(own[:, order]))

@@ -12,7 +12,7 @@ import numpy as np
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.references import Prepared, block_means, check_references, prepare
-from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows, subtract
+from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows, share_rows, subtract
 from numpy.typing import ArrayLike, NDArray
 
 Noise = Literal["gaussian", "poisson"]
@@ -154,7 +154,9 @@ class Unmixer:
                 amplitudes[part], covariance[part], residual_rms[part], flags[part],
             )  # fmt: skip
 
-        over_rows(unmix_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
+        # detector integers are read in place; everything else needs float64 copies
+        in_place = data.dtype == np.uint16 and self.noise == "gaussian"
+        over_rows(unmix_part, n, longest=max(1, (16 if in_place else 1) * BLOCK_BYTES // (8 * channels)))
         shares, shares_se = shares_of(amplitudes, covariance)
         flags[np.isnan(shares).any(axis=1) & ((flags & Flag.NOT_FINITE) == 0)] |= Flag.NO_SIGNAL
         return Unmixing(
@@ -245,17 +247,11 @@ class Unmixer:
         )  # fmt: skip
 
 
-def shares_of(
-    amplitudes: Numbers, covariance: Numbers
-) -> tuple[Numbers, Numbers]:
+def shares_of(amplitudes: Numbers, covariance: Numbers) -> tuple[Numbers, Numbers]:
     """Shares A_i / ΣA (n, k) and standard errors by linear propagation; NaN where ΣA is not positive."""
-    total = amplitudes.sum(axis=-1, keepdims=True)
-    total = np.where(total > 0, total, np.nan)
-    shares = amplitudes / total
-    k = amplitudes.shape[-1]
-    slope = (np.eye(k) - shares[..., :, None]) / total[..., None]   # ∂share_i / ∂A_j = (δ_ij − share_i) / ΣA
-    variance = np.einsum("...ij,...jm,...im->...i", slope, covariance, slope)
-    return shares, np.sqrt(np.maximum(variance, 0.0))
+    shares, errors = np.empty(amplitudes.shape), np.empty(amplitudes.shape)
+    share_rows(amplitudes, covariance, shares, errors)
+    return shares, errors
 
 
 def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> Numbers:

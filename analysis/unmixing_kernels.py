@@ -354,3 +354,23 @@ def weights_of(amplitudes: Array, means: Array, base: Array, gain: float, weight
         floor = 1.0 / gain
     for block in range(blocks):
         weights[block] = 1.0 / max(weights[block], floor)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def share_rows(amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> None:
+    """Shares and their standard errors; ∂share_i/∂A_j = (δ_ij − share_i) / ΣA."""
+    n, k = amplitudes.shape
+    for row in range(n):
+        total = 0.0
+        for i in range(k):
+            total += amplitudes[row, i]
+        for i in range(k):
+            share = amplitudes[row, i] / total if total > 0.0 else np.nan
+            shares[row, i] = share
+            variance = 0.0
+            for a in range(k):
+                left = (1.0 if a == i else 0.0) - share
+                for b in range(k):
+                    right = (1.0 if b == i else 0.0) - share
+                    variance += left * right * covariance[row, a, b]
+            errors[row, i] = math.sqrt(max(variance, 0.0)) / total if total > 0.0 else np.nan
