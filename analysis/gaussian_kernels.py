@@ -195,6 +195,7 @@ def fit_gaussians(
     base = np.empty(channels)
     work = np.empty((2, channels))
     gram, right = np.empty((4, 4)), np.empty(4)
+    code = GAUSSIAN * length   # a run-time number: the constant would compile the moments a second time
     factor, step = np.empty((4, 4)), np.empty(4)
     block_means(x, length, coarse_x)
     for row in range(n):
@@ -211,7 +212,7 @@ def fit_gaussians(
                 base[j] = dark[j] / gain + read_variance[j]
             block_means(base, length, coarse_base)
         p = parameters[row]
-        if not start_from_moments(np.int64(GAUSSIAN), coarse_x, coarse_y, p):
+        if not start_from_moments(code, coarse_x, coarse_y, p):
             continue
         # in blocks of 16 the errors are 4 times smaller than the sums believe; a hundredth of them is near enough
         if length > 1 and not settle(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 Numbers = NDArray[np.float64]
 Model = Literal["gaussian", "bigaussian", "emg", "voigt", "two-gaussians"]
 _H, _P, _W = shapes.HEIGHT, shapes.PLACE, shapes.WIDTH
-MODELS: dict[str, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
+MODELS: dict[Model, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
     "gaussian": (shapes.GAUSSIAN, ("amplitude", "centre", "sigma", "offset"), (_H, _P, _W, _H)),
     "bigaussian": (
         shapes.BIGAUSSIAN, ("amplitude", "centre", "sigma", "sigma_high", "offset"), (_H, _P, _W, _W, _H),
@@ -53,7 +53,7 @@ class Peaks:
         what the channels resolve. NOT_CONVERGED.
     """
 
-    model: str
+    model: Model
     names: tuple[str, ...]
     parameters: Numbers
     amplitude: Numbers

@@ -28,10 +28,10 @@ def test_exact_profiles_give_the_exact_numbers():
 def test_errors_cover_and_reach_the_bound():
     rng = np.random.default_rng(1)
     clean = snapshots(4.0 + 4 * 0.16 * TIMES)
-    fits = [fit_spread(X, clean + rng.normal(0, 0.02, clean.shape), TIMES, 0.02) for _ in range(250)]
+    fits = [fit_spread(X, clean + rng.normal(0, 0.02, clean.shape), TIMES, 0.02) for _ in range(150)]
     pull = np.array([(f.diffusivity_m2_s[0] - 0.16e-12) / f.diffusivity_m2_s_se[0] for f in fits])
-    assert pull.std() == pytest.approx(1.0, abs=0.12)
-    assert abs(pull.mean()) < 0.2
+    assert pull.std() == pytest.approx(1.0, abs=0.17)
+    assert abs(pull.mean()) < 0.3
     # the bound from derivatives by differences of the whole model, all heights free
     truth = np.array([0.4, 0.16, 4.0, 1.0, 0.8, 0.6, 0.4])
 
@@ -41,7 +41,7 @@ def test_errors_cover_and_reach_the_bound():
     steps = 1e-5 * np.maximum(np.abs(truth), 0.1)
     slope = np.array([(model(truth + s) - model(truth - s)) / (2 * s.sum()) for s in np.diag(steps)])
     bound = np.sqrt(np.linalg.inv(slope @ slope.T)[1, 1])
-    assert np.std([f.diffusivity_m2_s[0] * 1e12 for f in fits]) < 1.12 * bound
+    assert np.std([f.diffusivity_m2_s[0] * 1e12 for f in fits]) < 1.15 * bound
     assert np.mean([f.diffusivity_m2_s_se[0] * 1e12 for f in fits]) == pytest.approx(bound, rel=0.05)
 
 

@@ -47,10 +47,10 @@ def test_two_lifetimes_and_their_average():
 def test_errors_cover_and_nothing_is_biased(height):
     rng = np.random.default_rng(1)
     clean = decay([4.2], [height], 1.5)
-    fits = [fit_decay(TIME, rng.poisson(clean), response(), shift=False) for _ in range(120)]
+    fits = [fit_decay(TIME, rng.poisson(clean), response(), shift=False) for _ in range(70)]
     pull = np.array([(fit.lifetime_ns[0] - 4.2) / fit.lifetime_ns_se[0] for fit in fits])
-    assert pull.std() == pytest.approx(1.0, abs=0.2)
-    assert abs(pull.mean()) < 0.35
+    assert pull.std() == pytest.approx(1.0, abs=0.27)
+    assert abs(pull.mean()) < 0.4
     assert np.mean([fit.reduced_chi2 for fit in fits]) == pytest.approx(1.0, abs=0.1)
 
 

@@ -13,7 +13,7 @@ def test_lists_and_histograms_cover_the_truth():
     rng = np.random.default_rng(1)
     edges = np.arange(0, 61, 2.0)
     pulls = []
-    for _ in range(300):
+    for _ in range(150):
         lengths = rng.lognormal(np.log(MEDIAN), SIGMA, 250)
         row = []
         for fit in (fit_lognormal(lengths), fit_lognormal_histogram(edges, np.histogram(lengths, edges)[0])):
@@ -24,8 +24,8 @@ def test_lists_and_histograms_cover_the_truth():
                 (fit.deviation - 5.8) / fit.deviation_se,
             ]
         pulls.append(row)
-    np.testing.assert_allclose(np.std(pulls, axis=0), 1.0, atol=0.15)
-    np.testing.assert_allclose(np.mean(pulls, axis=0), 0.0, atol=0.25)
+    np.testing.assert_allclose(np.std(pulls, axis=0), 1.0, atol=0.2)
+    np.testing.assert_allclose(np.mean(pulls, axis=0), 0.0, atol=0.4)
 
 
 def test_the_density_integrates_to_one():
