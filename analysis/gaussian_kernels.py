@@ -195,7 +195,7 @@ def fit_gaussians(
     base = np.empty(channels)
     work = np.empty((2, channels))
     gram, right = np.empty((4, 4)), np.empty(4)
-    code = GAUSSIAN * length   # a run-time number: the constant would compile the moments a second time
+    code = GAUSSIAN + 0 * length   # a run-time number: a constant would compile the moments a second time
     factor, step = np.empty((4, 4)), np.empty(4)
     block_means(x, length, coarse_x)
     for row in range(n):

@@ -18,7 +18,7 @@ Indices = NDArray[np.int64]
 
 FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
 PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
-SETTLED = 1e-4    # squared change, in squared standard errors
+SETTLED = 1e-3    # squared change, in squared standard errors; the next would be a hundred times smaller
 ROUNDING = 1e-9   # of the sum of squares: a smaller residual is rounding of the sums
 LANES = 3         # references summed in one go
 LONG = 16         # channels in a block where the references are smooth enough for it
