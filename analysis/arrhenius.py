@@ -44,7 +44,13 @@ class Arrhenius:
         return propagate(np.stack([-inverse, np.ones_like(inverse)], axis=-1), self.covariance)
 
 
-def fit_arrhenius(temperature_k: ArrayLike, rate: ArrayLike, sigma: ArrayLike | None = None) -> Arrhenius:
+def fit_arrhenius(
+    temperature_k: ArrayLike,
+    rate: ArrayLike,
+    sigma: ArrayLike | None = None,
+    *,
+    temperature_se: ArrayLike | None = None,
+) -> Arrhenius:
     """Fit k = k0 exp(−Ea / kB T).
 
     Parameters
@@ -56,6 +62,9 @@ def fit_arrhenius(temperature_k: ArrayLike, rate: ArrayLike, sigma: ArrayLike | 
     sigma : (n,), optional
         Standard errors of the rates: the fit is made in the rates themselves, each with its own weight. Without them
         equal *relative* errors are assumed, ln k is fitted and the scatter gives the error (three points at least).
+    temperature_se : scalar or (n,), optional
+        Standard errors of the temperatures, independent of each other; needs ``sigma``. The true temperatures are then
+        fitted as well (orthogonal distance regression).
 
     Raises
     ------
@@ -75,35 +84,25 @@ def fit_arrhenius(temperature_k: ArrayLike, rate: ArrayLike, sigma: ArrayLike | 
     if temperature.size < fewest or np.ptp(temperature) == 0:
         raise ValueError(f"{temperature.size} points at {np.unique(temperature).size} temperatures, need {fewest} at 2")
     inverse = 1.0 / (BOLTZMANN_EV_K * temperature)
-    middle = inverse.mean()      # rates are parametrised at the mean 1/T, where Ea and ln k hardly correlate
-    positive = rates > 0
+    middle = float(inverse.mean())   # rates are parametrised at the mean 1/T, where Ea and ln k hardly correlate
     if sigma is None:
-        if not positive.all():
+        if temperature_se is not None:
+            raise ValueError("errors of the temperatures need those of the rates beside them; give sigma")
+        if not (rates > 0).all():
             raise ValueError("rates must be positive; give their standard errors to use points that scatter below zero")
-        design = np.stack([middle - inverse, np.ones_like(inverse)], axis=1)
-        solution, squares, _, _ = np.linalg.lstsq(design, np.log(rates), rcond=None)
-        chi2 = float(squares[0]) / (temperature.size - 2) if squares.size else 0.0
-        covariance = chi2 * np.linalg.inv(design.T @ design)
+        solution, covariance = _logarithmic(middle - inverse, np.log(rates))
         reduced = 1.0
     else:
-        errors = np.broadcast_to(np.asarray(sigma, dtype=np.float64), rates.shape)
-        if not (np.isfinite(errors) & (errors > 0)).all():
-            raise ValueError("sigma must be finite and positive")
+        errors = _positive("sigma", sigma, rates.shape)
+        positive = rates > 0
         if positive.sum() < 2 or np.ptp(temperature[positive]) == 0:
             raise ValueError("fewer than two temperatures with a positive rate: no activation energy can be found")
-        start = np.polyfit((middle - inverse)[positive], np.log(rates[positive]), 1, w=(rates / errors)[positive])
-
-        def misfit(p: Numbers) -> Numbers:
-            return (np.exp(np.minimum(p[1] + p[0] * (middle - inverse), 700.0)) - rates) / errors
-
-        def slope(p: Numbers) -> Numbers:
-            model = np.exp(np.minimum(p[1] + p[0] * (middle - inverse), 700.0)) / errors
-            return np.stack([model * (middle - inverse), model], axis=1)
-
-        found = least_squares(misfit, start, jac=slope, x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12)
-        solution = found.x
-        covariance = np.linalg.inv(found.jac.T @ found.jac)
-        reduced = 2 * found.cost / (temperature.size - 2) if temperature.size > 2 else 0.0
+        solution = np.polyfit((middle - inverse)[positive], np.log(rates[positive]), 1, w=(rates / errors)[positive])
+        solution, covariance, chi2 = _in_rates(middle - inverse, rates, errors, solution)
+        if temperature_se is not None:
+            spread = _positive("temperature_se", temperature_se, rates.shape)
+            solution, covariance, chi2 = _in_both(middle, temperature, spread, rates, errors, solution)
+        reduced = chi2 / (temperature.size - 2) if temperature.size > 2 else 0.0
     energy = float(solution[0])
     turn = np.array([[1.0, 0.0], [middle, 1.0]])   # ln k0 = ln k(middle) + Ea · middle
     covariance = turn @ covariance @ turn.T
@@ -122,3 +121,61 @@ def fit_arrhenius(temperature_k: ArrayLike, rate: ArrayLike, sigma: ArrayLike | 
         covariance=covariance,
         reduced_chi2=float(reduced),
     )
+
+
+def _logarithmic(x: Numbers, logs: Numbers) -> tuple[Numbers, Numbers]:
+    """Straight line through ln k with errors from the scatter."""
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    solution: Numbers = np.asarray(np.linalg.lstsq(design, logs, rcond=None)[0], dtype=np.float64)
+    scatter = float(((design @ solution - logs) ** 2).sum()) / (x.size - 2)
+    return solution, scatter * np.linalg.inv(design.T @ design)
+
+
+def _in_rates(x: Numbers, rates: Numbers, errors: Numbers, start: Numbers) -> tuple[Numbers, Numbers, float]:
+    """Weighted least squares of exp(ln k + Ea x) in the rates themselves."""
+
+    def model(p: Numbers) -> Numbers:
+        return np.exp(np.minimum(p[1] + p[0] * x, 700.0)) / errors
+
+    def slope(p: Numbers) -> Numbers:
+        return np.stack([model(p) * x, model(p)], axis=1)
+
+    found = least_squares(
+        lambda p: model(p) - rates / errors, start, jac=slope, x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12
+    )
+    return found.x, np.linalg.inv(found.jac.T @ found.jac), 2.0 * found.cost
+
+
+def _in_both(
+    middle: float, temperature: Numbers, spread: Numbers, rates: Numbers, errors: Numbers, start: Numbers
+) -> tuple[Numbers, Numbers, float]:
+    """The same with every true temperature a parameter, held by its measured value."""
+    n = temperature.size
+
+    def parts(p: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        x = middle - 1.0 / (BOLTZMANN_EV_K * p[2:])
+        return x, np.exp(np.minimum(p[1] + p[0] * x, 700.0)) / errors, p[2:]
+
+    def misfit(p: Numbers) -> Numbers:
+        _, model, true = parts(p)
+        return np.concatenate([model - rates / errors, (true - temperature) / spread])
+
+    def slope(p: Numbers) -> Numbers:
+        x, model, true = parts(p)
+        rows = np.zeros((2 * n, n + 2))
+        rows[:n, 0], rows[:n, 1] = model * x, model
+        rows[np.arange(n), 2 + np.arange(n)] = model * p[0] / (BOLTZMANN_EV_K * true**2)
+        rows[n + np.arange(n), 2 + np.arange(n)] = 1.0 / spread
+        return rows
+
+    found = least_squares(
+        misfit, np.concatenate([start, temperature]), jac=slope, x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12
+    )
+    return found.x[:2], np.linalg.inv(found.jac.T @ found.jac)[:2, :2], 2.0 * found.cost
+
+
+def _positive(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Numbers:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape not in ((), shape) or not (np.isfinite(array) & (array > 0)).all():
+        raise ValueError(f"{name} must be finite and positive, one number or one per rate")
+    return np.broadcast_to(array, shape)

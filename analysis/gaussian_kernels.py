@@ -13,9 +13,10 @@ from halidescope.analysis.line_shapes import GAUSSIAN
 from halidescope.analysis.peaks_kernels import FLOOR, solve_damped, start_from_moments
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 LENGTH = 16         # channels in a block of the first stage
-COARSE_STEPS, FINE_STEPS = 25, 8
+MOST_STEPS = 20
 SETTLED = 1e-6      # squared last step, in squared standard errors: the next would be a thousand times smaller
 
 
@@ -114,7 +115,7 @@ def residual_squares(y: Array, bell: Array, amplitude: float, offset: float) -> 
 
 @njit(cache=True, nogil=True)
 def settle(
-    x: Array, y: Array, base: Array, gain: float, poisson: bool, steps: int, noise: float, p: Array, work: Array,
+    x: Array, y: Array, base: Array, gain: float, poisson: bool, noise: float, p: Array, work: Array,
     gram: Array, right: Array, factor: Array, step: Array,
 ) -> bool:  # fmt: skip
     """Scoring steps until they are far below the standard errors; False when they do not become so.
@@ -122,8 +123,10 @@ def settle(
     ``noise`` scales the errors where weights are 1: 0 takes the variance from the residual.
     """
     n = x.size
-    mean = np.mean(base)
-    for _ in range(steps):
+    mean = 0.0
+    for j in range(n):
+        mean += base[j] / n
+    for _ in range(MOST_STEPS):
         level = max(p[0], 0.0) * p[2] * 2.5066 / (x[n - 1] - x[0]) + max(p[3], 0.0)
         floor = FLOOR * (mean + level / gain)
         if not floor > 0.0:
@@ -148,6 +151,35 @@ def settle(
     return False
 
 
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def correct_rows(rows: Counts, darks: Array, reverse: bool, values: Array, good: NDArray[np.int64]) -> None:
+    """Write rows − darks into ``values`` (n, channels), NaN where not finite, backwards if ``reverse``.
+
+    ``good`` (n,) counts the finite ones.
+    """
+    channels = values.shape[1]
+    for row in range(rows.shape[0]):
+        y, out = rows[row], values[row]
+        dark = darks[row] if darks.shape[0] > 1 else darks[0]
+        total = 0.0
+        if reverse:
+            for j in range(channels):
+                value = float(y[j]) - dark[j]
+                out[channels - 1 - j] = value
+                total += 0.0 * value
+        else:
+            for j in range(channels):
+                value = float(y[j]) - dark[j]
+                out[j] = value
+                total += 0.0 * value
+        good[row] = channels
+        if total != 0.0:   # 0 · infinity and 0 · NaN are NaN: look closer
+            for j in range(channels):
+                if not math.isfinite(out[j]):
+                    out[j] = np.nan
+                    good[row] -= 1
+
+
 @njit(cache=True, nogil=True)
 def fit_gaussians(
     x: Array, rows: Array, background: Array, gain: float, read_variance: Array, poisson: bool, parameters: Array,
@@ -164,12 +196,16 @@ def fit_gaussians(
     base = np.empty(channels)
     work = np.empty((2, channels))
     gram, right = np.empty((4, 4)), np.empty(4)
+    code = GAUSSIAN + 0 * length   # a run-time number: a constant would compile the moments a second time
     factor, step = np.empty((4, 4)), np.empty(4)
     block_means(x, length, coarse_x)
     for row in range(n):
         settled[row] = False
         y = rows[row]
-        if math.isnan(block_means(y, length, coarse_y)) or math.isnan(y[channels - channels % length :].sum()):
+        total = block_means(y, length, coarse_y)
+        for j in range(blocks * length, channels):
+            total += y[j]
+        if math.isnan(total):
             continue
         if row == 0 or background.shape[0] > 1:
             dark = background[row] if background.shape[0] > 1 else background[0]
@@ -177,11 +213,11 @@ def fit_gaussians(
                 base[j] = dark[j] / gain + read_variance[j]
             block_means(base, length, coarse_base)
         p = parameters[row]
-        if not start_from_moments(GAUSSIAN, coarse_x, coarse_y, p):
+        if not start_from_moments(code, coarse_x, coarse_y, p):
             continue
         # in blocks of 16 the errors are 4 times smaller than the sums believe; a hundredth of them is near enough
         if length > 1 and not settle(
-            coarse_x, coarse_y, coarse_base, gain, poisson, COARSE_STEPS, 30.0, p, work, gram, right, factor, step
+            coarse_x, coarse_y, coarse_base, gain, poisson, 30.0, p, work, gram, right, factor, step
         ):
             continue
         if length > 1:   # a mean over a block is flatter and wider than the band by the block's own variance
@@ -190,7 +226,7 @@ def fit_gaussians(
             if narrow > 0.0:
                 p[0] *= p[2] / math.sqrt(narrow)
                 p[2] = math.sqrt(narrow)
-        if not settle(x, y, base, gain, poisson, FINE_STEPS, 0.0, p, work, gram, right, factor, step):
+        if not settle(x, y, base, gain, poisson, 0.0, p, work, gram, right, factor, step):
             continue
         settled[row] = True
         squares[row] = residual_squares(y, work[0], p[0], p[3])

@@ -20,7 +20,8 @@ from halidescope.analysis.linear import inverse_of, propagate
 Numbers = NDArray[np.float64]
 PARAMETERS = 4
 FEWEST_POINTS = PARAMETERS + 1
-STARTING_RATES = 24
+STARTING_RATES = 17
+FARTHEST_BACK = 300.0   # lifetimes from time 0 to the first sample, beyond which amplitudes at time 0 mean nothing
 
 
 class Estimate(NamedTuple):
@@ -59,7 +60,8 @@ class Biexponential:
         Root mean square of data minus model.
     flags
         Bits of :class:`~halidescope.analysis.flags.Flag`; TOO_FEW_POINTS: numbers are NaN; AT_BOUND: k2 is 0, or the
-        rates cannot be told apart, or k1 is faster than the sampling shows.
+        rates cannot be told apart, or k1 is faster than the sampling shows; OUTSIDE: the first sample is so late that
+        amplitudes at time 0 mean nothing, numbers are NaN.
     """
 
     rising: bool
@@ -151,20 +153,24 @@ def fit_biexponential(
     n = len(traces)
     rates, amplitudes, single = np.zeros((n, 2)), np.zeros((n, 2)), np.zeros((n, 4))
     grams, squares, settled = np.zeros((n, 4, 4)), np.zeros(n), np.zeros(n, dtype=np.bool_)
+    plain = np.zeros(n)
     scaled = (times - origin) / span
     grid = starting_rates(scaled)
-    fit_traces(scaled, falling, weights, grid, rates, amplitudes, grams, squares, settled, single)
+    fit_traces(scaled, falling, weights, grid, rates, amplitudes, grams, squares, settled, single, plain)
 
     starved = good < FEWEST_POINTS
     flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
     at_bound = (rates[:, 1] <= 0) | (rates[:, 0] >= grid[-1]) | (rates[:, 0] <= 1.0001 * CLOSEST * rates[:, 1])
-    flags[at_bound] |= Flag.AT_BOUND
+    flags[at_bound & ~starved] |= Flag.AT_BOUND
     flags[~settled] |= Flag.NOT_CONVERGED
     known = sigma is not None
     noise = np.ones(n) if known else squares / np.maximum(good - PARAMETERS, 1)
     covariance = noise[:, None, None] * inverse_of(grams)
     # amplitudes at time 0 instead of at the first sample, rates per unit of time
-    lift = np.exp(rates * origin / span)
+    backwards = rates * origin / span
+    hidden = (backwards > FARTHEST_BACK).any(axis=1)
+    lift = np.exp(np.clip(backwards, -FARTHEST_BACK, FARTHEST_BACK))
+    flags[hidden] |= Flag.OUTSIDE
     k, k0 = rates / span, amplitudes * lift
     back = np.zeros((n, 4, 4))
     back[:, 0, 0] = back[:, 1, 1] = 1 / span
@@ -185,9 +191,7 @@ def fit_biexponential(
     suffices = single_bic <= bic
     average = np.where(suffices, single[:, 0] / span, average)
     average_se = np.where(suffices, single_se, average_se)
-    fitted = amplitudes[:, :1] * np.exp(-rates[:, :1] * scaled) + amplitudes[:, 1:] * np.exp(-rates[:, 1:] * scaled)
-    misfit = np.where(weights > 0, falling - fitted, 0.0)
-    rms = np.sqrt(np.einsum("nt,nt->n", misfit, misfit) / np.maximum(good, 1))
+    rms = np.sqrt(plain / np.maximum(good, 1))
     errors = np.sqrt(np.einsum("nii->ni", covariance))
 
     numbers = {
@@ -195,11 +199,11 @@ def fit_biexponential(
         "k1_se": errors[:, 0], "k2_se": errors[:, 1], "k01_se": errors[:, 2], "k02_se": errors[:, 3],
         "average_rate": average, "average_rate_se": average_se, "covariance": covariance,
         "single_rate": single[:, 0] / span, "single_rate_se": single_se,
-        "single_amplitude": single[:, 1] * np.exp(single[:, 0] * origin / span),
+        "single_amplitude": single[:, 1] * np.exp(np.minimum(single[:, 0] * origin / span, FARTHEST_BACK)),
         "aicc": aicc, "bic": bic, "single_aicc": single_aicc, "single_bic": single_bic, "residual_rms": rms,
     }  # fmt: skip
     for values in numbers.values():
-        values[starved] = np.nan
+        values[starved | hidden] = np.nan
     pick = (lambda values: values[0]) if alone else (lambda values: values)
     return Biexponential(
         rising=rising,

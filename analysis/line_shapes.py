@@ -118,7 +118,8 @@ def voigt_at(x: float, p: Array, slope: Array) -> float:
 def shape_at(code: int, x: float, p: Array, slope: Array) -> float:
     """Model at ``x`` and its derivatives by all parameters, into ``slope``."""
     last = p.size - 1
-    slope[:] = 0.0
+    for i in range(last):
+        slope[i] = 0.0
     slope[last] = 1.0
     if code == GAUSSIAN:
         value = gaussian_at(x, p, 0, 2, slope)

@@ -1,27 +1,61 @@
 """Small linear algebra that every fit needs: inverses of Gram matrices and linear error propagation."""
 
+import math
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
+SINGULAR = 1e-14   # a pivot of the Cholesky factor below this part of its diagonal element is rounding
 
 
 def inverse_of(grams: Numbers) -> Numbers:
     """Inverses of symmetric (n, k, k) matrices; NaN where singular to rounding. Units of the rows do not matter."""
-    size = grams.shape[-1]
-    scale = np.sqrt(np.maximum(np.einsum("nii->ni", grams), 0.0))
-    usable = np.isfinite(grams).all(axis=(1, 2)) & (scale > 0).all(axis=1)
-    scale = np.where(usable[:, None], scale, 1.0)
-    outer = scale[:, :, None] * scale[:, None, :]
-    scaled = np.where(usable[:, None, None], grams / outer, np.eye(size))
-    usable &= np.linalg.eigvalsh(scaled)[:, 0] > 1e-14
-    scaled[~usable] = np.eye(size)
-    inverse = np.linalg.inv(scaled) / outer
-    inverse[~usable] = np.nan
-    return inverse
+    out = np.empty(grams.shape)
+    _invert_all(np.ascontiguousarray(grams), out)
+    return out
 
 
 def propagate(slope: Numbers, covariance: Numbers) -> Numbers:
     """Standard error of a quantity with gradient ``slope`` (…, k) by the parameters' ``covariance`` (…, k, k)."""
-    variance = np.einsum("...i,...ij,...j->...", slope, covariance, slope)
+    variance = (slope[..., None, :] @ covariance @ slope[..., :, None])[..., 0, 0]
     return np.sqrt(np.maximum(variance, 0.0))
+
+
+@njit(cache=True, nogil=True)
+def _invert_all(grams: Numbers, out: Numbers) -> None:
+    factor = np.empty((grams.shape[1], grams.shape[1]))
+    for row in range(grams.shape[0]):
+        invert(grams[row], factor, out[row])
+
+
+@njit(cache=True, nogil=True)
+def invert(gram: Numbers, factor: Numbers, out: Numbers) -> None:
+    """Inverse of a symmetric positive definite matrix by Cholesky; NaN where it is singular to rounding."""
+    k = gram.shape[0]
+    for i in range(k):
+        for j in range(i + 1):
+            total = gram[i, j]
+            for m in range(j):
+                total -= factor[i, m] * factor[j, m]
+            if i == j:
+                if not total > SINGULAR * gram[i, i]:
+                    for a in range(k):
+                        for b in range(k):
+                            out[a, b] = np.nan
+                    return
+                factor[i, i] = math.sqrt(total)
+            else:
+                factor[i, j] = total / factor[j, j]
+    for column in range(k):
+        for i in range(k):
+            total = 1.0 if i == column else 0.0
+            for m in range(i):
+                total -= factor[i, m] * out[m, column]
+            out[i, column] = total / factor[i, i]
+        for i in range(k - 1, -1, -1):
+            total = out[i, column]
+            for m in range(i + 1, k):
+                total -= factor[m, i] * out[m, column]
+            out[i, column] = total / factor[i, i]

@@ -200,7 +200,7 @@ class OnlineSeries(OnlineUnmixing):
         band = found.band(at)
         self.note = ""
         if not found.converged:
-            self.note = "the fit has not settled: too little of the change is seen yet"
+            self.note = "the fit has not settled: the spectra so far do not determine it"
         elif found.one_exponential_suffices:
             self.note = "one exponential suffices so far: the average rate is its rate, k1 and k2 are not determined"
         return SeriesFit(

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis import line_shapes as shapes
 from halidescope.analysis.flags import Flag
-from halidescope.analysis.gaussian_kernels import fit_gaussians
+from halidescope.analysis.gaussian_kernels import correct_rows, fit_gaussians
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.peaks_kernels import fit_rows
@@ -16,7 +16,7 @@ from halidescope.analysis.peaks_kernels import fit_rows
 Numbers = NDArray[np.float64]
 Model = Literal["gaussian", "bigaussian", "emg", "voigt", "two-gaussians"]
 _H, _P, _W = shapes.HEIGHT, shapes.PLACE, shapes.WIDTH
-MODELS: dict[str, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
+MODELS: dict[Model, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
     "gaussian": (shapes.GAUSSIAN, ("amplitude", "centre", "sigma", "offset"), (_H, _P, _W, _H)),
     "bigaussian": (
         shapes.BIGAUSSIAN, ("amplitude", "centre", "sigma", "sigma_high", "offset"), (_H, _P, _W, _W, _H),
@@ -54,7 +54,7 @@ class Peaks:
         what the channels resolve. NOT_CONVERGED.
     """
 
-    model: str
+    model: Model
     names: tuple[str, ...]
     parameters: Numbers
     amplitude: Numbers
@@ -139,7 +139,8 @@ def fit_peaks(
     read_variance = np.zeros(channels)
     if read_noise is not None:
         read_variance += np.asarray(read_noise, dtype=np.float64) ** 2
-    order = slice(None) if energy[0] < energy[-1] else slice(None, None, -1)
+    reverse = bool(energy[0] > energy[-1])
+    order = slice(None, None, -1) if reverse else slice(None)
     axis, read_variance = np.ascontiguousarray(energy[order]), np.ascontiguousarray(read_variance[order])
 
     rows = data.reshape(-1, channels)
@@ -152,21 +153,20 @@ def fit_peaks(
 
     def fit_part(part: slice) -> None:
         own = stack[part] if len(stack) > 1 else stack
-        values = np.ascontiguousarray((rows[part] - own)[:, order], dtype=np.float64)
-        finite = np.isfinite(values)
-        if not finite.all():
-            values[~finite] = np.nan
-        good[part] = finite.sum(axis=1)
+        kept = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
+        values = np.empty(kept.shape)
+        correct_rows(np.ascontiguousarray(kept), np.ascontiguousarray(own), reverse, values, good[part])
         background = np.zeros((1, channels))
         if read_noise is None:
             background = np.ascontiguousarray(np.nan_to_num(own[:, order]))
         outputs = parameters[part], grams[part], squares[part], settled[part]
         if code == shapes.GAUSSIAN:
             fit_gaussians(axis, values, background, float(gain), read_variance, poisson, *outputs)
-        fit_rows(
-            code, kind, axis, values, background, float(gain), read_variance, poisson, ~settled[part], *outputs,
-            started[part],
-        )  # fmt: skip
+        if not settled[part].all():
+            fit_rows(
+                code, kind, axis, values, background, float(gain), read_variance, poisson, ~settled[part], *outputs,
+                started[part],
+            )  # fmt: skip
 
     over_rows(fit_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
     if code == shapes.TWO:

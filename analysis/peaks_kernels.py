@@ -23,8 +23,10 @@ def normal_equations(
 ) -> float:
     """Gram matrix, right-hand side and χ² of one linearisation."""
     m = p.size
-    gram[:] = 0.0
-    right[:] = 0.0
+    for a in range(m):
+        right[a] = 0.0
+        for b in range(m):
+            gram[a, b] = 0.0
     squares = 0.0
     for j in range(x.size):
         w = weights[j]
@@ -236,7 +238,8 @@ def fit_rows(
                 settled[row] = flat_here(gram, right, before)
                 break
             moved = moved_by(p, trial, kinds)
-            p[:] = trial
+            for i in range(m):
+                p[i] = trial[i]
             damping = max(0.1 * damping, 1e-9)
             if moved < 1e-8:
                 settled[row] = True
@@ -244,7 +247,9 @@ def fit_rows(
         if poisson:
             poisson_weights(code, x, y, base, gain, read_variance, p, slope, weights)
         normal_equations(code, x, y, weights, p, slope, gram, right)
-        grams[row] = gram
+        for i in range(m):
+            for j in range(m):
+                grams[row, i, j] = gram[i, j]
         for j in range(channels):
             weights[j] = 0.0 if np.isnan(y[j]) else 1.0
         squares[row] = squares_of(code, x, y, weights, p, slope)

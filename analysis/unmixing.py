@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.references import Prepared, block_means, check_references, prepare
-from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows
+from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows, share_rows, subtract
+from numpy.typing import ArrayLike, NDArray
 
 Noise = Literal["gaussian", "poisson"]
-BLOCK_BYTES = 2_000_000   # work is cut into parts of this size: no copy of a whole map
+BLOCK_BYTES = 3_000_000   # work is cut into parts of this size: no copy of a whole map
 Numbers = NDArray[np.float64]
 
 
@@ -149,13 +150,19 @@ class Unmixer:
         amplitudes, covariance = np.empty((n, k)), np.empty((n, k, k))
         residual_rms, flags = np.empty(n), np.zeros(n, dtype=np.int64)
 
+        fixed = None   # the part of the variance that does not depend on the light, once where the dark is common
+        if self.noise == "poisson" and (len(darks) == 1 or not self.dark_is_poisson):
+            fixed = self._fixed_variance(darks, self.read_variance, self._prepared.block_length)
+
         def unmix_part(part: slice) -> None:
             self._rows(
-                rows[part], darks[part] if len(darks) > 1 else darks,
+                rows[part], darks[part] if len(darks) > 1 else darks, fixed,
                 amplitudes[part], covariance[part], residual_rms[part], flags[part],
             )  # fmt: skip
 
-        over_rows(unmix_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
+        # detector integers are read in place; everything else needs float64 copies
+        in_place = data.dtype == np.uint16 and self.noise == "gaussian"
+        over_rows(unmix_part, n, longest=max(1, (10 if in_place else 1) * BLOCK_BYTES // (8 * channels)))
         shares, shares_se = shares_of(amplitudes, covariance)
         flags[np.isnan(shares).any(axis=1) & ((flags & Flag.NOT_FINITE) == 0)] |= Flag.NO_SIGNAL
         return Unmixing(
@@ -172,6 +179,7 @@ class Unmixer:
         self,
         spectra: NDArray[Any],
         dark: Numbers,
+        fixed: Numbers | None,
         amplitudes: Numbers,
         covariance: Numbers,
         residual_rms: Numbers,
@@ -182,7 +190,7 @@ class Unmixer:
         kept = np.uint16 if spectra.dtype == np.uint16 else np.float64
         values: NDArray[Any] = np.ascontiguousarray(spectra, dtype=kept)
         squares = np.empty(len(values))
-        self._solve(self._prepared, values, dark, self.read_variance, amplitudes, covariance, squares)
+        self._solve(self._prepared, values, dark, self.read_variance, amplitudes, covariance, squares, fixed)
         residual_rms[:] = np.sqrt(np.maximum(squares, 0.0) / channels)
         if self.saturation is not None:
             for row in np.flatnonzero((values >= self.saturation).any(axis=1)).tolist():
@@ -193,6 +201,11 @@ class Unmixer:
         flags[unusable] |= Flag.NOT_FINITE
         for numbers in (amplitudes, covariance, residual_rms):
             numbers[unusable] = np.nan
+
+    def _fixed_variance(self, dark: Numbers, read_variance: Numbers, length: int) -> Numbers:
+        """Variance of every block without light, (1, blocks) or (n, blocks), counts²."""
+        values = dark / self.gain if self.dark_is_poisson else read_variance[None]
+        return np.maximum(np.nan_to_num(block_means(values, length)), 0.0)
 
     def _cut_row(
         self,
@@ -227,6 +240,7 @@ class Unmixer:
         amplitudes: Numbers,
         covariance: Numbers,
         squares: Numbers,
+        fixed: Numbers | None = None,
     ) -> None:
         k, channels = prepared.references.shape
         if self.noise == "gaussian":
@@ -236,23 +250,21 @@ class Unmixer:
             covariance[:] = (squares / max(channels - k, 1))[:, None, None] * prepared.gram_inverse
             return
         length = prepared.block_length
+        if fixed is None:
+            fixed = self._fixed_variance(dark, read_variance, length)
+        corrected = np.empty(values.shape)
+        subtract(values, dark, corrected, squares)
         poisson_rows(
-            values, dark, prepared.padded, k, length, prepared.pairs, prepared.means, self.dark_is_poisson, self.gain,
-            block_means(read_variance, length), self.nonnegative, amplitudes, covariance, squares,
+            corrected, fixed, prepared.padded, k, length, prepared.pairs, prepared.means, self.gain, self.nonnegative,
+            amplitudes, covariance, squares,
         )  # fmt: skip
 
 
-def shares_of(
-    amplitudes: Numbers, covariance: Numbers
-) -> tuple[Numbers, Numbers]:
+def shares_of(amplitudes: Numbers, covariance: Numbers) -> tuple[Numbers, Numbers]:
     """Shares A_i / ΣA (n, k) and standard errors by linear propagation; NaN where ΣA is not positive."""
-    total = amplitudes.sum(axis=-1, keepdims=True)
-    total = np.where(total > 0, total, np.nan)
-    shares = amplitudes / total
-    k = amplitudes.shape[-1]
-    slope = (np.eye(k) - shares[..., :, None]) / total[..., None]   # ∂share_i / ∂A_j = (δ_ij − share_i) / ΣA
-    variance = np.einsum("...ij,...jm,...im->...i", slope, covariance, slope)
-    return shares, np.sqrt(np.maximum(variance, 0.0))
+    shares, errors = np.empty(amplitudes.shape), np.empty(amplitudes.shape)
+    share_rows(amplitudes, covariance, shares, errors)
+    return shares, errors
 
 
 def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> Numbers:

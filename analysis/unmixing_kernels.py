@@ -8,6 +8,7 @@ weights never see single counts), and blocks are chosen so short that no precisi
 import math
 
 import numpy as np
+from halidescope.analysis.linear import invert
 from numba import njit
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ Indices = NDArray[np.int64]
 
 FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
 PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
-SETTLED = 1e-4    # squared change, in squared standard errors
+SETTLED = 1e-3    # squared change, in squared standard errors; the next would be a hundred times smaller
 ROUNDING = 1e-9   # of the sum of squares: a smaller residual is rounding of the sums
 LANES = 3         # references summed in one go
 LONG = 16         # channels in a block where the references are smooth enough for it
@@ -50,14 +51,17 @@ def sums(y: Counts, z: Counts, dark_y: Array, dark_z: Array, basis: Array, first
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def subtract(y: Counts, dark: Array, values: Array) -> float:
-    """Write y − dark into ``values``; returns the sum of squares."""
-    squares = 0.0
-    for j in range(y.size):
-        v = float(y[j]) - dark[j]
-        values[j] = v
-        squares += v * v
-    return squares
+def subtract(rows: Counts, darks: Array, values: Array, squares: Array) -> None:
+    """Write rows − darks into ``values`` (n, channels), and every row's sum of squares."""
+    for row in range(rows.shape[0]):
+        dark = darks[row] if darks.shape[0] > 1 else darks[0]
+        y, out = rows[row], values[row]
+        total = 0.0
+        for j in range(y.size):
+            v = float(y[j]) - dark[j]
+            out[j] = v
+            total += v * v
+        squares[row] = total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -142,7 +146,8 @@ def solve_nonnegative(
     The full support is tried first: when its solution is feasible it is the minimum and nothing else is looked at.
     """
     k = right.size
-    best[:] = 0.0
+    for i in range(k):
+        best[i] = 0.0
     best_gain = 0.0
     full = (1 << k) - 1
     for support in range(full, 0, -1):
@@ -162,7 +167,8 @@ def solve_nonnegative(
             gain += right[members[m]] * solution[m]
         if feasible and gain > best_gain:
             best_gain = gain
-            best[:] = 0.0
+            for i in range(k):
+                best[i] = 0.0
             for m in range(size):
                 best[members[m]] = solution[m]
             if support == full:
@@ -180,7 +186,8 @@ def least_squares_rows(
     the references in it; ``inverses`` (2^k, k, k) the pseudo-inverses of ``reduced`` for every support (bit i of the
     first index: reference i is used). ``squares`` gets the residual's sum of squares.
     """
-    n = rows.shape[0]
+    n, k = rows.shape[0], reduced.shape[0]
+    inside = np.empty(k)
     both = np.empty((2, left.shape[0] + 1))
     for row in range(0, n, 2):
         other = min(row + 1, n - 1)
@@ -194,9 +201,14 @@ def least_squares_rows(
             total = both[which, left.shape[0]]
             if not squares[at] > ROUNDING * total:
                 used = darks[at] if darks.shape[0] > 1 else darks[0]
-                squares[at] = residual_squares(rows[at], used, left, reduced @ amplitudes[at])
+                for i in range(k):
+                    inside[i] = 0.0
+                    for m in range(k):
+                        inside[i] += reduced[i, m] * amplitudes[at, m]
+                squares[at] = residual_squares(rows[at], used, left, inside)
             if math.isnan(total):
-                amplitudes[at] = np.nan
+                for i in range(k):
+                    amplitudes[at, i] = np.nan
 
 
 @njit(cache=True, nogil=True)
@@ -251,35 +263,6 @@ def residual_squares(y: Counts, dark: Array, basis: Array, amplitudes: Array) ->
 
 
 @njit(cache=True, nogil=True)
-def invert(gram: Array, factor: Array, out: Array) -> None:
-    """Inverse of a symmetric positive definite matrix by Cholesky; NaN where it is singular to rounding."""
-    k = gram.shape[0]
-    for i in range(k):
-        for j in range(i + 1):
-            total = gram[i, j]
-            for m in range(j):
-                total -= factor[i, m] * factor[j, m]
-            if i == j:
-                if not total > 1e-14 * gram[i, i]:
-                    out[:] = np.nan
-                    return
-                factor[i, i] = math.sqrt(total)
-            else:
-                factor[i, j] = total / factor[j, j]
-    for column in range(k):
-        for i in range(k):
-            total = 1.0 if i == column else 0.0
-            for m in range(i):
-                total -= factor[i, m] * out[m, column]
-            out[i, column] = total / factor[i, i]
-        for i in range(k - 1, -1, -1):
-            total = out[i, column]
-            for m in range(i + 1, k):
-                total -= factor[m, i] * out[m, column]
-            out[i, column] = total / factor[i, i]
-
-
-@njit(cache=True, nogil=True)
 def solve(
     gram: Array, right: Array, nonnegative: bool, members: Indices, factor: Array, work: Array, best: Array
 ) -> None:
@@ -289,43 +272,37 @@ def solve(
         return
     for i in range(right.size):
         members[i] = i
-    if solve_support(gram, right, members, right.size, factor, work):
-        best[:] = work
-    else:
-        best[:] = np.nan
+    solved = solve_support(gram, right, members, right.size, factor, work)
+    for i in range(right.size):
+        best[i] = work[i] if solved else np.nan
 
 
 @njit(cache=True, nogil=True)
 def poisson_rows(
-    rows: Counts, darks: Array, basis: Array, k: int, length: int, pairs: Array, means: Array, poisson_dark: bool,
-    gain: float, read_variance: Array, nonnegative: bool, amplitudes: Array, covariance: Array, squares: Array,
+    rows: Array, fixed: Array, basis: Array, k: int, length: int, pairs: Array, means: Array, gain: float,
+    nonnegative: bool, amplitudes: Array, covariance: Array, squares: Array,
 ) -> None:  # fmt: skip
-    """Fisher scoring for every row of ``rows`` (n, channels).
+    """Fisher scoring for every row of ``rows`` (n, channels), dark-corrected, with squares summed by the caller.
 
-    variance = (model + dark) / gain where ``poisson_dark``, else model / gain + ``read_variance`` (blocks,).
-    ``basis`` (3 m, channels) holds k references padded with zero rows, ``pairs`` (k, k, blocks) the sums of F_i F_m and
-    ``means`` (k, blocks) the means of F_i over blocks of ``length`` channels. Results: ``amplitudes`` (n, k), their
-    ``covariance`` (n, k, k), ``squares`` the residual's sum of squares.
+    variance = model / gain + ``fixed``, (1, blocks) or (n, blocks). ``basis`` (3 m, channels) holds k references padded
+    with zero rows, ``pairs`` (k, k, blocks) the sums of F_i F_m and ``means`` (k, blocks) the means of F_i over blocks
+    of ``length`` channels. ``squares`` (n,) holds each row's sum of squares and gets that of its residual. Results:
+    ``amplitudes`` (n, k) and their ``covariance`` (n, k, k).
     """
     blocks = means.shape[1]
     channels = basis.shape[1]
     projected = np.zeros((basis.shape[0], blocks))
-    weights, values = np.empty(blocks), np.empty(channels)
-    base = read_variance.copy()
+    weights = np.empty(blocks)
     gram, flat = np.empty((k, k)), np.empty((k, k))
     right, flat_right = np.empty(k), np.empty(k)
     factor, work, best = np.empty((k, k)), np.empty(k), np.empty(k)
     members = np.empty(k, dtype=np.int64)
-    ones = np.ones(blocks)
+    ones, none = np.ones(blocks), np.zeros(channels)
     weighted_sums(ones, projected, pairs, right, flat)
     for row in range(rows.shape[0]):
-        y = rows[row]
-        dark = darks[row] if darks.shape[0] > 1 else darks[0]
-        if poisson_dark and (row == 0 or darks.shape[0] > 1):
-            for block in range(blocks):
-                start, stop = block * length, min((block + 1) * length, channels)
-                base[block] = np.mean(dark[start:stop]) / gain
-        total = subtract(y, dark, values)
+        values = rows[row]
+        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
+        total = squares[row]
         for first in range(0, basis.shape[0], LANES):
             block_sums(values, basis, first, length, projected)
         a = amplitudes[row]
@@ -348,10 +325,11 @@ def poisson_rows(
             for m in range(k):
                 rest += a[i] * a[m] * flat[i, m]
         if not rest > ROUNDING * total:
-            rest = residual_squares(y, dark, basis, a)
+            rest = residual_squares(values, none, basis, a)
         squares[row] = rest
         if math.isnan(total):
-            a[:] = np.nan
+            for i in range(k):
+                a[i] = np.nan
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -376,3 +354,23 @@ def weights_of(amplitudes: Array, means: Array, base: Array, gain: float, weight
         floor = 1.0 / gain
     for block in range(blocks):
         weights[block] = 1.0 / max(weights[block], floor)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def share_rows(amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> None:
+    """Shares and their standard errors; ∂share_i/∂A_j = (δ_ij − share_i) / ΣA."""
+    n, k = amplitudes.shape
+    for row in range(n):
+        total = 0.0
+        for i in range(k):
+            total += amplitudes[row, i]
+        for i in range(k):
+            share = amplitudes[row, i] / total if total > 0.0 else np.nan
+            shares[row, i] = share
+            variance = 0.0
+            for a in range(k):
+                left = (1.0 if a == i else 0.0) - share
+                for b in range(k):
+                    right = (1.0 if b == i else 0.0) - share
+                    variance += left * right * covariance[row, a, b]
+            errors[row, i] = math.sqrt(max(variance, 0.0)) / total if total > 0.0 else np.nan

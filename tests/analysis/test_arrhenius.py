@@ -46,6 +46,24 @@ def test_errors_cover_and_reach_the_bound_with_unequal_weights():
     assert 0.64 < covered < 0.725
 
 
+def test_errors_in_temperature_are_carried_into_the_energy():
+    rng = np.random.default_rng(4)
+    sigma = 0.02 * TRUE
+    fits = []
+    for _ in range(300):
+        rates = TRUE + rng.normal(0, sigma)
+        fits.append(fit_arrhenius(TEMPERATURE + rng.normal(0, 3.0, 6), rates, sigma, temperature_se=3.0))
+    pull = np.array([(fit.activation_energy_ev - 0.217) / fit.activation_energy_ev_se for fit in fits])
+    assert pull.std() == pytest.approx(1.0, abs=0.1)
+    assert abs(pull.mean()) < 0.15
+    plain = fit_arrhenius(TEMPERATURE, TRUE, sigma)
+    assert fits[0].activation_energy_ev_se > 2 * plain.activation_energy_ev_se
+    with pytest.raises(ValueError, match="give sigma"):
+        fit_arrhenius(TEMPERATURE, TRUE, temperature_se=1.0)
+    with pytest.raises(ValueError, match="temperature_se must be finite"):
+        fit_arrhenius(TEMPERATURE, TRUE, sigma, temperature_se=[1.0])
+
+
 @pytest.mark.parametrize(
     ("temperature", "rate", "sigma", "words"),
     [

@@ -129,6 +129,30 @@ def test_a_late_start_is_extrapolated_to_time_zero():
     np.testing.assert_allclose(fit.covariance, covariance, rtol=1e-3)
 
 
+def test_a_start_too_late_for_time_zero_is_flagged_and_not_extrapolated():
+    fit = fit_biexponential(TIME + 1e7, two(TIME, 0.02, 0.001, 0.6, 0.4))
+    assert fit.flags & Flag.OUTSIDE
+    assert np.isnan(fit.k01)
+
+
+@pytest.mark.parametrize("rising", [False, True])
+@pytest.mark.parametrize("kind", ["noise", "line", "spike", "constant", "six points"])
+def test_any_trace_gets_an_answer_without_a_warning(kind, rising):
+    rng = np.random.default_rng(9)
+    t = np.arange(6.0 if kind == "six points" else 50.0)
+    y = {
+        "noise": rng.normal(0, 1, t.size),
+        "line": t,
+        "spike": np.where(t == 0, 1e6, 0.0),
+        "constant": np.ones(t.size),
+        "six points": rng.normal(0, 1, t.size),
+    }[kind]
+    fit = fit_biexponential(t, y, rising=rising)
+    low, high = fit.band(t)
+    assert fit.k1 >= fit.k2 >= 0
+    assert np.all((low <= high) | np.isnan(low))
+
+
 @pytest.mark.parametrize(
     ("t", "y", "options", "words"),
     [

@@ -1,0 +1,223 @@
+"""Profile-likelihood intervals of biexponential kinetics, and joint fits of several shares with the same rates.
+
+Where two rates are close, the likelihood is skewed and intervals of ± standard errors cover too little; a profile
+interval is where χ², minimised over everything else, rises by the quantile (D. J. Venzon, S. H. Moolgavkar, Appl.
+Statist. 37, 87, 1988).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from halidescope.analysis.kinetics import Biexponential, fit_biexponential
+from halidescope.analysis.linear import inverse_of, propagate
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq, least_squares
+from scipy.stats import norm
+from scipy.stats import t as student
+
+Numbers = NDArray[np.float64]
+Quantity = Literal["k1", "k2", "average_rate", "phi"]
+FARTHEST = 60.0    # standard errors after which an interval is said to be open
+
+
+class Interval(NamedTuple):
+    """Best value and interval; ``low`` or ``high`` is NaN where the data set no limit on that side."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class JointFit:
+    """Two rates common to several shares; ``amplitudes`` (m, 2) are k01 and k02 of each, falling or rising as given.
+
+    ``covariance`` (2, 2) is that of the rates with all amplitudes free.
+    """
+
+    k1: float
+    k1_se: float
+    k2: float
+    k2_se: float
+    covariance: Numbers
+    amplitudes: Numbers
+    average_rate: Numbers
+    chi2: float
+    converged: bool
+
+
+def profile_interval(
+    t: ArrayLike,
+    y: ArrayLike,
+    quantity: Quantity,
+    *,
+    level: float = 0.95,
+    rising: bool = False,
+    sigma: ArrayLike | None = None,
+    at_time: float | None = None,
+) -> Interval:
+    """Profile-likelihood interval of one number of :func:`~halidescope.analysis.kinetics.fit_biexponential`.
+
+    Parameters
+    ----------
+    t, y, rising, sigma
+        One trace, as there.
+    quantity : {"k1", "k2", "average_rate", "phi"}
+        "phi" is the share at ``at_time`` (the last time by default).
+    level : float
+        Confidence, 0 … 1. With unknown errors Student's quantile is used.
+    """
+    times, trace = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    fit = fit_biexponential(times, trace, rising=rising, sigma=sigma)
+    good = np.isfinite(trace)
+    errors = np.broadcast_to(np.asarray(1.0 if sigma is None else sigma, dtype=np.float64), trace.shape)[good]
+    times, falling = times[good], (1.0 - trace if rising else trace)[good]
+    end = float(times.max()) if at_time is None else at_time
+    best, spread = _value_of(fit, quantity, end)
+    chi2_at = _profile(times, falling, errors, fit, quantity, end, rising)
+    floor = chi2_at(best)
+    free = times.size - 4
+    noise = 1.0 if sigma is not None else floor / free
+    reach = norm.ppf(0.5 + level / 2) if sigma is not None else student.ppf(0.5 + level / 2, free)
+
+    def excess(value: float) -> float:
+        return (chi2_at(value) - floor) / noise - reach**2
+
+    ends = []
+    for side in (-1.0, 1.0):
+        step = reach * spread if np.isfinite(spread) and spread > 0 else 0.1 * abs(best) + 1e-300
+        inner = best
+        ends.append(np.nan)
+        for _ in range(12):
+            outer = inner + side * step
+            if quantity in ("k1", "k2", "average_rate") and outer <= 0:
+                outer = 0.5 * inner
+            if excess(outer) > 0:
+                ends[-1] = float(brentq(excess, inner, outer, xtol=1e-6 * abs(outer - best)))
+                break
+            if abs(outer - best) > FARTHEST * abs(step) or outer < 1e-9 * abs(best):
+                break
+            inner, step = outer, 1.5 * step
+    return Interval(best, ends[0], ends[1])
+
+
+def _value_of(fit: Biexponential, quantity: str, end: float) -> tuple[float, float]:
+    if quantity == "phi":
+        phi = fit.share_at(end)
+        return float(phi.value), float(phi.se)
+    if quantity == "average_rate":   # of two exponentials, whatever the model choice says
+        k, k0 = np.array([fit.k1, fit.k2]), np.array([fit.k01, fit.k02])
+        value = float(k0 @ k / k0.sum())
+        slope = np.concatenate([k0, k - value]) / k0.sum()
+        return value, float(propagate(slope, fit.covariance))
+    return float(getattr(fit, quantity)), float(getattr(fit, f"{quantity}_se"))
+
+
+def _profile(
+    times: Numbers, falling: Numbers, errors: Numbers, fit: Biexponential, quantity: str, end: float, rising: bool
+) -> Callable[[float], float]:
+    """χ² at a fixed value of ``quantity``, minimised over the rest; amplitudes are eliminated under the constraint."""
+    span = float(np.ptp(times))
+    rates = np.log(np.maximum([float(fit.k1) * span, float(fit.k2) * span], 1e-6))
+    target = falling / errors
+
+    def decays(logs: Numbers) -> tuple[Numbers, Numbers]:
+        k = np.exp(np.clip(logs, -20.0, 14.0)) / span
+        return k, np.exp(-np.outer(times, k)) / errors[:, None]
+
+    def fixed_rate(value: float, which: int) -> Callable[[Numbers], Numbers]:
+        def misfit(free: Numbers) -> Numbers:
+            logs = np.insert(free, which, np.log(max(value * span, 1e-9)))
+            columns = decays(logs)[1]
+            return columns @ np.linalg.lstsq(columns, target, rcond=1e-10)[0] - target
+
+        return misfit
+
+    def fixed_average(value: float) -> Callable[[Numbers], Numbers]:
+        def misfit(logs: Numbers) -> Numbers:
+            # Σ k0i (ki − <k>) = 0 leaves one amplitude: (k01, k02) ∝ (<k> − k2, k1 − <k>)
+            k, columns = decays(logs)
+            shape = columns @ np.array([value - k[1], k[0] - value])
+            norm2 = shape @ shape
+            return shape * (shape @ target / norm2 if norm2 > 0 else 0.0) - target
+
+        return misfit
+
+    def fixed_share(value: float) -> Callable[[Numbers], Numbers]:
+        wanted = 1.0 - value if rising else value
+
+        def misfit(logs: Numbers) -> Numbers:
+            k, columns = decays(logs)
+            at = np.exp(-k * end)
+            # k02 = (wanted − k01 e1) / e2 at the end
+            base = columns[:, 1] * wanted / at[1]
+            shape = columns[:, 0] - columns[:, 1] * at[0] / at[1]
+            norm2 = shape @ shape
+            return base + shape * (shape @ (target - base) / norm2 if norm2 > 0 else 0.0) - target
+
+        return misfit
+
+    def chi2(value: float) -> float:
+        if quantity == "k1":
+            misfit, starts = fixed_rate(value, 0), [rates[1:], rates[1:] - 1.0]
+        elif quantity == "k2":
+            misfit, starts = fixed_rate(value, 1), [rates[:1], rates[:1] + 0.5]
+        elif quantity == "average_rate":
+            misfit, starts = fixed_average(value), [rates, rates + np.array([0.2, 0.0])]
+        else:
+            misfit, starts = fixed_share(value), [rates, rates + np.array([0.0, 0.2])]
+        return min(2.0 * least_squares(misfit, start, x_scale=1.0, xtol=1e-10, ftol=1e-10).cost for start in starts)
+
+    return chi2
+
+
+def fit_joint(t: ArrayLike, shares: ArrayLike, rising: ArrayLike, sigma: ArrayLike) -> JointFit:
+    """Fit several shares (m, time) of one sample with the same two rates.
+
+    ``rising`` (m,) says which grow, ``sigma`` (m, time) or a number are their standard errors. Two shares that add up
+    to one carry the same information twice: give one of them. ValueError where that is the case, or shapes differ.
+    """
+    times, traces = np.asarray(t, dtype=np.float64), np.atleast_2d(np.asarray(shares, dtype=np.float64))
+    up = np.asarray(rising, dtype=np.bool_)
+    if traces.shape[1] != times.size or up.shape != (len(traces),):
+        raise ValueError(f"{times.size} times and {up.size} directions for shares of shape {traces.shape}")
+    if len(traces) > 1 and np.allclose(traces.sum(axis=0), 1.0, atol=1e-9):
+        raise ValueError("the shares add up to one: they carry the same noise; fit all but one of them")
+    errors = np.broadcast_to(np.asarray(sigma, dtype=np.float64), traces.shape)
+    falling = np.where(up[:, None], 1.0 - traces, traces)
+    alone = fit_biexponential(times, falling, sigma=errors)
+    span = float(np.ptp(times))
+
+    def solve(logs: Numbers) -> tuple[Numbers, Numbers]:
+        decays = np.exp(-np.outer(times, np.exp(np.clip(logs, -20.0, 14.0)) / span))
+        amplitudes, rests = [], []
+        for trace, error in zip(falling, errors, strict=True):
+            columns = decays / error[:, None]
+            found = np.linalg.lstsq(columns, trace / error, rcond=1e-12)[0]
+            amplitudes.append(found)
+            rests.append(columns @ found - trace / error)
+        return np.array(amplitudes), np.concatenate(rests)
+
+    starts = [np.log(np.maximum([k1 * span, k2 * span], 1e-4)) for k1, k2 in zip(alone.k1, alone.k2, strict=True)]
+    best = min(
+        (least_squares(lambda p: solve(p)[1], start, xtol=1e-11, ftol=1e-12) for start in starts),
+        key=lambda fit: fit.cost,
+    )
+    k = np.sort(np.exp(best.x) / span)[::-1]
+    amplitudes = solve(np.log(k * span))[0]
+    gram = np.zeros((2, 2))
+    decays = np.exp(-np.outer(times, k))
+    for amplitude, error in zip(amplitudes, errors, strict=True):
+        linear = decays / error[:, None]
+        slope = -amplitude * times[:, None] * linear
+        slope = slope - linear @ np.linalg.lstsq(linear, slope, rcond=None)[0]   # amplitudes eliminated
+        gram += slope.T @ slope
+    covariance = inverse_of(gram[None])[0]
+    se = np.sqrt(np.diag(covariance))
+    return JointFit(
+        k1=float(k[0]), k1_se=float(se[0]), k2=float(k[1]), k2_se=float(se[1]), covariance=covariance,
+        amplitudes=amplitudes, average_rate=amplitudes @ k / amplitudes.sum(axis=1), chi2=float(2 * best.cost),
+        converged=bool(best.success and np.isfinite(covariance).all()),
+    )  # fmt: skip

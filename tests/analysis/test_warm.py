@@ -1,0 +1,43 @@
+"""After the warm-up nothing is left to compile."""
+
+import numpy as np
+from halidescope.analysis.cosmic import find_cosmic_rays
+from halidescope.analysis.online import OnlineSeries
+from halidescope.analysis.peaks import fit_peaks
+from halidescope.analysis.series import analyse_series
+from halidescope.analysis.warm import warm_up
+from numba.core import event
+
+
+class Compilations(event.Listener):
+    def __init__(self):
+        self.names = []
+
+    def on_start(self, event):
+        self.names.append(str(event.data["dispatcher"]))
+
+    def on_end(self, event):
+        return
+
+
+def test_an_analysis_after_the_warm_up_compiles_nothing():
+    warm_up()
+    axis = np.linspace(450, 700, 300)
+    references = np.exp(-0.5 * ((axis - np.array([[585.0], [513.0]])) / 12) ** 2)
+    time = np.arange(40) * 5.0
+    share = 1 - 0.7 * np.exp(-0.03 * time) - 0.3 * np.exp(-0.002 * time)
+    shapes = references / references.sum(axis=1, keepdims=True)
+    counts = np.random.default_rng(1).poisson(1e5 * np.stack([1 - share, share], axis=1) @ shapes).astype(np.uint16)
+    compilations = Compilations()
+    event.register("numba:compile", compilations)
+    try:
+        online = OnlineSeries(axis, references, ("pristine", "reconstructed"), read_noise=2.0)
+        online.add(np.arange(40), time, counts, np.zeros(300))
+        assert online.fit() is not None
+        analyse_series(time, counts, references, references_se=1e-4, read_noise=2.0, saturation=60_000)
+        find_cosmic_rays(counts)
+        fit_peaks(1239.84 / axis, counts, noise="poisson")
+        fit_peaks(1239.84 / axis, counts.astype(float), model="voigt")
+    finally:
+        event.unregister("numba:compile", compilations)
+    assert compilations.names == []
