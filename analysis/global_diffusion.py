@@ -8,11 +8,12 @@ does not.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+
 from halidescope.analysis.arrhenius import BOLTZMANN_EV_K
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.linear import inverse_of
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 Numbers = NDArray[np.float64]
 UM2_TO_M2 = 1e-12

@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from halidescope.analysis.flags import Flag
-from halidescope.analysis.kinetics import Estimate
-from halidescope.analysis.linear import inverse_of, propagate
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 from scipy.special import digamma, gamma
+
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.kinetics import Estimate
+from halidescope.analysis.linear import inverse_of, propagate
 
 Numbers = NDArray[np.float64]
 Model = Literal["mono", "mono-plateau", "stretched", "stretched-plateau", "biexponential", "biexponential-plateau"]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from halidescope.analysis.kinetics import Biexponential, fit_biexponential
-from halidescope.analysis.linear import inverse_of, propagate
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, least_squares
 from scipy.stats import norm
 from scipy.stats import t as student
+
+from halidescope.analysis.kinetics import Biexponential, fit_biexponential
+from halidescope.analysis.linear import inverse_of, propagate
 
 Numbers = NDArray[np.float64]
 Quantity = Literal["k1", "k2", "average_rate", "phi"]

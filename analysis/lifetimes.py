@@ -7,11 +7,12 @@ fitted model. The convolution is a recursion over the bins (A. Grinvald, I. Z. S
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.flags import Flag
-from halidescope.analysis.linear import inverse_of, propagate
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 from scipy.signal import lfilter
+
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.linear import inverse_of, propagate
 
 Numbers = NDArray[np.float64]
 PASSES = 8

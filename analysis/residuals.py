@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.references import block_means
 from halidescope.analysis.unmixing import Unmixing
-from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
 LENGTH = 16        # channels summed: noise averages out within them, a wrong shape does not

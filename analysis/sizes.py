@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from halidescope.analysis.linear import inverse_of
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.stats import norm
+
+from halidescope.analysis.linear import inverse_of
 
 Numbers = NDArray[np.float64]
 

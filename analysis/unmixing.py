@@ -15,7 +15,6 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.references import Prepared, block_means, check_references, prepare
 from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows, share_rows, subtract
-from numpy.typing import ArrayLike, NDArray
 
 Noise = Literal["gaussian", "poisson"]
 BLOCK_BYTES = 3_000_000   # work is cut into parts of this size: no copy of a whole map

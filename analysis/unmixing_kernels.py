@@ -8,9 +8,10 @@ weights never see single counts), and blocks are chosen so short that no precisi
 import math
 
 import numpy as np
-from halidescope.analysis.linear import invert
 from numba import njit
 from numpy.typing import NDArray
+
+from halidescope.analysis.linear import invert
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]

@@ -5,6 +5,7 @@ does not wait for a compiler.
 """
 
 import numpy as np
+
 from halidescope.analysis.cosmic import find_cosmic_rays
 from halidescope.analysis.kinetics import fit_biexponential
 from halidescope.analysis.peaks import MODELS, fit_peaks

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.arrhenius import BOLTZMANN_EV_K
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.global_diffusion import fit_spread, radial_average

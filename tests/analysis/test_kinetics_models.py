@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.kinetics import fit_biexponential
 from halidescope.analysis.kinetics_models import NAMES, compare_models, fit_kinetics
 from halidescope.analysis.kinetics_profile import fit_joint, profile_interval

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from halidescope.analysis.lifetimes import fit_decay
 from scipy.special import erfcx
+
+from halidescope.analysis.lifetimes import fit_decay
 
 STEP = 0.05
 TIME = (np.arange(800) + 0.5) * STEP

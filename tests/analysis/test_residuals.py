@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.residuals import check_residuals
 from halidescope.analysis.unmixing import unmix

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halidescope.analysis.absorption import first_exciton
 from halidescope.analysis.sizes import fit_lognormal, fit_lognormal_histogram
 

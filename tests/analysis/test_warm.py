@@ -1,12 +1,13 @@
 """After the warm-up nothing is left to compile."""
 
 import numpy as np
+from numba.core import event
+
 from halidescope.analysis.cosmic import find_cosmic_rays
 from halidescope.analysis.online import OnlineSeries
 from halidescope.analysis.peaks import fit_peaks
 from halidescope.analysis.series import analyse_series
 from halidescope.analysis.warm import warm_up
-from numba.core import event
 
 
 class Compilations(event.Listener):

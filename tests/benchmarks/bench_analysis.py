@@ -25,13 +25,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import numpy as np
+from numba import njit
+from scipy.optimize import curve_fit, nnls
+
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.analysis.cosmic import find_cosmic_rays
 from halidescope.analysis.kinetics import fit_biexponential
 from halidescope.analysis.peaks import fit_peaks
 from halidescope.analysis.unmixing import Unmixer
-from numba import njit
-from scipy.optimize import curve_fit, nnls
 
 CHANNELS = 2048
 DARK, READ_NOISE = 1000.0, 4.0

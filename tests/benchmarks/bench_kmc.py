@@ -13,10 +13,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from numba import njit
+
 from halidescope.analysis.kmc import PAPER, KmcConfig
 from halidescope.analysis.kmc.exact import ExactFilm
 from halidescope.analysis.kmc.run import run_replica
-from numba import njit
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
