@@ -56,9 +56,10 @@ def connect_role(microscope: MicroscopeFile, role: Role) -> Any:
         The file's model is unknown, or plays another role.
     """
     table: LaserTable | StageTable | SpectrometerTable = getattr(microscope, role)
+    settings: dict[str, Any] = dict(table.settings)
     try:
-        return catalogue.connect(table.model, table.resource, role=role)
-    except catalogue.UnknownModelError as error:
+        return catalogue.connect(table.model, table.resource, role=role, **settings)
+    except (catalogue.UnknownModelError, catalogue.SettingError) as error:
         raise BadFileError(f"microscope file: [{role}] {error}") from error
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,27 +20,30 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class LaserTable(Table):
-    """The laser head and the way of its light to the sample."""
+class InstrumentTable(Table):
+    """An instrument: which, where, and what its driver must be told."""
 
     model: str = Field(description="model name, see `halidescope devices`")
     resource: str = Field(description="VISA resource, as TCPIP::host::port::SOCKET or ASRL/dev/ttyACM0::INSTR")
+    settings: dict[str, bool | int | float | str | dict[str, int]] = Field(
+        default_factory=dict, description="settings of the driver, see the model's page in docs/drivers"
+    )
+
+
+class LaserTable(InstrumentTable):
+    """The laser head and the way of its light to the sample."""
+
     sample_uw_per_head_mw: float = Field(gt=0, description="path transmission: µW at the sample per mW of the head")
     max_sample_uw: float = Field(gt=0, description="highest power ever allowed at the sample, µW")
 
 
-class StageTable(Table):
+class StageTable(InstrumentTable):
     """The scanning stage."""
 
-    model: str
-    resource: str
 
-
-class SpectrometerTable(Table):
+class SpectrometerTable(InstrumentTable):
     """The spectrometer."""
 
-    model: str
-    resource: str
     electrons_per_count: float = Field(
         1.0, gt=0, description="photoelectrons per count, from the data sheet or a photon-transfer curve"
     )
@@ -91,11 +95,21 @@ class MicroscopeFile(Table):
 
     def toml_text(self) -> str:
         """This file as TOML, every value written out."""
-        lines = []
-        for name, table in self.model_dump(exclude_none=True).items():
-            lines.append(f"[{name}]")
-            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
-        return "\n".join(lines) + "\n"
+        return "\n".join(_toml_lines("", self.model_dump(exclude_none=True))) + "\n"
+
+
+def _toml_lines(name: str, table: dict[str, Any]) -> list[str]:
+    """A table's own values, then the tables in it."""
+    lines = [f"[{name}]"] if name else []
+    lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items() if not _table(value)]
+    for key, value in table.items():
+        if _table(value) and value:
+            lines += _toml_lines(f"{name}.{key}" if name else key, value)
+    return lines
+
+
+def _table(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def parse_microscope(text: str, *, source: str = "microscope file") -> MicroscopeFile:

@@ -1,5 +1,6 @@
 """Supported models: the name a microscope file gives, what role it plays, and the class that drives it."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,10 @@ from halidescope.drivers.zaber import ZaberStage
 
 class UnknownModelError(ValueError):
     """A model that is not in the catalogue, or not of the role it is wanted for."""
+
+
+class SettingError(ValueError):
+    """A setting that a driver does not have, or a value that it cannot have; the sentence names what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,17 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "ocean-sts": Model("spectrometer", OceanSTS, "Ocean STS array spectrometer, Ocean Binary Protocol"),
     }
 )
+
+
+def settings_of(driver: type[WireInstrument]) -> frozenset[str]:
+    """Names of what a driver can be told: its keyword arguments, and ``asrl`` with options of a serial port."""
+    named = {
+        parameter.name
+        for room in driver.__mro__ if issubclass(room, WireInstrument) and "__init__" in vars(room)
+        for parameter in inspect.signature(vars(room)["__init__"]).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return frozenset(named - {"timeout_s", "progress"} | {"asrl"})
 
 
 def find(model: str, *, role: str | None = None) -> Model:
@@ -116,10 +132,18 @@ def connect(
     ------
     UnknownModelError
         The model is not supported or has another role.
+    SettingError
+        The driver has no such setting, or it cannot have that value.
     InstrumentError
         It does not answer, is another instrument, or cannot be made safe; the port is closed again.
     """
-    instrument = find(model, role=role).driver(resource, timeout_s=timeout_s, **settings)
+    driver = find(model, role=role).driver
+    if unknown := settings.keys() - (allowed := settings_of(driver)):
+        raise SettingError(f"{model} has no setting {sorted(unknown)[0]!r}; allowed: {', '.join(sorted(allowed))}")
+    try:
+        instrument = driver(resource, timeout_s=timeout_s, **settings)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{model}: a setting cannot be used: {error}") from error
     try:
         instrument.start()
     except BaseException:

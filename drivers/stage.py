@@ -40,6 +40,8 @@ class TwoAxisStage(WireInstrument):
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
+        if not 0 < tolerance_um < float("inf"):
+            raise ValueError(f"tolerance_um = {tolerance_um:g} is no distance; allowed: more than 0 µm")
         self._tolerance_um = tolerance_um
         self.settle_wait_s = settle_wait_s
         self._limits_um: tuple[tuple[float, float], tuple[float, float]] | None = None

@@ -2,15 +2,16 @@
 
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
-from serial.tools import list_ports
 
 from halidescope.acquisition.instruments import check as check_instruments
 from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.problems import RefusedRunError
 from halidescope.drivers.catalogue import MODELS
+from halidescope.drivers.finder import network_candidates, serial_candidates
 from halidescope.gui.terminal import complain, say_json
 from halidescope.simulators.microscope import ServedDevice, SimulatedMicroscope
 
@@ -109,29 +110,24 @@ def check(
         raise typer.Exit(1)
 
 
-def devices(as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) -> None:
-    """List the supported models and the serial ports found."""
+def devices(
+    host: list[str] = typer.Option(
+        [], help="Also ask this host on the instruments' ports; briefly connects, so not while a stage is in use."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
+) -> None:
+    """List the supported models and the ports found, with a guess which model sits where."""
     models = [{"model": name, "role": model.role, "description": model.description} for name, model in MODELS.items()]
-    ports = [
-        {
-            "port": port.device,
-            "resource": f"ASRL{port.device}::INSTR",
-            "description": port.description,
-            "vendor_id": port.vid,
-            "product_id": port.pid,
-            "serial": port.serial_number,
-        }
-        for port in list_ports.comports()
-    ]
+    ports = [*serial_candidates(), *network_candidates(host)]
     if as_json:
-        say_json({"models": models, "ports": ports})
+        say_json({"models": models, "ports": [asdict(port) for port in ports]})
         return
     typer.echo("Supported models")
     for model in models:
         typer.echo(f"  {model['model']:<20} {model['role']:<13} {model['description']}")
-    typer.echo("Serial ports found" if ports else "No serial port found")
+    typer.echo("Ports found" if ports else "No serial port found; give a network instrument's address with --host")
     for port in ports:
-        typer.echo(f"  {port['port']:<20} {port['description']}")
+        typer.echo(f"  {port.resource:<32} {port.model or 'unknown':<20} {port.description}; {port.reason}")
 
 
 VERBS = (simulate, check, devices)

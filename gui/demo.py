@@ -46,12 +46,12 @@ class Demo:
     """
 
     def __init__(self, folder: Path, *, speed: float = 60.0, film: float = 1.5) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.speed = speed
         self.film = film
-        self.report = folder / "report.html"
-        self.summary = folder / "summary.json"
-        self.session = folder / "session.json"
+        self.report = self.folder / "report.html"
+        self.summary = self.folder / "summary.json"
+        self.session = self.folder / "session.json"
         self._closed = threading.Event()  # nobody looks on any more
         self.power_uw = EXPOSURE_POWER_UW.get(film, 120.0)
 
@@ -131,10 +131,11 @@ class Demo:
             raise RunEndedError(
                 f"{recipe.title}: not begun, the window was closed; finished files are in {self.folder}"
             )
+        before = engine.status().run
         engine.start(recipe.model_dump(mode="json"), str(out))
         while True:
             status = engine.status()
-            if status.file == str(out):
+            if status.run > before:
                 show(status)
                 if status.state.ended:
                     break

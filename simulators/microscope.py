@@ -9,7 +9,7 @@ from halidescope.simulators.clock import SimulationClock
 from halidescope.simulators.control import ControlPort
 from halidescope.simulators.faults import Delivery, FaultBoard
 from halidescope.simulators.film import Film, film_law
-from halidescope.simulators.models import COBOLT_DIALECTS, ROLES, Site, model_of
+from halidescope.simulators.models import COBOLT_DIALECTS, MODELS, ROLES, Site, model_of
 from halidescope.simulators.optics import Optics
 from halidescope.simulators.server import DeviceServer, ServedDevice
 from halidescope.simulators.wire import KeySwitch
@@ -113,6 +113,8 @@ class SimulatedMicroscope:
             device = resources[role]
             lines += [f"[{role}]", f'model = "{device.model}"', f'resource = "{device.resource}"']
             lines += [f"{name} = {value}" for name, value in extra.items()]
+            if settings := MODELS[device.model].settings:
+                lines += ["", f"[{role}.settings]", *settings]
             lines.append("")
         lines += ["[optics]", f"waist_um = {optics.waist_um}", "", "[simulation]", f"speed = {self.clock.speed}", ""]
         return "\n".join(lines)

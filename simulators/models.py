@@ -26,12 +26,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be simulated; ``transport`` is how it is usually connected, "tcp" or "serial" at ``baud``."""
+    """A model that can be simulated.
+
+    ``transport`` is how it is usually connected, "tcp" or "serial" at ``baud``; ``settings`` are lines for the
+    microscope file, what a driver must be told about it.
+    """
 
     role: str
     make: Callable[[Site], Device]
     transport: str
     baud: int = 115200
+    settings: tuple[str, ...] = ()
 
 
 COBOLT_DIALECTS: dict[str, type[cobolt.CoboltHead]] = {"5 V": cobolt.CoboltHead, "12 V": cobolt_12v.Cobolt12vHead}
@@ -53,7 +58,10 @@ MODELS: dict[str, Model] = {
     asi_commands.Ms2000.model: Model(
         "stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), "serial", 9600
     ),
-    zaber_wire.Zaber.model: Model("stage", lambda site: zaber_wire.Zaber(site.bench, site.faults), "serial"),
+    zaber_wire.Zaber.model: Model(
+        "stage", lambda site: zaber_wire.Zaber(site.bench, site.faults), "serial",
+        settings=("home = true",),     # it powers up unreferenced, and nothing is in the way of homing
+    ),
     obp.HDX.model: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
     obp.QE_PRO.model: Model("spectrometer", lambda site: obp.OceanQePro(site.bench, site.faults), "serial"),
     obp.STS.model: Model("spectrometer", lambda site: obp.OceanSts(site.bench, site.faults), "serial"),
