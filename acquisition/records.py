@@ -147,13 +147,14 @@ NUMBER_FIELDS = tuple(entry.name for entry in fields(SpectrumRecord) if entry.na
 
 
 def checksum(numbers: tuple[int | float, ...], counts: bytes) -> int:
-    """CRC-32 over a spectrum's numbers and counts."""
-    return zlib.crc32(counts, zlib.crc32(_NUMBERS.pack(*numbers)))
+    """CRC-32 over a spectrum's numbers and counts; -0.0 counts as 0.0, which is what SQLite makes of it."""
+    signless = (number + 0.0 if isinstance(number, float) else number for number in numbers)
+    return zlib.crc32(counts, zlib.crc32(_NUMBERS.pack(*signless)))
 
 
 def dark_checksum(dark: DarkRecord, counts: bytes) -> int:
-    """CRC-32 over a dark spectrum's numbers and counts."""
-    return zlib.crc32(counts, zlib.crc32(struct.pack("<q2d", dark.sequence, dark.start_s, dark.exposure_s)))
+    """CRC-32 over a dark spectrum's numbers and counts; -0.0 as in :func:`checksum`."""
+    return zlib.crc32(counts, zlib.crc32(struct.pack("<q2d", dark.sequence, dark.start_s + 0.0, dark.exposure_s)))
 
 
 def little_endian(counts: NDArray[np.unsignedinteger], count_type: str) -> bytes:

@@ -4,12 +4,15 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from halidescope.acquisition.journal import JournalWriter, journal_path, note_in_journal
+from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path, note_in_journal
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.storage import finish, open_scan
 
@@ -82,3 +85,20 @@ def test_a_journal_with_torn_bytes_gives_what_is_whole_or_one_sentence(write_jou
         for row, column in np.argwhere(scan.valid):
             point = 4 * int(row) + int(column)
             assert np.array_equal(scan.spectra[row, column], record(point, point).counts)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=12, max_size=12))
+def test_any_number_that_can_be_measured_reads_back_undamaged(tmp_path, numbers):
+    """SQLite keeps -0.0 as 0.0: a stage that reports -0.0 µm must not look like a damaged row."""
+    path = journal_path(tmp_path / f"{random.getrandbits(64):x}.nxs")
+    one = record(0, 0)
+    names = [field.name for field in fields(one) if field.type is float]
+    taken = replace(one, **dict(zip(names, [-0.0, *numbers], strict=False)))
+    writer = JournalWriter(path, header())
+    writer.append(taken)
+    writer.close()
+    with JournalReader(path) as journal:
+        back = journal.spectrum(0)
+    assert back is not None
+    assert back.numbers == taken.numbers
