@@ -25,7 +25,7 @@ demo: $(VENV)/.installed-gui
 test: $(VENV)/.installed-dev lint types floors quick wheel
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow and not benchmark"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not benchmark"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_a_journal_with_torn_bytes_gives_what_is_whole_or_one_sentence(write_jou
 @given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=12, max_size=12))
 def test_any_number_that_can_be_measured_reads_back_undamaged(tmp_path, numbers):
     """SQLite keeps -0.0 as 0.0: a stage that reports -0.0 µm must not look like a damaged row."""
-    path = journal_path(tmp_path / f"{random.getrandbits(64):x}.nxs")
+    path = journal_path(Path(tempfile.mkdtemp(dir=tmp_path)) / "scan.nxs")
     one = record(0, 0)
     names = [field.name for field in fields(one) if field.type is float]
     taken = replace(one, **dict(zip(names, [-0.0, *numbers], strict=False)))
