@@ -46,7 +46,8 @@ soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 benchmarks: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks
+	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks/bench_drivers.py tests/benchmarks/bench_kmc.py
+	$(BIN)/python tests/benchmarks/bench_analysis.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

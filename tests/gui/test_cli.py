@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from halidescope.acquisition.problems import RefusedRunError
@@ -43,7 +44,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("", "demo", "simulate", "check", "run", "analyse", "convert", "devices", "view"):
+    for verb in ("", "demo", "simulate", "check", "run", "analyse", "convert", "devices", "view", "kmc"):
         assert run([verb, "--help"] if verb else ["--help"]) == 0
         assert "Usage: halidescope" in capsys.readouterr().out
 
@@ -57,6 +58,7 @@ def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["simulate", "--speed", "0"], "0.001"),
         (["simulate", "--laser", "lighthouse"], "cobolt-06-mld"),
         (["check", "nowhere.toml"], "nowhere.toml"),
+        (["kmc", "nowhere.toml"], "nowhere.toml"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_exit_code_2(
@@ -202,6 +204,20 @@ def test_devices_lists_the_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["devices", "--json"]) == 0
     models = {model["model"]: model["role"] for model in json.loads(capsys.readouterr().out)["models"]}
     assert {"cobolt-06-mld": "laser", "pi-e727": "stage", "ocean-hdx": "spectrometer"}.items() <= models.items()
+
+
+def test_kmc_runs_a_configuration_and_names_unknown_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "kmc.toml"
+    config.write_text('[lattice]\nsize = 8\n[run]\nscheme = "paper"\nsteps = 20\nseed = 1\n', encoding="utf-8")
+    assert run(["kmc", str(config), "--out", str(tmp_path / "kmc.npz"), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["scheme"] == "paper"
+    assert 2.2 < summary["band_gap_start_ev"] < 2.4
+    with np.load(tmp_path / "kmc.npz") as stored:
+        assert stored["band_gap_ev"].shape[-1] == stored["progress"].size
+    config.write_text("[lattice]\nsides = 8\n", encoding="utf-8")
+    assert run(["kmc", str(config)]) == 2
+    assert "sides" in capsys.readouterr().err
 
 
 def test_a_demo_does_not_write_over_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

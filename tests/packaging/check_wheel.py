@@ -44,7 +44,7 @@ def main() -> None:
         python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=folder)
         text = run(python.with_name("halidescope"), "--help", cwd=folder)
-        for verb in ("demo", "simulate", "check", "run", "analyse", "convert", "devices", "view"):
+        for verb in ("demo", "simulate", "check", "run", "analyse", "convert", "devices", "view", "kmc"):
             if verb not in text:
                 sys.exit(f"`halidescope --help` of the installed wheel does not name {verb}:\n{text}")
     print(f"wheel holds {len(wanted)} files and starts from a fresh environment")  # noqa: T201
