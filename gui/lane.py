@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Lane(QObject):
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._finished.connect(self._deliver)
+        # queued even when a call is over before its caller has gone on: an answer never comes inside the question
+        self._finished.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._closed = False
 
     def ask(
