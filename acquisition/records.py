@@ -59,6 +59,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str                              # ISO 8601, UTC
     light_on_s: float | None = None              # when the light first came on, on the engine's clock
     light_on_se_s: float = 0.0                   # standard error of that instant, the zero of all times
+    light_on_utc_s: float | None = None          # the same instant in real time, s since 1970; outlives the engine
     simulated: bool = False
     speed: float = 1.0
     schema_version: int = SCHEMA_VERSION
@@ -75,6 +76,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     state: str        # "finished", "aborted" or "failed"
     reason: str = ""
     ended_at: str = ""
+    dark_utc_s: float | None = None    # when emission was last proven off after light: real time, s since 1970
 
 
 _NUMBERS = struct.Struct("<qq4d4d2dddq")
