@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halidescope.acquisition.courses import make_measurement
+from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.listing import Listing, write_listing
 from halidescope.acquisition.plan import Plan, limits_of, plan_hash, plan_part
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import AnyRecipe, SingleRecipe, main_part, part_paths, parts_of
-from halidescope.acquisition.resume import Past, is_finished, look_back, require_match
+from halidescope.acquisition.resume import Past, finished_spectra, look_back, require_match
 from halidescope.acquisition.states import RunState
 
 if TYPE_CHECKING:
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One measurement of a recipe; ``past`` is what is there of it, ``finished`` if that is all."""
+    """One measurement of a recipe; ``past`` is what is there of it, ``finished`` how many spectra if that is all."""
 
     number: int
     recipe: SingleRecipe
     plan: Plan
     out: Path
     past: Past | None = None
-    finished: bool = False
+    finished: int | None = None
+
+    @property
+    def done(self) -> int:
+        """Spectra that are there."""
+        return self.finished or (len(self.past.done) if self.past else 0)
 
 
 class Chain:
@@ -53,7 +59,7 @@ class Chain:
         assert engine.instruments is not None
         self._engine, self._recipe, self._out = engine, recipe, out
         limits = limits_of(engine.instruments)
-        self._parts = [
+        self.parts = [
             Part(number, part, plan_part(part, engine.microscope, limits), path)
             for number, (part, path) in enumerate(
                 zip(parts_of(recipe), part_paths(out, recipe), strict=True), start=1
@@ -61,35 +67,30 @@ class Chain:
         ]
         if resume:
             self._look_back()
-        elif stale := [sentence for part in self._parts if (sentence := self._not_fresh(part))]:
+        elif stale := [sentence for part in self.parts if (sentence := self._not_fresh(part))]:
             raise RefusedRunError(stale[0])
-
-    @property
-    def first(self) -> Part:
-        """The part that will be measured first."""
-        return next((part for part in self._parts if not part.finished), self._parts[-1])
-
-    @property
-    def count(self) -> int:
-        """How many parts."""
-        return len(self._parts)
 
     def _look_back(self) -> None:
         """Find out what is there of every part."""
         instruments = self._engine.instruments
         assert instruments is not None
         seen = []
-        for part in self._parts:
-            finished = is_finished(part.out)
-            past = None if finished else look_back(part.out)
+        whole = len(self.parts) == 1 or self._out.exists()      # finished files only, not even a journal to compare
+        for part in self.parts:
+            journal = journal_path(part.out).exists()
+            finished = finished_spectra(part.out)
+            whole = whole and finished is not None and not journal
+            past = None if finished is not None else look_back(part.out)
             if past is not None:
                 require_match(
                     past, part.out, part.plan.plan_hash, instruments.identities(),
                     instruments.spectrometer.wavelength_nm,
                 )
             seen.append(Part(part.number, part.recipe, part.plan, part.out, past, finished))
-        self._parts = seen
-        if not any(part.finished or part.past for part in seen):
+        self.parts = seen
+        if whole:
+            raise RefusedRunError(f"{self._out}: is finished already, nothing is left to resume")
+        if all(part.finished is None and part.past is None for part in seen):
             raise RefusedRunError(f"{self._out}: nothing to resume, neither file nor journal is there; start it anew")
 
     def _not_fresh(self, part: Part) -> str:
@@ -108,12 +109,12 @@ class Chain:
         """Measure every part that is not finished; returns how it ended, and why."""
         state, reason = RunState.FINISHED, ""
         before: Path | None = None
-        for part in self._parts:
-            if not part.finished:
+        for part in self.parts:
+            self._engine.begin(part.plan, part.out, part.number, len(self.parts), part.done)
+            if part.finished is None:
                 if self._engine.door.abort_reason is not None:
                     state, reason = RunState.ABORTED, self._engine.door.abort_reason
                     break
-                self._engine.begin(part.plan, part.out, part.number, self.count)
                 measurement = make_measurement(
                     self._engine, part.recipe, part.plan, part.out, past=part.past, before=before
                 )
@@ -121,19 +122,19 @@ class Chain:
                 if state is not RunState.FINISHED:
                     break
             before = part.out
-        if self.count > 1:
+        if len(self.parts) > 1:
             state, reason = self._list(state, reason)
         return state, reason
 
     def _list(self, state: RunState, reason: str) -> tuple[RunState, str]:
         """Write the list of the parts that are there."""
-        there = {part.number: part.out.name for part in self._parts if part.out.exists()}
+        there = {part.number: part.out.name for part in self.parts if part.out.exists()}
         if not there:
             return state, reason
         main = main_part(self._recipe) + 1
         listing = Listing(
             kind=self._recipe.kind, title=self._recipe.title, recipe=self._recipe.model_dump(mode="json"),
-            plan_hash=plan_hash(self._recipe, self._engine.microscope), planned=self.count, parts=there,
+            plan_hash=plan_hash(self._recipe, self._engine.microscope), planned=len(self.parts), parts=there,
             main=main if main in there else max(there),
         )
         try:
@@ -141,5 +142,5 @@ class Chain:
         except ScanFileError as error:
             self._engine.events.note(str(error), "error")
             return RunState.FAILED, f"{reason}; {error}" if reason else str(error)
-        self._engine.events.note(f"saved {self._out}: {len(there)} of {self.count} parts")
+        self._engine.events.note(f"saved {self._out}: {len(there)} of {len(self.parts)} parts")
         return state, reason

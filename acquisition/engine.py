@@ -197,17 +197,18 @@ class Engine:
         self.beam.allow()
         self.began_s = self.clock.now_s()
         self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="")
-        self.begin(chain.first.plan, chain.first.out, chain.first.number, chain.count)
+        first = chain.parts[0]
+        self.begin(first.plan, first.out, first.number, len(chain.parts), first.done)
         return chain
 
-    def begin(self, plan: Plan, out: Path, part: int, parts: int) -> None:
-        """A part of a recipe begins; the caller is the engine's thread."""
+    def begin(self, plan: Plan, out: Path, part: int, parts: int, done: int) -> None:
+        """A part of a recipe begins, or goes on, with some spectra done; the caller is the engine's thread."""
         was = self._status
         if (was.file, was.part, was.state) == (str(out), part, RunState.PREPARING):
             return      # announced when it was accepted
         self.runs += 1
         self.publish(
-            state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=0,
+            state=RunState.PREPARING, reason="", measurement=plan.title, kind=plan.kind, file=str(out), done=done,
             total=plan.spectra, part=part, parts=parts, done_before=was.done_before + was.done,
             remaining_s=plan.duration_s, elapsed_s=self.clock.now_s() - self.began_s,
         )

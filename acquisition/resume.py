@@ -88,23 +88,26 @@ def look_back(out: Path) -> Past | None:
         )
 
 
-def is_finished(out: Path) -> bool:
-    """True if ``out`` is a finished measurement; a journal that a kill left beside it is compared and removed."""
+def finished_spectra(out: Path) -> int | None:
+    """How many spectra the finished measurement ``out`` holds, None if it is not finished.
+
+    A journal that a kill left beside it is compared with it and removed.
+    """
     if not out.exists():
-        return False
+        return None
     file = NexusFile(out)
     file.close()
     if file.ending is None or file.ending.state != "finished":
-        return False
+        return None
     journal = journal_path(out)
     if journal.exists():
         with JournalReader(journal) as reader:
             if reader.ending is None or reader.ending.state != "finished":
-                return False
+                return None
             compare(reader, out)
         if not file.damaged:
             delete_journal(journal)
-    return True
+    return int(file.columns["valid"].sum())
 
 
 def require_match(
