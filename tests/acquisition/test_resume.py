@@ -142,6 +142,28 @@ def test_a_chain_goes_on_with_the_part_that_was_cut_off(shared, host, tmp_path):
     assert shared.ask(get="laser.emission") is False
 
 
+def test_a_recovery_keeps_its_schedule_over_a_cut_off(shared, host, tmp_path):
+    out = tmp_path / "recovery.nxs"
+    looks = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 100.0, "interval_s": 10.0,
+             "dark_spectra": 1, "position_um": [100.0, 150.0], "exposure_power_uw": 120.0, "exposure_duration_s": 2.0}
+    host.engine.door.start(looks, str(out))
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks", 40.0)
+    host.engine.abort()
+    until(lambda: host.engine.status().state.ended, "end")
+    before = shared.ask(get="clock.now_s")
+    until(lambda: shared.ask(get="clock.now_s") > before + 25, "two looks to be missed")
+    assert resume(host, looks, out).state is RunState.FINISHED
+    with open_scan(out) as scan:
+        taken = np.flatnonzero(scan.valid)
+        assert {0, 1} <= set(taken)
+        assert sorted(scan.missing) == sorted(set(range(len(scan.valid))) - set(taken))
+        assert len(scan.missing) >= 1
+        assert all("successor was due" in reason for reason in scan.missing.values())
+        assert np.all(scan.time_s[taken] >= scan.axes["time"][taken])
+        assert np.all(scan.time_s[taken] < scan.axes["time"][taken] + 20.0)      # 20 s are 1 s of this computer
+        assert len(scan.repeats) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
