@@ -30,6 +30,7 @@ from halidescope.acquisition.records import (
     checksum,
     dark_checksum,
     little_endian,
+    runs_of,
 )
 from halidescope.acquisition.results import OnlineResults
 
@@ -48,7 +49,7 @@ CREATE TABLE repeats (sequence INTEGER PRIMARY KEY, point INTEGER NOT NULL, plan
                       time_se_s REAL, x_commanded_um REAL, y_commanded_um REAL, x_um REAL, y_um REAL,
                       sample_power_uw REAL, measured_power_uw REAL, exposure_s REAL, dose_j_cm2 REAL, flags INTEGER,
                       counts BLOB NOT NULL, crc INTEGER NOT NULL);
-CREATE TABLE missing (point INTEGER PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE missing (sequence INTEGER PRIMARY KEY, first INTEGER, last INTEGER, reason TEXT NOT NULL);
 CREATE TABLE dark    (sequence INTEGER PRIMARY KEY, start_s REAL, exposure_s REAL, counts BLOB NOT NULL,
                       crc INTEGER NOT NULL);
 CREATE TABLE events  (sequence INTEGER PRIMARY KEY, time_s REAL, at TEXT, level TEXT, text TEXT);
@@ -146,10 +147,8 @@ class JournalWriter:
 
     def set_missing(self, points: Iterable[int], reason: str) -> None:
         """Keep why points were not measured; the first reason of a point stays."""
-        self._write("BEGIN", ())
-        for point in points:
-            self._write("INSERT OR IGNORE INTO missing VALUES (?,?)", (point, reason))
-        self._write("COMMIT", ())
+        for first, last in runs_of(points):
+            self._write("INSERT INTO missing (first, last, reason) VALUES (?,?,?)", (first, last, reason))
 
     def append_dark(self, dark: DarkRecord) -> None:
         """Commit one dark spectrum."""
@@ -300,10 +299,13 @@ class JournalReader:
 
     def missing(self) -> dict[int, str]:
         """Points that were not measured, and why, as far as somebody wrote it down."""
-        try:
-            return dict(self._db.execute("SELECT point, reason FROM missing ORDER BY point").fetchall())
-        except UNREADABLE as error:
-            raise ScanFileError(f"journal {self.path}: table missing cannot be read ({error})") from error
+        points = int(np.prod(self.header.shape))
+        why: dict[int, str] = {}
+        for _, first, last, reason in self._rows("missing"):
+            if isinstance(first, int) and isinstance(last, int):       # torn bytes may have made them something else
+                for point in range(max(first, 0), min(last, points - 1) + 1):
+                    why.setdefault(point, reason)
+        return why
 
     def _record(self, row: tuple) -> SpectrumRecord | None:
         *numbers, counts, crc = row

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header, SpectrumRecord
+from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header, SpectrumRecord, runs_of
 from halidescope.acquisition.results import OnlineResults
 
 COLUMNS = {   # of a SpectrumRecord, with units; stored per point
@@ -204,7 +204,11 @@ def _own(entry: h5py.Group, journal: JournalReader, damaged: list[int]) -> None:
     _field(own, "events", msgspec.json.encode(journal.events()).decode())
     _field(own, "online_results", msgspec.json.encode(journal.results).decode())
     _field(own, "damaged_points", msgspec.json.encode(damaged).decode())
-    _field(own, "missing_points", msgspec.json.encode(journal.missing()).decode())
+    missing = journal.missing()
+    runs = {
+        why: runs_of(point for point, reason in missing.items() if reason == why) for why in set(missing.values())
+    }
+    _field(own, "missing_points", msgspec.json.encode(runs).decode())
     order = np.argsort(journal.header.wavelength_nm, kind="stable")
     darks, _ = journal.dark()
     if darks:      # HyperSpy's reader fails on empty arrays
@@ -296,7 +300,11 @@ class NexusFile:
             names = (*COLUMNS, "valid", "sequence", "flags")
             self.columns: dict[str, NDArray] = {name: own[name][()] for name in names}
             self.damaged = msgspec.json.decode(own["damaged_points"][()], type=tuple[int, ...])
-            self.missing = msgspec.json.decode(own["missing_points"][()], type=dict[int, str])
+            runs = msgspec.json.decode(own["missing_points"][()], type=dict[str, list[tuple[int, int]]])
+            self.missing = {
+                point: why for why, stretches in runs.items() for first, last in stretches
+                for point in range(first, last + 1)
+            }
             self.repeats = _repeats(own["repeats"]) if "repeats" in own else ()
             self.wavelength_nm: NDArray = self._file["entry/data/wavelength"][()]
             nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)

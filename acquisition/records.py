@@ -6,6 +6,7 @@ file in :mod:`halidescope.acquisition.nexus`.
 
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import IntFlag
 
@@ -146,6 +147,13 @@ class DarkRecord:
 
 
 NUMBER_FIELDS = tuple(entry.name for entry in fields(SpectrumRecord) if entry.name != "counts")
+
+
+def runs_of(points: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as stretches (first, last) without gaps, ascending: many missing points are few lines."""
+    ordered = np.unique(np.fromiter(points, dtype=np.int64))
+    pieces = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1) if len(ordered) else []
+    return [(int(piece[0]), int(piece[-1])) for piece in pieces]
 
 
 def checksum(numbers: tuple[int | float, ...], counts: bytes) -> int:

@@ -4,13 +4,17 @@ import random
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from halidescope.acquisition.journal import JournalWriter, journal_path, note_in_journal
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.records import runs_of
 from halidescope.acquisition.storage import finish, open_scan
 
 from .conftest import header, record
@@ -82,3 +86,10 @@ def test_a_journal_with_torn_bytes_gives_what_is_whole_or_one_sentence(write_jou
         for row, column in np.argwhere(scan.valid):
             point = 4 * int(row) + int(column)
             assert np.array_equal(scan.spectra[row, column], record(point, point).counts)
+
+
+@given(st.sets(st.integers(0, 500)))
+def test_numbers_and_their_stretches_are_the_same(points):
+    runs = runs_of(points)
+    assert {point for first, last in runs for point in range(first, last + 1)} == points
+    assert all(after[0] - before[1] > 1 for before, after in pairwise(runs))
