@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.recipes import RasterMap, Recipe, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.storage import open_scan
@@ -123,7 +123,7 @@ class Analyst:
 
     def __init__(
         self,
-        recipe: TimeSeries | RasterMap,
+        recipe: SingleRecipe,
         wavelength_nm: NDArray[np.float64],
         dark: NDArray[np.unsignedinteger],
         *,
@@ -134,6 +134,7 @@ class Analyst:
         self._unmixing: OnlineSeries | OnlineMap | None = None
         self._fit: SeriesFit | None = None
         self._sent = 0
+        self._growing = isinstance(recipe, TimeSeries)
         self._head = OnlineResults(kind=recipe.kind)
         endmembers = choose_endmembers(recipe, wavelength_nm)
         if isinstance(endmembers, str):
@@ -167,7 +168,7 @@ class Analyst:
 
     def fit(self) -> None:
         """Fit what was added; only a time series has a fit."""
-        if isinstance(self._unmixing, OnlineSeries) and self._unmixing.count:
+        if self._growing and isinstance(self._unmixing, OnlineSeries) and self._unmixing.count:
             self._fit = self._unmixing.fit()
             self._note = self._unmixing.note
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from halidescope.acquisition.analyst import Analyst
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.recipes import SingleRecipe, parse_recipe
 from halidescope.acquisition.results import OnlineResults
 
 LOOK_S = 0.05      # real seconds between two looks into the journal
@@ -170,7 +170,7 @@ class _Following:
     def __init__(self, path: Path) -> None:
         self._journal = JournalReader(path)
         header = self._journal.header
-        recipe = parse_recipe(dict(header.recipe))
+        recipe = cast(SingleRecipe, parse_recipe(dict(header.recipe)))     # what has a journal is one measurement
         darks, _ = self._journal.dark()
         dark = np.array([one.counts for one in darks], header.count_type).reshape(-1, len(header.wavelength_nm))
         self._analyst = Analyst(

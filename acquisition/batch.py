@@ -132,6 +132,10 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
         "read_noise": read_noise_counts(scan),
         "saturation": float(scan.metadata["calibration"]["saturation_counts"]),
     }
+    if scan.kind not in ("raster-map", "time-series"):
+        raise ScanFileError(
+            f"{scan.source}: a {scan.kind} has no fit here; time series and maps have (the parts of a list one by one)"
+        )
     try:
         if scan.kind == "raster-map":
             halo = analyse_halo(

@@ -114,9 +114,12 @@ class EngineClient:
         """The engine's present moment."""
         return self._ask("status", Status)
 
-    def start(self, recipe: dict[str, object], out: Path | str) -> None:
-        """Start a measurement; returns when the engine has accepted it. ``out`` is the file it will become."""
-        self._ask("start", recipe=recipe, out=str(Path(out).absolute()))
+    def start(self, recipe: dict[str, object], out: Path | str, *, resume: bool = False) -> None:
+        """Start a measurement; returns when the engine has accepted it. ``out`` is the file it will become.
+
+        With ``resume`` what is there of the file, cut off or aborted, is completed.
+        """
+        self._ask("start", recipe=recipe, out=str(Path(out).absolute()), resume=resume)
 
     def pause(self) -> None:
         """Beam off within one exposure, then wait."""

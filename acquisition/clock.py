@@ -40,6 +40,14 @@ class Clock:
         """Date and time (UTC) of a reading of this clock, now by default, in the microscope's own time."""
         return self._origin_wall + timedelta(seconds=self.now_s() if at_s is None else at_s)
 
+    def utc_s(self, at_s: float) -> float:
+        """Real time of a reading of this clock, seconds since 1970 (UTC); outlives this clock and its process."""
+        return self._origin_wall.timestamp() + at_s / self.speed
+
+    def at_utc_s(self, utc_s: float) -> float:
+        """What this clock showed, or would have shown, at a real time; negative before it was made."""
+        return (utc_s - self._origin_wall.timestamp()) * self.speed
+
     def real_s(self, duration_s: float) -> float:
         """How many real seconds a duration of the microscope takes."""
         return duration_s / self.speed

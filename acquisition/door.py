@@ -20,6 +20,7 @@ class StartCommand:
 
     recipe: dict[str, object]
     out: str
+    resume: bool = False
     accepted: Future[None] = field(default_factory=Future)
 
 
@@ -43,15 +44,15 @@ class Door:
         """Forget that somebody knocked; called before the wishes are read, so that none is overlooked."""
         self._wake.clear()
 
-    def start(self, recipe: dict[str, object], out: str) -> None:
-        """Ask for a measurement and wait until the engine has accepted it; one at a time.
+    def start(self, recipe: dict[str, object], out: str, *, resume: bool = False) -> None:
+        """Ask for a measurement, or for the rest of one that was cut off, and wait until it is accepted; one at a time.
 
         Raises
         ------
         ProblemError, InstrumentError
             Why it must not or cannot start.
         """
-        command = StartCommand(recipe, out)
+        command = StartCommand(recipe, out, resume)
         with self._lock:
             if self.quitting:
                 raise ProblemError("engine: is about to end; start a new one")

@@ -79,6 +79,12 @@ class DoseLedger:
             self._settle(now_s)
             self._irradiance_w_cm2 = irradiance_w_cm2
 
+    def book(self, x_um: float, y_um: float, dose_j_cm2: float) -> None:
+        """Learn of light before this ledger began: the peak dose at a place was at least this; more stays more."""
+        with self._lock:
+            spot = self._spot(x_um, y_um)
+            spot.dose_j_cm2 += max(0.0, dose_j_cm2 - self._at(x_um, y_um))
+
     def here(self, now_s: float) -> float:
         """Peak dose at the present spot until now, in J/cm²; 0 before the first move."""
         with self._lock:

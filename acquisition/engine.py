@@ -13,16 +13,16 @@ import msgspec
 
 from halidescope.acquisition.analyst import choose_endmembers
 from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.instruments import Instruments, connect, connect_role
-from halidescope.acquisition.measurement import Measurement
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.plan import limits_of, make_plan
+from halidescope.acquisition.plan import Plan, limits_of, make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError
-from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.recipes import parse_recipe, parts_of
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingWriter
 from halidescope.acquisition.safety import Beam
@@ -166,38 +166,53 @@ class Engine:
         self.door.clear()
         try:
             try:
-                measurement = self._accept(command)
+                chain = self._accept(command)
             except (ProblemError, InstrumentError) as error:
                 self.events.note(f"not started: {error}", "error")
                 command.accepted.set_exception(error)
                 return
-            self.runs += 1
             command.accepted.set_result(None)
-            measurement.run()
+            state, reason = chain.run()
+            self.publish(state=state, reason=reason, elapsed_s=self.clock.now_s() - self.began_s, remaining_s=0.0)
         finally:
             self.door.free()
 
-    def _accept(self, command: StartCommand) -> Measurement:
+    def _accept(self, command: StartCommand) -> Chain:
         recipe = parse_recipe(command.recipe)
         out = Path(command.out)
-        early = make_plan(recipe, self.microscope, out)
+        early = make_plan(recipe, self.microscope, out, resume=command.resume)
         if early.violations:
             raise RefusedRunError("; ".join(early.violations))
         self.connect()
         assert self.instruments is not None
         assert self.beam is not None
-        plan = make_plan(recipe, self.microscope, out, limits=limits_of(self.instruments))
+        plan = make_plan(
+            recipe, self.microscope, out, limits=limits_of(self.instruments), resume=command.resume
+        )
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
-        choose_endmembers(recipe, self.instruments.spectrometer.wavelength_nm)    # raises if a reference is no good
+        for part in parts_of(recipe):      # raises if a reference is no good
+            choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
+        chain = Chain(self, recipe, out, resume=command.resume)
         self.beam.allow()
         self.began_s = self.clock.now_s()
+        self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="")
+        first = chain.parts[0]
+        self.begin(first.plan, first.out, first.number, len(chain.parts), first.done)
+        return chain
+
+    def begin(self, plan: Plan, out: Path, part: int, parts: int, done: int) -> None:
+        """A part of a recipe begins, or goes on, with some spectra done; the caller is the engine's thread."""
+        was = self._status
+        if (was.file, was.part, was.state) == (str(out), part, RunState.PREPARING):
+            return      # announced when it was accepted
+        self.runs += 1
         self.publish(
-            state=RunState.PREPARING, run=self.runs + 1, reason="",
-            measurement=plan.title, kind=plan.kind, file=str(out), done=0,
-            total=plan.spectra, remaining_s=plan.duration_s, elapsed_s=0.0,
+            state=RunState.PREPARING, run=self.runs, reason="", measurement=plan.title, kind=plan.kind, file=str(out),
+            done=done,
+            total=plan.spectra, part=part, parts=parts, done_before=was.done_before + was.done,
+            remaining_s=plan.duration_s, elapsed_s=self.clock.now_s() - self.began_s,
         )
-        return Measurement(self, recipe, plan, out)
 
     def connect(self) -> None:
         """Connect the instruments, if they are not or if the connection of last time is dead."""

@@ -157,7 +157,7 @@ class Host:
             case "events":
                 return engine.events.since(given["first"])
             case "start":
-                engine.door.start(given["recipe"], given["out"])
+                engine.door.start(given["recipe"], given["out"], resume=given.get("resume", False))
             case "pause":
                 engine.pause()
             case "resume":

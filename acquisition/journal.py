@@ -9,6 +9,7 @@ that second. Other processes may read it while it grows. The finished file is wr
 import sqlite3
 import struct
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,11 +30,13 @@ from halidescope.acquisition.records import (
     checksum,
     dark_checksum,
     little_endian,
+    runs_of,
 )
 from halidescope.acquisition.results import OnlineResults
 
 # a damaged file can make SQLite complain in bytes that are no text, which Python then fails to decode
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+_LIGHT = ("light_on_s", "light_on_se_s", "light_on_utc_s")
 CHECKPOINT_S = 0.5    # real seconds between two checkpoints; a power cut loses no more than twice this
 
 _SCHEMA = """
@@ -42,6 +45,11 @@ CREATE TABLE spectra (sequence INTEGER PRIMARY KEY, point INTEGER NOT NULL, plan
                       time_se_s REAL, x_commanded_um REAL, y_commanded_um REAL, x_um REAL, y_um REAL,
                       sample_power_uw REAL, measured_power_uw REAL, exposure_s REAL, dose_j_cm2 REAL, flags INTEGER,
                       counts BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE repeats (sequence INTEGER PRIMARY KEY, point INTEGER NOT NULL, planned_s REAL, start_s REAL, time_s REAL,
+                      time_se_s REAL, x_commanded_um REAL, y_commanded_um REAL, x_um REAL, y_um REAL,
+                      sample_power_uw REAL, measured_power_uw REAL, exposure_s REAL, dose_j_cm2 REAL, flags INTEGER,
+                      counts BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE missing (sequence INTEGER PRIMARY KEY, first INTEGER, last INTEGER, reason TEXT NOT NULL);
 CREATE TABLE dark    (sequence INTEGER PRIMARY KEY, start_s REAL, exposure_s REAL, counts BLOB NOT NULL,
                       crc INTEGER NOT NULL);
 CREATE TABLE events  (sequence INTEGER PRIMARY KEY, time_s REAL, at TEXT, level TEXT, text TEXT);
@@ -69,20 +77,44 @@ class JournalWriter:
     """
 
     def __init__(self, path: Path, header: Header) -> None:
-        self.path = path
-        self._type = header.count_type
         try:
             path.touch(exist_ok=False)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute("PRAGMA wal_autocheckpoint=0")   # the helper does it, off the measurement's path
+            self._open(path, header.count_type)
             self._db.executescript(_SCHEMA)
             self._put("schema_version", str(SCHEMA_VERSION))
             self._put("header", msgspec.json.encode(header).decode())
         except (OSError, sqlite3.Error) as error:
             raise ScanFileError(f"journal {path}: cannot be created ({error}); choose another folder") from error
         self._helper = _Checkpoints(path)
+
+    @classmethod
+    def reopen(cls, path: Path) -> Self:
+        """Go on writing a journal that was cut off; how it ended, and what was missing, is void.
+
+        Raises
+        ------
+        ScanFileError
+            Not a journal, or it cannot be written.
+        """
+        with JournalReader(path) as journal:
+            count_type = journal.header.count_type
+        writer = cls.__new__(cls)
+        try:
+            writer._open(path, count_type)
+            writer._db.execute("DELETE FROM missing")
+            writer._db.execute("DELETE FROM header WHERE key IN ('ending', 'results')")
+        except sqlite3.Error as error:
+            raise ScanFileError(f"journal {path}: cannot be written ({error}); check the disk") from error
+        writer._helper = _Checkpoints(path)
+        return writer
+
+    def _open(self, path: Path, count_type: str) -> None:
+        self.path = path
+        self._type = count_type
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint=0")   # the helper does it, off the measurement's path
 
     def _put(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (key, value))
@@ -99,12 +131,24 @@ class JournalWriter:
 
     def append(self, record: SpectrumRecord) -> None:
         """Commit one spectrum; on return it survives the death of this process."""
+        self._insert("spectra", record)
+
+    def append_repeat(self, record: SpectrumRecord) -> None:
+        """Commit a spectrum of a point that is there already; kept apart, with its own count of sequence."""
+        self._insert("repeats", record)
+
+    def _insert(self, table: str, record: SpectrumRecord) -> None:
         counts = little_endian(record.counts, self._type)
         numbers = record.numbers
         self._write(
-            "INSERT INTO spectra VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            f"INSERT INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (*numbers, counts, checksum(numbers, counts)),
         )
+
+    def set_missing(self, points: Iterable[int], reason: str) -> None:
+        """Keep why points were not measured; the first reason of a point stays."""
+        for first, last in runs_of(points):
+            self._write("INSERT INTO missing (first, last, reason) VALUES (?,?,?)", (first, last, reason))
 
     def append_dark(self, dark: DarkRecord) -> None:
         """Commit one dark spectrum."""
@@ -115,14 +159,15 @@ class JournalWriter:
         )
 
     def append_event(self, event: Event) -> None:
-        """Commit one event."""
+        """Commit one event, numbered in the order of the journal."""
         self._write(
-            "INSERT INTO events VALUES (?,?,?,?,?)", (event.sequence, event.time_s, event.at, event.level, event.text)
+            "INSERT INTO events SELECT COALESCE(MAX(sequence), -1) + 1, ?, ?, ?, ? FROM events",
+            (event.time_s, event.at, event.level, event.text),
         )
 
-    def set_light_on(self, light_on_s: float, light_on_se_s: float) -> None:
-        """When, on the engine's clock, the light first came on (the zero of the spectra's times), and its error."""
-        for name, value in (("light_on_s", light_on_s), ("light_on_se_s", light_on_se_s)):
+    def set_light_on(self, light_on_s: float, light_on_se_s: float, light_on_utc_s: float) -> None:
+        """When the light first came on (the zero of the spectra's times): engine's clock, its error, real time."""
+        for name, value in zip(_LIGHT, (light_on_s, light_on_se_s, light_on_utc_s), strict=True):
             self._write("INSERT OR REPLACE INTO header VALUES (?, ?)", (name, repr(value)))
 
     def set_results(self, results: OnlineResults) -> None:
@@ -196,7 +241,7 @@ class JournalReader:
                     f"journal {path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update it"
                 )
             header = msgspec.json.decode(pairs["header"], type=Header)
-            light = {name: float(pairs[name]) for name in ("light_on_s", "light_on_se_s") if name in pairs}
+            light = {name: float(pairs[name]) for name in _LIGHT if name in pairs}
             self.header = msgspec.structs.replace(header, **light)
             self.ending = msgspec.json.decode(pairs["ending"], type=Ending) if "ending" in pairs else None
             self.results = msgspec.json.decode(pairs["results"], type=OnlineResults) if "results" in pairs else None
@@ -248,8 +293,24 @@ class JournalReader:
             raise ScanFileError(f"journal {self.path}: cannot be followed ({error})") from error
         return [self._record(row) for row in rows]
 
+    def repeats(self) -> list[SpectrumRecord]:
+        """Spectra taken again at points that were there already, as far as their rows are whole."""
+        return [record for row in self._rows("repeats") if (record := self._record(row)) is not None]
+
+    def missing(self) -> dict[int, str]:
+        """Points that were not measured, and why, as far as somebody wrote it down."""
+        points = int(np.prod(self.header.shape))
+        why: dict[int, str] = {}
+        for _, first, last, reason in self._rows("missing"):
+            if isinstance(first, int) and isinstance(last, int):       # torn bytes may have made them something else
+                for point in range(max(first, 0), min(last, points - 1) + 1):
+                    why.setdefault(point, reason)
+        return why
+
     def _record(self, row: tuple) -> SpectrumRecord | None:
         *numbers, counts, crc = row
+        if not isinstance(counts, bytes):
+            return None
         # SQLite keeps NaN as NULL; only the planned time may be one
         if numbers[2] is None:
             numbers[2] = float("nan")

@@ -1,26 +1,27 @@
 """One measurement, from the first dark spectrum to the finished file.
 
 preparing → running ⇄ paused → finishing → finished | aborted | failed. Whatever ends it, the order is: emission off and
-proven, then the online analysis's last word, then the file.
+proven, then the online analysis's last word, then the file. In which order and when the points are taken, each kind of
+recipe says in :mod:`halidescope.acquisition.courses`.
 """
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from platform import python_version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import h5py
 import numpy as np
 
+from halidescope.acquisition.header import make_header
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
-from halidescope.acquisition.recipes import Point, RasterMap, TimeSeries
-from halidescope.acquisition.records import DarkRecord, Ending, Flag, Header, SpectrumRecord
+from halidescope.acquisition.recipes import Point, SingleRecipe
+from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
+from halidescope.acquisition.resume import Past, drift_words
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import DarknessAskedError
 from halidescope.acquisition.states import RunState
@@ -33,233 +34,257 @@ if TYPE_CHECKING:
 
 BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 FINISH_S = 600.0       # real seconds that writing the file may take
-STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
-OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
+
+R = TypeVar("R", bound=SingleRecipe)
 
 
 class AbortedError(Exception):
     """Somebody ended the measurement; the text says why."""
 
 
-class Measurement:
-    """Runs once, in the engine's thread."""
+class Measurement(Generic[R]):
+    """Runs once, in the engine's thread.
+
+    ``past`` is what is there of it already, ``before`` the file of the part that was measured before this one.
+    """
 
     def __init__(
-        self, engine: "Engine", recipe: TimeSeries | RasterMap, plan: Plan, out: Path
+        self, engine: "Engine", recipe: R, plan: Plan, out: Path, *, past: Past | None = None,
+        before: Path | None = None,
     ) -> None:
         assert engine.instruments is not None
         assert engine.beam is not None
         self._engine, self._recipe, self._plan, self._out = engine, recipe, plan, out
+        self._past, self._before = past, before
         self._instruments, self._beam = engine.instruments, engine.beam
         self._clock, self._door, self._events = engine.clock, engine.door, engine.events
         self._first_event = len(engine.events)
         self._noted: set[int] = set()     # events that are in the journal
         self._journal: JournalWriter | None = None
         self._started_at = engine.clock.wall()
-        self._zero_s = 0.0               # when the light first came on
+        self._zero_s: float | None = None      # of all times; when the light first came on
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
-        self._done = 0
+        done = past.done if past else frozenset()
+        self._left = [point for point in plan.points if point.index not in done]
+        self._done = len(done)
+        self._rows = past.rows if past else 0      # of the journal, the next spectrum's number
         self._commanded: tuple[float, float] | None = None
         self._position = (float("nan"), float("nan"))
         self._measured_uw = 0.0
         self._next_check = 0.0
-        self._after_pause = False
-        self._dark_level = 0.0
+        self._after_pause = past is not None
+        self._analysed = False           # the analyst follows
+        self._dark = np.empty(0)
 
-    def run(self) -> None:
-        """Measure; on return the laser is dark and the state is finished, aborted or failed."""
+    def run(self) -> tuple[RunState, str]:
+        """Measure; on return the laser is dark and the file written. Returns how it ended, and why."""
         state, reason = RunState.FINISHED, ""
         try:
-            self._prepare()
-            self._illuminate()
+            if self._left:
+                self._prepare()
+                self._illuminate()
+            else:
+                self._journal = JournalWriter.reopen(journal_path(self._out))     # killed while finishing
         except AbortedError as error:
             state, reason = RunState.ABORTED, str(error)
         except DarknessAskedError:
             state, reason = RunState.ABORTED, self._door.abort_reason or "darkness was asked for"
-        except (InstrumentError, ProblemError) as error:
-            # darkness asked for from outside makes a laser report "off" where the engine expects "on"
+        except (InstrumentError, ProblemError) as error:     # a laser made dark from outside is "off" unexpectedly
             asked = self._door.abort_reason
             state, reason = (RunState.ABORTED, asked) if asked else (RunState.FAILED, _told(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must end dark, with a file and a word, like any other
             state, reason = RunState.FAILED, f"unexpected {type(error).__name__}: {error}; please report this"
-        self._end(state, reason)
+        return self._end(state, reason)
+
+    def _illuminate(self) -> None:
+        """Take every point that is left, lit as the recipe wants it; dark and proven on leaving."""
+        raise NotImplementedError
 
     # preparing
 
     def _prepare(self) -> None:
         """All that can be done in the dark: identities, interlock, exposure, dark spectra, first position, power."""
         recipe, spectrometer = self._recipe, self._instruments.spectrometer
-        self._sign_of_life(60.0)
+        self._engine.expect(60.0)
         self._beam.darken()
         self._beam.require_ready()
         wavelength_nm = spectrometer.wavelength_nm
         exposure_real_s = self._clock.real_s(recipe.exposure_s)
-        self._sign_of_life(3 * exposure_real_s)
+        self._engine.expect(3 * exposure_real_s)
         spectrometer.set_exposure(recipe.exposure_s)
         first = self._acquire()       # tells the type of the counts; dark like those that follow
-        self._journal = JournalWriter(journal_path(self._out), self._header(wavelength_nm, first.counts.dtype))
-        self._engine.guard.journal(journal_path(self._out))
+        self._open_journal(wavelength_nm, first.counts.dtype)
+        self._take_darks(first.counts)
+        if self._beam.laser.emission:
+            raise ProblemError(f"{self._beam.laser.device}: emits during the dark spectra; check the laser's control")
+        self._engine.analyst.begin(journal_path(self._out))
+        self._analysed = True
+        self._look()
+        self._beam.set_power(recipe.sample_power_uw)
+        again = self._past.reference if self._past else None
+        self._move(self._left[0] if again is None else _place_of(again))
+
+    def _open_journal(self, wavelength_nm: np.ndarray, count_type: np.dtype) -> None:
+        path = journal_path(self._out)
+        if self._past is None:
+            self._journal = JournalWriter(path, make_header(
+                self._recipe, self._plan, self._engine.microscope, self._instruments, wavelength_nm=wavelength_nm,
+                count_type=count_type, started_at=self._started_at,
+            ))
+        else:
+            self._journal = JournalWriter.reopen(path)
+        self._engine.guard.journal(path)
         self._note(f"{self._plan.title}: preparing")
-        darks = []
-        for k in range(recipe.dark_spectra):
+        if self._past is not None:
+            self._past.book(self._engine.ledger)
+            again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
+            self._note(f"resumed: {len(self._past.done)} of {self._plan.spectra} points are there{again}", "warning")
+
+    def _take_darks(self, like: np.ndarray) -> None:
+        """As many dark spectra as are asked for and not there yet."""
+        assert self._journal is not None
+        recipe = self._recipe
+        darks = [dark.counts for dark in self._past.darks] if self._past else []
+        for k in range(len(darks), recipe.dark_spectra):
             self._look()
             start_s = self._clock.now_s()
             counts = self._acquire().counts
             self._journal.append_dark(DarkRecord(k, start_s, recipe.exposure_s, counts))
             darks.append(counts)
-        if self._beam.laser.emission:
-            raise ProblemError(f"{self._beam.laser.device}: emits during the dark spectra; check the laser's control")
-        dark = np.array(darks, first.counts.dtype).reshape(-1, len(wavelength_nm))
-        self._dark_level = float(dark.mean()) if len(dark) else 0.0
-        self._engine.analyst.begin(journal_path(self._out))
-        self._move(self._plan.points[0])
-        self._look()
-        self._beam.set_power(recipe.sample_power_uw)
-
-    def _header(self, wavelength_nm: np.ndarray, dtype: np.dtype) -> Header:
-        recipe, microscope = self._recipe, self._engine.microscope
-        axes = (
-            {"y": recipe.y_um.tolist(), "x": recipe.x_um.tolist()} if isinstance(recipe, RasterMap)
-            else {"time": [point.due_s or 0.0 for point in self._plan.points]}
-        )
-        laser = self._beam.laser
-        return Header(
-            kind=recipe.kind, title=recipe.title, recipe=recipe.model_dump(mode="json"), plan_hash=self._plan.plan_hash,
-            microscope=microscope.toml_text(), identities=self._instruments.identities(), axes=axes,
-            wavelength_nm=wavelength_nm.tolist(), count_type=dtype.newbyteorder("<").str,
-            calibration={
-                "laser_wavelength_nm": laser.wavelength_nm, "waist_um": microscope.optics.waist_um,
-                "sample_uw_per_head_mw": microscope.laser.sample_uw_per_head_mw,
-                "saturation_counts": float(self._instruments.spectrometer.saturation_counts),
-            },
-            versions={
-                "halidescope": version("halidescope"), "python": python_version(), "numpy": np.__version__,
-                "h5py": h5py.__version__,
-            },
-            started_at=self._started_at.isoformat(), simulated=microscope.simulated, speed=microscope.speed,
-        )
+        dark = np.array(darks, like.dtype).reshape(-1, len(like))
+        self._dark = dark.mean(axis=0, dtype=np.float64) if len(dark) else np.zeros(len(like))
 
     # running
 
-    def _illuminate(self) -> None:
-        """Every spectrum of the recipe, lit; dark and proven on leaving."""
+    @contextmanager
+    def _light(self) -> Iterator[None]:
+        """Light inside, dark and proven outside; the first one sets the zero of all times."""
+        assert self._journal is not None
         with self._beam.lit():
             assert self._beam.lit_at_s is not None
-            assert self._journal is not None
-            self._zero_s = self._beam.lit_at_s
-            self._journal.set_light_on(self._zero_s, self._beam.lit_at_se_s)
-            self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
-            self._engine.publish(state=RunState.RUNNING)
-            for point in self._plan.points:
-                if not self._await(point):
-                    self._note_left_out()
-                    break
-                self._take(point)
-            self._hold()
+            self._set_zero(self._beam.lit_at_s, self._beam.lit_at_se_s)
+            yield
 
-    def _await(self, point: Point) -> bool:
-        """Wait until the point is due, pausing if asked to; False if the series' time is over.
-
-        A late point is taken at once and never shifts those after it. Only a pause shifts the schedule, by its length.
-        """
-        while True:
-            self._look()
-            if self._door.pause_wanted:
-                self._pause()
-            if point.due_s is None or not isinstance(self._recipe, TimeSeries):
-                return True
-            series, lit_s = self._recipe, self._clock.now_s() - self._zero_s - self._paused_s
-            grace_s = 0.0
-            if series.interval_s > 0:
-                grace_s = max(series.step_s, OVERRUN * series.duration_s, STALL_S * self._clock.speed)
-            if point.index > 0 and lit_s > series.duration_s + grace_s:
-                return False
-            if lit_s >= point.due_s:
-                return True
-            self._wait_until(self._zero_s + self._paused_s + point.due_s)
-
-    def _note_left_out(self) -> None:
-        taken, planned = self._done, self._plan.spectra
-        if isinstance(self._recipe, TimeSeries) and self._recipe.interval_s == 0:
-            self._note(f"{taken} spectra as fast as instruments allowed; without any delay there would be {planned}")
-        else:
-            self._note(f"{planned - taken} spectra left out: the duration is over", "warning")
-
-    def _hold(self) -> None:
-        """A series keeps its light on for its whole duration."""
-        if not isinstance(self._recipe, TimeSeries):
+    def _set_zero(self, at_s: float, se_s: float) -> None:
+        """Fix the zero of all times, if it is not yet: now, or where a measurement that was cut off had it."""
+        assert self._journal is not None
+        if self._zero_s is not None:
             return
-        while self._clock.now_s() < (end_s := self._zero_s + self._paused_s + self._recipe.duration_s):
-            self._look()
-            if self._door.pause_wanted:
-                self._pause()
-            self._wait_until(end_s)
+        then = self._past.header.light_on_utc_s if self._past else None
+        if then is not None:
+            self._zero_s = self._clock.at_utc_s(then)
+        else:
+            self._zero_s = at_s
+            self._journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
+        self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
+        self._engine.publish(state=RunState.RUNNING)
+
+    @property
+    def _lit_s(self) -> float:
+        """Time since the zero, s."""
+        assert self._zero_s is not None
+        return self._clock.now_s() - self._zero_s
+
+    def _look_again(self) -> None:
+        """While lit, after a cut-off: a spectrum at a point that has one shows how far stage and film drifted."""
+        then = self._past.reference if self._past else None
+        if then is None:
+            return
+        assert self._past is not None
+        assert self._journal is not None
+        now, _ = self._spectrum(_place_of(then), then.index, self._past.repeats)
+        self._journal.append_repeat(now)
+        wavelength_nm = np.asarray(self._past.header.wavelength_nm)
+        self._note(f"point {then.index} again: {drift_words(then, now, self._dark, wavelength_nm)}")
 
     def _wait_until(self, at_s: float) -> None:
         """Sleep, at most until the next look at the beam is due; wishes end it early."""
         at_s = min(at_s, self._clock.now_s() + BEAM_CHECK_S * self._clock.speed)
-        self._sign_of_life(BEAM_CHECK_S)
+        self._engine.expect(BEAM_CHECK_S)
         self._clock.sleep_until(at_s)
         self._check_beam()
 
     def _pause(self) -> None:
         """Dark until resumed or aborted."""
         began_s = self._clock.now_s()
-        with self._beam.interrupted():
-            self._note("paused: emission proven off")
-            self._engine.publish(state=RunState.PAUSED)
-            while self._door.pause_wanted:
-                self._sign_of_life(1.0)
-                self._door.sleep(0.5)
-                self._look()
-            self._beam.require_ready()
+        if self._beam.on:
+            with self._beam.interrupted():
+                self._stay_dark()
+        else:
+            self._stay_dark()
         self._paused_s += self._clock.now_s() - began_s
         self._after_pause = True
-        self._note("resumed: light on")
+        self._note("resumed: light on" if self._beam.on else "resumed")
         self._engine.publish(state=RunState.RUNNING)
+
+    def _stay_dark(self) -> None:
+        self._note("paused: emission proven off")
+        self._engine.publish(state=RunState.PAUSED)
+        while self._door.pause_wanted:
+            self._engine.expect(1.0)
+            self._door.sleep(0.5)
+            self._look()
+        self._beam.require_ready()
 
     def _take(self, point: Point) -> None:
         """Move, expose, keep: one spectrum."""
         assert self._journal is not None
+        record, spectrum = self._spectrum(point, point.index, self._rows)
+        if self._after_pause:
+            record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
+            self._after_pause = False
+        self._journal.append(record)
+        self._show(record, spectrum)
+        self._rows += 1
+        self._done += 1
+        self._engine.publish(
+            done=self._done, remaining_s=self._remaining_s(record), position_um=self._position,
+            dose_j_cm2=record.dose_j_cm2,
+        )
+
+    def _spectrum(self, point: Point, index: int, sequence: int) -> tuple[SpectrumRecord, Spectrum]:
+        """Move and expose: one spectrum, not yet kept."""
         self._move(point)
         self._check_beam()
-        recipe = self._recipe
-        start_s = self._clock.now_s() - self._zero_s
+        start_s = self._lit_s
         spectrum = self._acquire()
-        arrival_s = self._clock.now_s() - self._zero_s
+        arrival_s = self._lit_s
         if self._door.abort_reason is not None:
             self._look()      # the light may have gone during the exposure: not a spectrum to keep
-        due_s = float("nan") if point.due_s is None else point.due_s + self._paused_s
+        due_s = float("nan") if point.due_s is None else self._planned_s(point.due_s)
         flags = Flag.SATURATED if spectrum.saturated else Flag.NONE
-        flags |= Flag.LATE if start_s - due_s > recipe.exposure_s else Flag.NONE
-        flags |= Flag.AFTER_PAUSE if self._after_pause else Flag.NONE
-        self._after_pause = False
+        flags |= Flag.LATE if start_s - due_s > self._recipe.exposure_s else Flag.NONE
         dose = self._engine.ledger.here(self._clock.now_s())
         # the exposure lay somewhere between request and arrival; how much room it had is how well its time is known
         room_s = max(0.0, arrival_s - start_s - spectrum.exposure_s)
         time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
-        self._journal.append(SpectrumRecord(
-            self._done, point.index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
+        return SpectrumRecord(
+            sequence, index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
             self._beam.sample_power_uw, self._measured_uw, spectrum.exposure_s, dose, flags, spectrum.counts,
-        ))
-        self._show(point, time_s, dose, spectrum)
-        self._done += 1
-        left = self._plan.spectra - self._done
-        remaining_s = (
-            max(0.0, recipe.duration_s + self._paused_s - start_s - recipe.exposure_s)
-            if isinstance(recipe, TimeSeries) else left * (start_s - self._paused_s + recipe.exposure_s) / self._done
-        )
-        self._engine.publish(
-            done=self._done, remaining_s=remaining_s, position_um=self._position, dose_j_cm2=dose
-        )
+        ), spectrum
 
-    def _show(self, point: Point, time_s: float, dose: float, spectrum: Spectrum) -> None:
+    def _planned_s(self, due_s: float) -> float:
+        """When a point is due, s since the zero; pauses shift it."""
+        return due_s + self._paused_s
+
+    def _remaining_s(self, last: SpectrumRecord) -> float:
+        """How long the rest will take, s."""
+        raise NotImplementedError
+
+    def _leave_out(self, points: Iterable[Point], reason: str) -> None:
+        """Register points that will not be measured, with the reason."""
+        assert self._journal is not None
+        left = [point.index for point in points]
+        self._journal.set_missing(left, reason)
+        self._note(f"{len(left)} spectra left out: {reason}", "warning")
+
+    def _show(self, record: SpectrumRecord, spectrum: Spectrum) -> None:
         """To whoever watches."""
-        ring = self._engine.ring
-        if ring is not None:
+        if (ring := self._engine.ring) is not None:
             ring.write(RingSpectrum(
-                ring.next_sequence, self._engine.runs, point.index, time_s, *self._position, self._beam.sample_power_uw,
-                spectrum.exposure_s, dose, self._dark_level, spectrum.saturated, spectrum.counts.astype(np.uint32),
+                ring.next_sequence, self._engine.runs, record.index, record.time_s, *self._position,
+                record.sample_power_uw, spectrum.exposure_s, record.dose_j_cm2, float(self._dark.mean()),
+                spectrum.saturated, spectrum.counts.astype(np.uint32),
             ))
 
     # the instruments
@@ -269,32 +294,40 @@ class Measurement:
         place = (point.x_um, point.y_um)
         if place == self._commanded:
             return
-        self._sign_of_life(5.0)
+        self._engine.expect(5.0)
         self._engine.ledger.moving_to(self._clock.now_s(), *place)
         self._position = self._instruments.stage.move_to(*place)
         self._commanded = place
 
     def _acquire(self) -> Spectrum:
-        self._sign_of_life(self._clock.real_s(self._recipe.exposure_s))
+        self._engine.expect(self._clock.real_s(self._recipe.exposure_s))
         return self._instruments.spectrometer.acquire()
 
     def _check_beam(self) -> None:
-        """Now and then: does the laser still emit, and how much; raises if it does not."""
+        """Now and then: does the laser still emit, and as much as it should; raises if it does not."""
         if time.monotonic() < self._next_check:
             return
         self._next_check = time.monotonic() + BEAM_CHECK_S
-        self._sign_of_life(0.0)
+        self._engine.expect(0.0)
+        if not self._beam.on:
+            if self._beam.laser.emission:
+                raise ProblemError(f"{self._beam.laser.device}: emits while it must be dark; check the laser's control")
+            return
         self._beam.require_lit()
-        self._measured_uw = self._engine.microscope.sample_uw(self._beam.laser.power_mw)
+        noted = abs(self._beam.power_drift) > self._engine.microscope.laser.power_drift_note
+        self._measured_uw = self._beam.measure_power()
+        drift = self._beam.power_drift
+        if abs(drift) > self._engine.microscope.laser.power_drift_note and not noted:
+            self._note(
+                f"laser power drifts: {self._measured_uw:.4g} µW measured, set-point "
+                f"{self._beam.sample_power_uw:g} µW ({drift:+.1%})", "warning",
+            )
 
     def _look(self) -> None:
         """Raise if somebody wants the end."""
         self._door.look()
         if self._door.abort_reason is not None:
             raise AbortedError(self._door.abort_reason)
-
-    def _sign_of_life(self, next_in_real_s: float) -> None:
-        self._engine.expect(next_in_real_s)
 
     def _note(self, text: str, level: str = "info") -> None:
         """An event, in the engine's list and in the journal."""
@@ -305,10 +338,10 @@ class Measurement:
 
     # the end
 
-    def _end(self, state: RunState, reason: str) -> None:
+    def _end(self, state: RunState, reason: str) -> tuple[RunState, str]:
         """Dark is proven (or the attempt failed loudly): now the file, whatever happened before."""
         self._engine.publish(state=RunState.FINISHING, reason=reason)
-        self._sign_of_life(FINISH_S)
+        self._engine.expect(FINISH_S)
         if state is not RunState.FINISHED:
             self._events.note(f"{state}: {reason}", "warning" if state is RunState.ABORTED else "error")
         if self._journal is not None:
@@ -320,34 +353,37 @@ class Measurement:
                 state = RunState.FAILED
             finally:
                 self._engine.guard.journal(None)
-        self._engine.publish(
-            state=state, reason=reason, elapsed_s=self._clock.now_s() - self._engine.began_s, remaining_s=0.0
-        )
+        return state, reason
 
     def _close_file(self, state: RunState, reason: str) -> None:
         journal = self._journal
         assert journal is not None
-        with _closing(journal):
-            results = self._engine.analyst.finish(self._done)
+        with closing(journal):
+            if not self._analysed and self._rows:
+                self._engine.analyst.begin(journal_path(self._out))
+            results = self._engine.analyst.finish(self._rows)
             if self._done:
                 journal.set_results(results)
+            if state is not RunState.FINISHED:
+                journal.set_missing((point.index for point in self._left), f"{state}: {reason}")
             self._note("emission proven off" if not self._beam.on else "EMISSION COULD NOT BE PROVEN OFF")
             for event in self._events.since(self._first_event):      # what other threads noted meanwhile
                 if event.sequence not in self._noted:
                     journal.append_event(event)
-            journal.end(Ending(state=state.value, reason=reason, ended_at=self._clock.wall().isoformat()))
-        damaged = finish(self._out)
+            dark_at_s = self._beam.dark_at_s
+            journal.end(Ending(
+                state=state.value, reason=reason, ended_at=self._clock.wall().isoformat(),
+                dark_utc_s=None if dark_at_s is None else self._clock.utc_s(dark_at_s),
+            ))
+        damaged = finish(self._out, overwrite=self._past is not None)
         if damaged:
             self._events.note(f"{len(damaged)} damaged rows are masked in {self._out}; its journal is kept", "warning")
         self._events.note(f"saved {self._out}")
 
 
-@contextmanager
-def _closing(journal: JournalWriter) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        journal.close()
+def _place_of(record: SpectrumRecord) -> Point:
+    """A point that is measured already, without its time."""
+    return Point(index=record.index, x_um=record.x_commanded_um, y_um=record.y_commanded_um)
 
 
 def _told(error: BaseException) -> str:

@@ -35,6 +35,12 @@ class LaserTable(InstrumentTable):
 
     sample_uw_per_head_mw: float = Field(gt=0, description="path transmission: µW at the sample per mW of the head")
     max_sample_uw: float = Field(gt=0, description="highest power ever allowed at the sample, µW")
+    power_drift_note: float = Field(
+        0.05, gt=0, le=1, description="share by which the head's power meter may deviate before it is noted as an event"
+    )
+    power_drift_stop: float = Field(
+        0.2, gt=0, le=1, description="share by which it may deviate before the measurement is stopped, dark"
+    )
 
 
 class StageTable(InstrumentTable):

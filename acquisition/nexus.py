@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header
+from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header, SpectrumRecord, runs_of
 from halidescope.acquisition.results import OnlineResults
 
 COLUMNS = {   # of a SpectrumRecord, with units; stored per point
@@ -204,12 +204,25 @@ def _own(entry: h5py.Group, journal: JournalReader, damaged: list[int]) -> None:
     _field(own, "events", msgspec.json.encode(journal.events()).decode())
     _field(own, "online_results", msgspec.json.encode(journal.results).decode())
     _field(own, "damaged_points", msgspec.json.encode(damaged).decode())
+    missing = journal.missing()
+    runs = {
+        why: runs_of(point for point, reason in missing.items() if reason == why) for why in set(missing.values())
+    }
+    _field(own, "missing_points", msgspec.json.encode(runs).decode())
     order = np.argsort(journal.header.wavelength_nm, kind="stable")
     darks, _ = journal.dark()
     if darks:      # HyperSpy's reader fails on empty arrays
         _field(own, "dark_spectra", np.array([dark.counts[order] for dark in darks]), "counts")
         _field(own, "dark_exposure_s", [dark.exposure_s for dark in darks], "s")
         _field(own, "dark_start_s", [dark.start_s for dark in darks], "s")
+    repeats = journal.repeats()
+    if repeats:    # spectra taken again at points that have one already
+        again = _group(own, "repeats", "NXcollection")
+        _field(again, "counts", np.array([one.counts[order] for one in repeats]), "counts")
+        for name in ("sequence", "index", "flags"):
+            _field(again, name, [int(getattr(one, name)) for one in repeats])
+        for name, unit in COLUMNS.items():
+            _field(again, name, [getattr(one, name) for one in repeats], unit)
 
 
 def _uniform(axis: NDArray[np.float64]) -> bool:
@@ -248,6 +261,17 @@ def _view(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
     view.attrs.update({f"{name}_indices": index for index, name in enumerate(names)})
 
 
+def _repeats(group: h5py.Group) -> tuple[SpectrumRecord, ...]:
+    columns = {name: group[name][()] for name in ("counts", "sequence", "index", "flags", *COLUMNS)}
+    return tuple(
+        SpectrumRecord(
+            sequence=int(columns["sequence"][k]), index=int(columns["index"][k]), flags=Flag(int(columns["flags"][k])),
+            counts=columns["counts"][k], **{name: float(columns[name][k]) for name in COLUMNS},
+        )
+        for k in range(len(columns["sequence"]))
+    )
+
+
 class NexusFile:
     """Reads a finished file of ours; the spectra stay on the disk until they are asked for.
 
@@ -276,10 +300,17 @@ class NexusFile:
             names = (*COLUMNS, "valid", "sequence", "flags")
             self.columns: dict[str, NDArray] = {name: own[name][()] for name in names}
             self.damaged = msgspec.json.decode(own["damaged_points"][()], type=tuple[int, ...])
+            runs = msgspec.json.decode(own["missing_points"][()], type=dict[str, list[tuple[int, int]]])
+            self.missing = {
+                point: why for why, stretches in runs.items() for first, last in stretches
+                for point in range(first, last + 1)
+            }
+            self.repeats = _repeats(own["repeats"]) if "repeats" in own else ()
             self.wavelength_nm: NDArray = self._file["entry/data/wavelength"][()]
             nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)
             self.dark_spectra: NDArray = own["dark_spectra"][()] if "dark_spectra" in own else nothing
             self.dark_exposure_s: NDArray = own["dark_exposure_s"][()] if "dark_spectra" in own else np.empty(0)
+            self.dark_start_s: NDArray = own["dark_start_s"][()] if "dark_spectra" in own else np.empty(0)
             self.intensity: h5py.Dataset = self._file["entry/data/intensity"]
             if self.intensity.shape != (*self.columns["valid"].shape, len(self.wavelength_nm)):
                 raise ScanFileError(f"{path}: spectra and axes do not fit together; the file is damaged")
@@ -289,6 +320,17 @@ class NexusFile:
         except ScanFileError:
             self._file.close()
             raise
+
+    def record(self, point: int) -> SpectrumRecord | None:
+        """One spectrum as it was written down, its counts in ascending wavelength; None where there is none."""
+        place = tuple(int(k) for k in np.unravel_index(point, self.columns["valid"].shape))
+        if not self.columns["valid"][place]:
+            return None
+        numbers = {name: float(self.columns[name][place]) for name in COLUMNS}
+        return SpectrumRecord(
+            sequence=int(self.columns["sequence"][place]), index=point, flags=Flag(int(self.columns["flags"][place])),
+            counts=self.intensity[place], **numbers,
+        )
 
     @property
     def saturated(self) -> NDArray[np.bool_]:

@@ -15,10 +15,23 @@ import numpy as np
 from halidescope.acquisition.instruments import Instruments
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.recipes import Point, RasterMap, TimeSeries
+from halidescope.acquisition.recipes import (
+    AnyRecipe,
+    DarkRecovery,
+    Point,
+    PowerSeries,
+    RasterMap,
+    SingleRecipe,
+    TimeSeries,
+    is_single,
+    part_paths,
+    parts_of,
+)
 from halidescope.acquisition.safety import power_problems
 
 MOVE_S = 0.02              # assumed for a step and its settling, in the plan only
+SWITCH_S = 0.1             # assumed for a shutterless laser's switching on and off around one exposure
+FRESH = 4.0                # in beam waists: spots farther apart are not in each other's light (see the dose ledger)
 PIXELS, COUNT_BYTES = 2068, 2   # assumed without a connected spectrometer: the largest supported one of 16 bit
 DISK_FACTOR = 3.0          # journal, finished file and its view, side by side
 
@@ -66,7 +79,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_plan(
-    recipe: TimeSeries | RasterMap, microscope: MicroscopeFile, out: Path | None = None, *, limits: Limits | None = None
+    recipe: AnyRecipe, microscope: MicroscopeFile, out: Path | None = None, *, limits: Limits | None = None,
+    resume: bool = False,
 ) -> Plan:
     """Hold a recipe against a microscope.
 
@@ -76,19 +90,31 @@ def make_plan(
         The file it shall become; judged for being free and for room on its disk.
     limits : Limits, optional
         Of the connected instruments.
+    resume : bool
+        The file, or a journal of it, may exist: it is to be completed.
     """
+    plan = plan_part(recipe, microscope, limits) if is_single(recipe) else _composite(recipe, microscope, limits)
+    violations = plan.violations + (_room(out, plan.bytes, recipe, resume) if out is not None else [])
+    return msgspec.structs.replace(plan, violations=violations)
+
+
+def plan_part(recipe: SingleRecipe, microscope: MicroscopeFile, limits: Limits | None = None) -> Plan:
+    """The plan of one measurement, whatever comes before or after it; its file is not judged."""
     points = list(recipe.points())
     irradiance = microscope.peak_irradiance_w_cm2(recipe.sample_power_uw)
     dark_s = recipe.dark_spectra * recipe.exposure_s
+    lit_s = recipe.exposure_s + (MOVE_S if isinstance(recipe, RasterMap) else SWITCH_S)
     if isinstance(recipe, TimeSeries):
         measuring_s, dose = recipe.duration_s, irradiance * recipe.duration_s
+        dose = min(dose, recipe.dose_cap_j_cm2 or dose)      # it stops there by itself
+    elif isinstance(recipe, DarkRecovery):
+        measuring_s, dose = recipe.duration_s, irradiance * lit_s * len(points)
     else:
-        measuring_s = len(points) * (recipe.exposure_s + MOVE_S)
-        dose = irradiance * (recipe.exposure_s + MOVE_S) * _overlap(recipe.step_um / microscope.optics.waist_um)
+        measuring_s = len(points) * lit_s
+        dose = irradiance * lit_s * _overlap(recipe.step_um / microscope.optics.waist_um)
     size = (len(points) + recipe.dark_spectra) * (limits.pixels if limits else PIXELS) * COUNT_BYTES
-    violations = _travel(recipe, points, limits) + _exposure(recipe, limits)
+    violations = _travel(recipe, points, limits) + _exposure(recipe, limits) + _dose(recipe, dose)
     violations += power_problems(microscope, recipe.sample_power_uw, (limits.laser, limits.head_mw) if limits else None)
-    violations += _room(out, size) if out is not None else []
     return Plan(
         title=recipe.title, kind=recipe.kind, spectra=len(points), duration_s=dark_s + measuring_s, bytes=size,
         peak_dose_j_cm2=dose, peak_irradiance_w_cm2=irradiance, violations=violations,
@@ -96,7 +122,28 @@ def make_plan(
     )
 
 
-def plan_hash(recipe: TimeSeries | RasterMap, microscope: MicroscopeFile) -> str:
+def _composite(recipe: AnyRecipe, microscope: MicroscopeFile, limits: Limits | None) -> Plan:
+    """The plan of several: their sums, and the dose that one spot may get from all of them at most."""
+    parts = [plan_part(part, microscope, limits) for part in parts_of(recipe)]
+    doses = [plan.peak_dose_j_cm2 for plan in parts]
+    fresh = isinstance(recipe, PowerSeries)       # each on its own spot
+    violations = [problem for plan in parts for problem in plan.violations]
+    if isinstance(recipe, PowerSeries) and len(parts) > 1 and recipe.pitch_um < FRESH * microscope.optics.waist_um:
+        violations.append(
+            f"{recipe.title}: pitch_um = {recipe.pitch_um:g} µm, needed at least "
+            f"{FRESH * microscope.optics.waist_um:g} µm ({FRESH:g} beam waists), so that each spot is fresh"
+        )
+    return Plan(
+        title=recipe.title, kind=recipe.kind, spectra=sum(plan.spectra for plan in parts),
+        duration_s=sum(plan.duration_s for plan in parts), bytes=sum(plan.bytes for plan in parts),
+        peak_dose_j_cm2=max(doses) if fresh else sum(doses),
+        peak_irradiance_w_cm2=max(plan.peak_irradiance_w_cm2 for plan in parts),
+        violations=list(dict.fromkeys(violations)), plan_hash=plan_hash(recipe, microscope),
+        points=[point for plan in parts for point in plan.points],
+    )
+
+
+def plan_hash(recipe: AnyRecipe, microscope: MicroscopeFile) -> str:
     """SHA-256 over what decides the measurement: the recipe, the path transmission and the focus."""
     what = {
         "recipe": recipe.model_dump(mode="json", exclude={"sample", "analysis"}),
@@ -111,7 +158,7 @@ def _overlap(step_waists: float) -> float:
     return float(np.exp(-2.0 * (k * step_waists) ** 2).sum() ** 2)
 
 
-def _travel(recipe: TimeSeries | RasterMap, points: list[Point], limits: Limits | None) -> list[str]:
+def _travel(recipe: SingleRecipe, points: list[Point], limits: Limits | None) -> list[str]:
     if limits is None:
         return []
     mend = "size_um or another origin_um" if isinstance(recipe, RasterMap) else "position_um inside the travel"
@@ -130,7 +177,7 @@ def _travel(recipe: TimeSeries | RasterMap, points: list[Point], limits: Limits 
     return problems
 
 
-def _exposure(recipe: TimeSeries | RasterMap, limits: Limits | None) -> list[str]:
+def _exposure(recipe: SingleRecipe, limits: Limits | None) -> list[str]:
     if limits is None or limits.exposure_s[0] <= recipe.exposure_s <= limits.exposure_s[1]:
         return []
     return [
@@ -139,11 +186,25 @@ def _exposure(recipe: TimeSeries | RasterMap, limits: Limits | None) -> list[str
     ]
 
 
-def _room(out: Path, size: int) -> list[str]:
-    if out.exists():
-        return [f"output file {out} exists and is never overwritten; choose another name"]
-    if journal_path(out).exists():
-        return [f"journal {journal_path(out)} of an earlier measurement exists; move it or choose another name"]
+def _dose(recipe: SingleRecipe, dose_j_cm2: float) -> list[str]:
+    if recipe.dose_cap_j_cm2 is None or dose_j_cm2 <= recipe.dose_cap_j_cm2:
+        return []
+    mend = ", exposure_s or raise step_um" if isinstance(recipe, RasterMap) else " or exposure_s or raise interval_s"
+    return [
+        f"{recipe.title}: peak dose of {dose_j_cm2:.4g} J/cm² planned, allowed up to {recipe.dose_cap_j_cm2:.4g} J/cm² "
+        f"(dose_cap_j_cm2); lower sample_power_uw{mend}"
+    ]
+
+
+def _room(out: Path, size: int, recipe: AnyRecipe, resume: bool) -> list[str]:
+    for path in [] if resume else dict.fromkeys((out, *part_paths(out, recipe))):
+        if path.exists():
+            return [f"output file {path} exists and is never overwritten; choose another name"]
+        if journal_path(path).exists():
+            return [
+                f"journal {journal_path(path)} of an earlier measurement exists; complete it (--resume), move it or "
+                "choose another name"
+            ]
     if not out.parent.is_dir():
         return [f"output folder {out.parent} does not exist; make it or choose another"]
     free = shutil.disk_usage(out.parent).free

@@ -1,155 +1,231 @@
-"""Recipes: what a person asks a measurement to be, validated and frozen.
+"""All recipes: those made of several measurements, how they fall apart into these, and reading any of them.
 
-A recipe knows its own points and times and nothing of instruments; :mod:`halidescope.acquisition.plan` holds it against
-a microscope. Every field has a unit in its name, a range, a default where one makes sense, and a description, so that
-forms, help texts and error messages come from here.
+The recipes of one measurement are in :mod:`halidescope.acquisition.single_recipes`. Every part is a whole measurement
+with its own file, dark spectra, time zero and fits; :mod:`halidescope.acquisition.chain` runs them one after another.
 """
 
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from halidescope.acquisition.problems import BadFileError, sentence_of
+from halidescope.acquisition.single_recipes import (
+    AnalysisRequest,
+    Coordinate,
+    DarkRecovery,
+    Length,
+    Point,
+    Power,
+    ProbeRecipe,
+    RasterMap,
+    Recipe,
+    Sample,
+    SingleRecipe,
+    TimeSeries,
+)
 
-Coordinate = Annotated[float, Field(allow_inf_nan=False)]
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Point(BaseModel):
-    """One spectrum to be taken: which, where, and for a time series when (seconds after the light came on)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    index: int
-    x_um: float
-    y_um: float
-    due_s: float | None = None
-
-
-class Sample(BaseModel):
-    """What lies under the objective, as far as it is known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field("", description="name of the film, as in the lab book")
-    composition: float | None = Field(None, ge=0, le=3, description="x in CsPbBr(3-x)I(x)")
-    notes: str = Field("", description="anything worth knowing in ten years")
+__all__ = [
+    "RECIPES", "AnalysisRequest", "AnyRecipe", "DarkRecovery", "ExposureAndMaps", "Point", "PowerSeries", "ProbeRecipe",
+    "RasterMap", "Recipe", "Sample", "Sequence", "SingleRecipe", "TimeSeries", "is_single", "load_recipe", "main_part",
+    "parse_recipe", "part_paths", "parts_of",
+]  # fmt: skip
 
 
-class AnalysisRequest(BaseModel):
-    """What the online analysis shall do with the spectra."""
+class PowerSeries(Recipe):
+    """A time series at each of several powers, each on a fresh spot of a square grid, dark between them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    references: tuple[str, ...] = Field(
-        (), max_length=6, description="measured files whose mean spectra are the endmembers, e.g. of pure films"
+    kind: Literal["power-series"] = "power-series"
+    powers_uw: Annotated[tuple[Power, ...], Field(min_length=1, max_length=1000)] = Field(
+        description="laser powers at the sample, µW"
     )
-    labels: tuple[str, ...] = Field((), max_length=6, description="names of the endmembers, in the same order")
-
-
-class Recipe(BaseModel):
-    """What all measurements have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sample_power_uw: float = Field(gt=0, allow_inf_nan=False, description="laser power at the sample, µW")
-    exposure_s: float = Field(0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s")
-    dark_spectra: int = Field(10, ge=0, le=1000, description="spectra taken with the laser dark before the measurement")
-    sample: Sample = Sample()
-    analysis: AnalysisRequest = AnalysisRequest()
-
-    def points(self) -> Iterator[Point]:
-        """Every spectrum of the measurement, in the order of taking."""
-        raise NotImplementedError
-
-    @property
-    def title(self) -> str:
-        """What this is, for people."""
-        raise NotImplementedError
-
-
-class TimeSeries(Recipe):
-    """Spectrum after spectrum of one spot under constant light."""
-
-    kind: Literal["time-series"] = "time-series"
-    duration_s: float = Field(gt=0, allow_inf_nan=False, description="how long the light stays on, s")
+    duration_s: float = Field(gt=0, allow_inf_nan=False, description="how long the light stays on at each power, s")
     interval_s: float = Field(
         0.0,
         ge=0,
         allow_inf_nan=False,
         description="time between the starts of two spectra, s; 0: as fast as exposures allow",
     )
-    position_um: tuple[Coordinate, Coordinate] = Field((100.0, 100.0), description="the spot, x and y of the stage, µm")
+    pitch_um: Length = Field(
+        20.0, description="distance between neighbouring spots, µm; at least four beam waists, so that each is fresh"
+    )
+    origin_um: tuple[Coordinate, Coordinate] = Field(
+        (20.0, 20.0), description="first spot, the one with the smallest x and y of the stage, µm"
+    )
+    random_order: bool = Field(False, description="take the powers in random order, against drifts")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="of the random order; the same seed gives the same order")
 
     @property
-    def step_s(self) -> float:
-        """Time between the starts of two spectra, in s."""
-        return max(self.interval_s, self.exposure_s)
+    def order(self) -> tuple[int, ...]:
+        """Which of the powers is taken first, second, …"""
+        count = len(self.powers_uw)
+        if not self.random_order:
+            return tuple(range(count))
+        return tuple(int(k) for k in np.random.default_rng(self.seed).permutation(count))
 
-    def points(self) -> Iterator[Point]:
-        """Spectra that fit wholly into the duration."""
-        count = max(1, int(np.floor((self.duration_s - self.exposure_s) / self.step_s + 1e-9)) + 1)
-        x_um, y_um = self.position_um
-        for k in range(count):
-            yield Point(index=k, x_um=x_um, y_um=y_um, due_s=k * self.step_s)
+    @property
+    def spots_um(self) -> tuple[tuple[float, float], ...]:
+        """Spot of each power taken, in the order of taking: row after row of the smallest square that holds all."""
+        columns = int(np.ceil(np.sqrt(len(self.powers_uw))))
+        x_um, y_um = self.origin_um
+        return tuple(
+            (x_um + (k % columns) * self.pitch_um, y_um + (k // columns) * self.pitch_um)
+            for k in range(len(self.powers_uw))
+        )
 
     @property
     def title(self) -> str:
-        return f"time series {self.duration_s:g} s at {self.sample_power_uw:g} µW"
+        return f"power series of {len(self.powers_uw)} × {self.duration_s:g} s"
 
 
-class RasterMap(Recipe):
-    """Spectra on a rectangular grid, the probe weak enough not to change what it sees."""
+class ExposureAndMaps(Recipe):
+    """The paper's protocol: a map by a weak probe, an exposure in its middle, and the map again.
 
-    kind: Literal["raster-map"] = "raster-map"
+    da Cunha et al. 2025, experimental: maps of 200 × 200 µm before and after 500 s of exposure.
+    """
+
+    kind: Literal["exposure-and-maps"] = "exposure-and-maps"
+    sample_power_uw: Power = Field(description="laser power at the sample for the maps, µW")
+    exposure_power_uw: Power = Field(description="laser power at the sample for the exposure, µW")
+    exposure_duration_s: float = Field(500.0, gt=0, allow_inf_nan=False, description="how long the exposure lasts, s")
+    interval_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="time between two spectra of the exposure, s; 0: as fast as exposures allow",
+    )
+    position_um: tuple[Coordinate, Coordinate] = Field((100.0, 100.0), description="the exposed spot, x and y, µm")
     origin_um: tuple[Coordinate, Coordinate] = Field(
         (0.0, 0.0), description="corner of the field with the smallest x and y, µm"
     )
     size_um: tuple[Length, Length] = Field((200.0, 200.0), description="width and height of the field, µm")
-    step_um: float = Field(4.0, gt=0, allow_inf_nan=False, description="distance between neighbouring points, µm")
+    step_um: Length = Field(4.0, description="distance between neighbouring points, µm")
     order: Literal["serpentine", "raster"] = Field(
         "serpentine", description="every other line backwards, or all lines forwards"
     )
 
     @property
-    def x_um(self) -> np.ndarray:
-        """Columns of the map, in µm, both edges included."""
-        return self.origin_um[0] + self.step_um * np.arange(int(np.floor(self.size_um[0] / self.step_um + 1e-9)) + 1)
+    def title(self) -> str:
+        return f"map, {self.exposure_duration_s:g} s at {self.exposure_power_uw:g} µW, map"
 
-    @property
-    def y_um(self) -> np.ndarray:
-        """Rows of the map, in µm, both edges included."""
-        return self.origin_um[1] + self.step_um * np.arange(int(np.floor(self.size_um[1] / self.step_um + 1e-9)) + 1)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns, (ny, nx)."""
-        return len(self.y_um), len(self.x_um)
+class Sequence(Recipe):
+    """Recipes one after another, dark between them. Each has its own exposure, darks and limits.
 
-    def points(self) -> Iterator[Point]:
-        """Line after line; ``index`` is the place in the map, row × columns + column, whatever the order of taking."""
-        xs, ys = self.x_um, self.y_um
-        for row, y_um in enumerate(ys):
-            backwards = self.order == "serpentine" and row % 2 == 1
-            columns = range(len(xs) - 1, -1, -1) if backwards else range(len(xs))
-            for column in columns:
-                yield Point(index=row * len(xs) + column, x_um=float(xs[column]), y_um=float(y_um))
+    ``sample`` and ``analysis`` hold for every recipe that gives none of its own.
+    """
+
+    kind: Literal["sequence"] = "sequence"
+    recipes: Annotated[
+        tuple[
+            Annotated[
+                TimeSeries | RasterMap | DarkRecovery | PowerSeries | ExposureAndMaps, Field(discriminator="kind")
+            ],
+            ...,
+        ],
+        Field(min_length=1, max_length=1000),
+    ] = Field(description="the recipes, each a table with its own kind")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_down(cls, values: object) -> object:
+        """Give the sequence's own settings to those of its recipes that lack them."""
+        if not isinstance(values, dict) or not isinstance(values.get("recipes"), list | tuple):
+            return values
+        common = {
+            name: values[name]
+            for name in ("sample", "analysis", "exposure_s", "dark_spectra", "require_fresh", "dose_cap_j_cm2")
+            if name in values
+        }
+        recipes = [common | one if isinstance(one, dict) else one for one in values["recipes"]]
+        return {**values, "recipes": recipes}
 
     @property
     def title(self) -> str:
-        ny, nx = self.shape
-        return f"map {nx} × {ny} at {self.sample_power_uw:g} µW"
+        return f"sequence of {len(self.recipes)}"
 
 
-AnyRecipe = Annotated[TimeSeries | RasterMap, Field(discriminator="kind")]
-RECIPES: TypeAdapter[TimeSeries | RasterMap] = TypeAdapter(AnyRecipe)
+AnyRecipe: TypeAlias = SingleRecipe | PowerSeries | ExposureAndMaps | Sequence
 
 
-def parse_recipe(values: dict[str, object], *, source: str = "recipe") -> TimeSeries | RasterMap:
+RECIPES: TypeAdapter[AnyRecipe] = TypeAdapter(Annotated[AnyRecipe, Field(discriminator="kind")])
+
+
+def parts_of(recipe: AnyRecipe) -> tuple[SingleRecipe, ...]:
+    """The measurements that a recipe is made of, in order; one that is made of nothing else is its own only part."""
+    return tuple(_parts(recipe))
+
+
+def is_single(recipe: AnyRecipe) -> TypeGuard[SingleRecipe]:
+    """True if the recipe is one measurement in one file."""
+    return parts_of(recipe) == (recipe,)
+
+
+def part_paths(out: Path, recipe: AnyRecipe) -> tuple[Path, ...]:
+    """The files of a recipe's parts: ``out`` itself if it is one measurement, else ``out`` with -1, -2, …"""
+    if is_single(recipe):
+        return (out,)
+    return tuple(out.with_name(f"{out.stem}-{k}{out.suffix}") for k, _ in enumerate(parts_of(recipe), start=1))
+
+
+def main_part(recipe: AnyRecipe) -> int:
+    """The part that the others are there for, counted from 0: the exposure between maps, the recovery after light."""
+    return 1 if isinstance(recipe, ExposureAndMaps | DarkRecovery) and not is_single(recipe) else 0
+
+
+def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
+    match recipe:
+        case Sequence():
+            for one in recipe.recipes:
+                yield from _parts(one)
+        case PowerSeries():
+            for place, spot in zip(recipe.order, recipe.spots_um, strict=True):
+                yield TimeSeries(
+                    sample_power_uw=recipe.powers_uw[place],
+                    duration_s=recipe.duration_s,
+                    interval_s=recipe.interval_s,
+                    position_um=spot,
+                    **_common(recipe),
+                )
+        case ExposureAndMaps():
+            around = RasterMap(
+                sample_power_uw=recipe.sample_power_uw,
+                origin_um=recipe.origin_um,
+                size_um=recipe.size_um,
+                step_um=recipe.step_um,
+                order=recipe.order,
+                **_common(recipe),
+            )
+            yield around
+            yield _exposure(recipe, recipe.exposure_power_uw)
+            yield around
+        case DarkRecovery(exposure_power_uw=float(power_uw)):
+            yield _exposure(recipe, power_uw)
+            yield recipe
+        case _:
+            yield recipe
+
+
+def _exposure(recipe: ExposureAndMaps | DarkRecovery, power_uw: float) -> TimeSeries:
+    """The light that a recipe's other parts look at the effect of; as fast as exposures allow before a recovery."""
+    return TimeSeries(
+        sample_power_uw=power_uw,
+        duration_s=recipe.exposure_duration_s,
+        interval_s=recipe.interval_s if isinstance(recipe, ExposureAndMaps) else 0.0,
+        position_um=recipe.position_um,
+        **_common(recipe),
+    )
+
+
+def _common(recipe: Recipe) -> dict[str, Any]:
+    return {name: getattr(recipe, name) for name in Recipe.model_fields}
+
+
+def parse_recipe(values: dict[str, object], *, source: str = "recipe") -> AnyRecipe:
     """A recipe from plain values; raises :class:`BadFileError`: one sentence with field and allowed values."""
     try:
         return RECIPES.validate_python(values)
@@ -157,7 +233,7 @@ def parse_recipe(values: dict[str, object], *, source: str = "recipe") -> TimeSe
         raise BadFileError(sentence_of(error, source)) from error
 
 
-def load_recipe(path: Path) -> TimeSeries | RasterMap:
+def load_recipe(path: Path) -> AnyRecipe:
     """Read a recipe file (TOML).
 
     Raises

@@ -6,6 +6,7 @@ file in :mod:`halidescope.acquisition.nexus`.
 
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import IntFlag
 
@@ -59,6 +60,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str                              # ISO 8601, UTC
     light_on_s: float | None = None              # when the light first came on, on the engine's clock
     light_on_se_s: float = 0.0                   # standard error of that instant, the zero of all times
+    light_on_utc_s: float | None = None          # the same instant in real time, s since 1970; outlives the engine
     simulated: bool = False
     speed: float = 1.0
     schema_version: int = SCHEMA_VERSION
@@ -75,6 +77,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     state: str        # "finished", "aborted" or "failed"
     reason: str = ""
     ended_at: str = ""
+    dark_utc_s: float | None = None    # when emission was last proven off after light: real time, s since 1970
 
 
 _NUMBERS = struct.Struct("<qq4d4d2dddq")
@@ -144,6 +147,13 @@ class DarkRecord:
 
 
 NUMBER_FIELDS = tuple(entry.name for entry in fields(SpectrumRecord) if entry.name != "counts")
+
+
+def runs_of(points: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as stretches (first, last) without gaps, ascending: many missing points are few lines."""
+    ordered = np.unique(np.fromiter(points, dtype=np.int64))
+    pieces = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1) if len(ordered) else []
+    return [(int(piece[0]), int(piece[-1])) for piece in pieces]
 
 
 def checksum(numbers: tuple[int | float, ...], counts: bytes) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.recipes import RasterMap, TimeSeries
+from halidescope.acquisition.recipes import AnyRecipe
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.states import RunState, Status
@@ -24,7 +24,7 @@ class Outcome:
     status : Status
         The last one; ``status.state`` is finished, aborted or failed, ``status.reason`` says why.
     file : Path
-        The finished file.
+        The finished file; for a recipe of several measurements the list of their files.
     results : OnlineResults
     events : list of Event
     """
@@ -35,13 +35,18 @@ class Outcome:
     events: list[Event]
 
     @property
+    def spectra(self) -> int:
+        """How many spectra its files hold, those of all parts together."""
+        return self.status.done_before + self.status.done
+
+    @property
     def ok(self) -> bool:
         """True if everything was measured and saved."""
         return self.status.state is RunState.FINISHED
 
 
 def run_recipe(
-    microscope: MicroscopeFile, recipe: TimeSeries | RasterMap, out: Path, *,
+    microscope: MicroscopeFile, recipe: AnyRecipe, out: Path, *, resume: bool = False,
     on_status: Callable[[Status], None] | None = None, abort: threading.Event | None = None,
     session: Path | None = None,
 ) -> Outcome:
@@ -49,6 +54,8 @@ def run_recipe(
 
     Parameters
     ----------
+    resume : bool
+        Complete what is there of ``out``, cut off or aborted.
     on_status : callable, optional
         Called in this thread some ten times a second, and at the end.
     abort : Event, optional
@@ -59,14 +66,15 @@ def run_recipe(
     Raises
     ------
     RefusedRunError
-        The measurement violates a limit or its file exists; nothing was lit or moved.
+        The measurement violates a limit, its file exists, or what is to be resumed does not fit to it; nothing was lit
+        or moved.
     InstrumentError
         An instrument cannot be reached.
     """
     show = on_status if on_status is not None else _ignore
     with Host(microscope, session=session) as host:
         engine = host.engine
-        engine.door.start(recipe.model_dump(mode="json"), str(out.absolute()))
+        engine.door.start(recipe.model_dump(mode="json"), str(out.absolute()), resume=resume)
         try:
             while not (status := engine.status()).state.ended and not host.ended.is_set():
                 show(status)

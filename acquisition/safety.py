@@ -108,6 +108,9 @@ class Beam:
         self.sample_power_uw = 0.0          # set-point; reaches the sample only while on
         self.lit_at_s: float | None = None  # when the light last came on
         self.lit_at_se_s = 0.0              # and how well that is known
+        self.dark_at_s: float | None = None # when emission was last proven off after light
+        self.power_drift = 0.0              # share by which the power meter deviates from the set-point
+        self._beyond = False
 
     @property
     def irradiance_w_cm2(self) -> float:
@@ -144,6 +147,28 @@ class Beam:
         if not self.laser.emission:
             self.require_ready()
             raise LaserFaultError(self.laser.device, "stopped emitting by itself; look at its key switch and supply")
+
+    def measure_power(self) -> float:
+        """Power at the sample from the head's own power meter, in µW, held against the set-point; while lit.
+
+        Raises
+        ------
+        LaserFaultError
+            Off by more than ``power_drift_stop`` at two readings in a row: one may fall into the head's own regulation.
+        """
+        measured_uw = self._microscope.sample_uw(self.laser.power_mw)
+        table = self._microscope.laser
+        self.power_drift = measured_uw / self.sample_power_uw - 1.0
+        beyond = abs(self.power_drift) > table.power_drift_stop
+        if beyond and self._beyond:
+            raise LaserFaultError(
+                self.laser.device,
+                f"its power meter says {measured_uw:.4g} µW at the sample, the set-point is {self.sample_power_uw:g} "
+                f"µW, allowed ± {table.power_drift_stop:.0%} (power_drift_stop in the microscope file); let it warm up "
+                "or have it serviced",
+            )
+        self._beyond = beyond
+        return measured_uw
 
     @contextmanager
     def lit(self) -> Iterator[None]:
@@ -189,7 +214,10 @@ class Beam:
         """Switch off and prove it; safe to call when dark. Raises NotDarkError."""
         with self._switch:
             self.laser = darken(self.laser, self._reconnect)
-            self._ledger.light(self._clock.now_s(), 0.0)
+            now_s = self._clock.now_s()
+            self._ledger.light(now_s, 0.0)
+            if self.on:
+                self.dark_at_s = now_s
             self.on = False
             self._announce(False)
 

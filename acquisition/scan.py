@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.records import Event
+from halidescope.acquisition.records import Event, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
 
 Floats = NDArray[np.float64]
@@ -100,6 +100,11 @@ class Scan:
         Recipe, microscope file, identities, calibration, versions, start and end, state and reason, ``simulated``.
     damaged : tuple of int
         Points whose rows were found damaged.
+    missing : dict
+        Point (row × columns + column) → why it was not measured.
+    repeats : tuple of SpectrumRecord
+        Spectra taken again at points measured before a cut-off: how far stage and film had drifted. Counts in
+        ascending wavelength.
     """
 
     source: str
@@ -119,6 +124,8 @@ class Scan:
     results: OnlineResults | None
     metadata: Mapping[str, Any]
     damaged: tuple[int, ...] = ()
+    missing: Mapping[int, str] = field(default_factory=dict)
+    repeats: tuple[SpectrumRecord, ...] = ()
     read_spectra: Callable[[tuple[int, ...] | None], NDArray[np.unsignedinteger]] = field(repr=False)
     release: Callable[[], None] = field(repr=False)
 

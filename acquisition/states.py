@@ -49,6 +49,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""                          # where the data end up
     done: int = 0                           # spectra acquired
     total: int = 0                          # spectra planned, 0 if open-ended
+    part: int = 1                           # which part of its recipe runs; state, file, done and total are this part's
+    parts: int = 1                          # how many parts the recipe has
+    done_before: int = 0                    # spectra acquired in the parts before
     elapsed_s: float = 0.0
     remaining_s: float | None = None
     emission: bool = False

@@ -5,6 +5,7 @@ The journal's own format is in :mod:`halidescope.acquisition.journal`, the file'
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from halidescope.acquisition.joined import join
 from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
+from halidescope.acquisition.listing import Listing, read_listing
 from halidescope.acquisition.nexus import COLUMNS, NexusFile, kept_shape, write_nexus
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Flag, Header
 from halidescope.acquisition.scan import Scan, dark_of
 
 
-def finish(out: Path) -> list[int]:
+def finish(out: Path, *, overwrite: bool = False) -> list[int]:
     """Make the finished file ``out`` from its closed journal, compare the two, and only then delete the journal.
+
+    Parameters
+    ----------
+    overwrite : bool
+        ``out`` may exist: it is an earlier state of the same measurement, replaced whole or not at all.
 
     Returns
     -------
@@ -32,13 +40,13 @@ def finish(out: Path) -> list[int]:
     ScanFileError
         The file could not be written, or reads back differently. The journal is kept.
     """
-    damaged = write_finished(journal_path(out), out)
+    damaged = write_finished(journal_path(out), out, overwrite=overwrite)
     if not damaged:
         delete_journal(journal_path(out))
     return damaged
 
 
-def write_finished(source: Path, out: Path) -> list[int]:
+def write_finished(source: Path, out: Path, *, overwrite: bool = False) -> list[int]:
     """Write the finished file ``out`` from the journal ``source``, durably and compared; the journal stays.
 
     Returns
@@ -56,8 +64,8 @@ def write_finished(source: Path, out: Path) -> list[int]:
         with JournalReader(source) as journal:
             damaged = write_nexus(journal, part)
             _durable(part)
-            _compare(journal, part)
-        if out.exists():
+            compare(journal, part)
+        if out.exists() and not overwrite:
             raise ScanFileError(f"{out}: exists and is not overwritten; the measurement is safe in {source}")
         os.replace(part, out)
         _durable(out.parent)
@@ -77,8 +85,8 @@ def _durable(path: Path) -> None:
         os.close(handle)
 
 
-def _compare(journal: JournalReader, part: Path) -> None:
-    """Read the new file back and hold every spectrum and number against the journal."""
+def compare(journal: JournalReader, part: Path) -> None:
+    """Read a file back and hold every spectrum and number against its journal; raises ScanFileError if they differ."""
     file = NexusFile(part)
     try:
         order = np.argsort(journal.header.wavelength_nm, kind="stable")
@@ -106,15 +114,17 @@ def _compare(journal: JournalReader, part: Path) -> None:
         file.close()
 
 
-def open_scan(path: Path | str) -> Scan:
+def open_scan(path: Path | str, *, part: int | None = None) -> Scan:
     """Open a measurement: finished (``.nxs``), or a journal (``.nxs.journal``) that still grows or was cut off.
 
-    If ``path`` does not exist but its journal does, the journal is opened.
+    If ``path`` does not exist but its journal does, the journal is opened. Of a list of several measurements, ``part``
+    (1, 2, …) is opened; without it a power series is opened as a whole (:mod:`halidescope.acquisition.joined`), and of
+    another list its main part: the exposure between two maps, the recovery after light, the first of a sequence.
 
     Raises
     ------
     ScanFileError
-        The file is missing, not a measurement of ours, damaged, or from a newer version.
+        The file is missing, not a measurement of ours, damaged, or from a newer version; or it has no such part.
     """
     path = Path(path)
     if not path.exists() and journal_path(path).exists():
@@ -124,7 +134,20 @@ def open_scan(path: Path | str) -> Scan:
             magic = file.read(16)
     except OSError as error:
         raise ScanFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    return _from_journal(path) if magic.startswith(b"SQLite format 3") else _from_nexus(path)
+    if magic.startswith(b"SQLite format 3"):
+        return _from_journal(path)
+    listing = read_listing(path)
+    return _from_nexus(path) if listing is None else _from_list(path, listing, part)
+
+
+def _from_list(path: Path, listing: Listing, part: int | None) -> Scan:
+    files = listing.paths(path)
+    if part is None and listing.kind == "power-series":
+        return join([_from_nexus(one) for one in files.values()], listing, str(path))
+    chosen = listing.main if part is None else part
+    if chosen not in files:
+        raise ScanFileError(f"{path}: has no part {chosen}; it has {', '.join(map(str, files))} of {listing.planned}")
+    return _from_nexus(files[chosen])
 
 
 def _from_nexus(path: Path) -> Scan:
@@ -140,6 +163,7 @@ def _from_nexus(path: Path) -> Scan:
     return _scan(
         path, file.header, file.ending, file.columns, dark=dark_of(file.dark_spectra, exposure_s), events=file.events,
         results=file.results, wavelength_nm=file.wavelength_nm, saturated=file.saturated, damaged=file.damaged,
+        missing=file.missing, repeats=file.repeats,
         read_spectra=read, release=file.close,
     )
 
@@ -172,8 +196,9 @@ def _from_journal(path: Path) -> Scan:
             path, header, journal.ending, columns, dark=dark_of(dark, darks[0].exposure_s if darks else float("nan")),
             events=tuple(journal.events()), results=journal.results,
             wavelength_nm=np.asarray(header.wavelength_nm)[order], saturated=(flags & int(Flag.SATURATED)) != 0,
-            damaged=tuple(damaged), read_spectra=lambda point: spectra if point is None else spectra[point],
-            release=lambda: None,
+            damaged=tuple(damaged), missing=journal.missing(),
+            repeats=tuple(replace(one, counts=one.counts[order]) for one in journal.repeats()),
+            read_spectra=lambda point: spectra if point is None else spectra[point], release=lambda: None,
         )
 
 

@@ -27,12 +27,14 @@ def analyse(
     A file that cannot be analysed is reported and the others go on; the exit code is then 1.
     """
     from halidescope.acquisition.batch import analyse_scan, load_endmembers  # numba loads only when needed
+    from halidescope.acquisition.listing import parts_in
     from halidescope.acquisition.storage import open_scan
 
     endmembers = load_endmembers(references, labels)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     failed = 0
+    files = [part for file in files for part in parts_in(file)]
     for file in files:
         try:
             with open_scan(file) as scan:

@@ -13,7 +13,7 @@ from halidescope.acquisition.instruments import connect
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.plan import limits_of, make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, RunEndedError
-from halidescope.acquisition.recipes import RasterMap, TimeSeries, load_recipe
+from halidescope.acquisition.recipes import AnyRecipe, load_recipe
 from halidescope.acquisition.states import Status
 from halidescope.gui.cli_instruments import film_option
 from halidescope.gui.terminal import StatusBar, say_json
@@ -45,6 +45,9 @@ def run(
     recipe: Path = typer.Argument(help="Recipe file (TOML)."),
     microscope: Path = typer.Option(..., help="Microscope file (TOML)."),
     out: Path = typer.Option(..., help="Measurement file to write (.nxs)."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Complete FILE: a measurement of the same recipe that was cut off or aborted."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say duration, size, peak dose and violations; do nothing."),
     as_json: bool = typer.Option(False, "--json", help="Print progress and outcome as JSON lines."),
 ) -> None:
@@ -53,9 +56,9 @@ def run(
 
     wanted, instruments = load_recipe(recipe), load_microscope(microscope)
     if dry_run:
-        _say_plan(wanted, instruments, out, as_json=as_json)
+        _say_plan(wanted, instruments, out, resume=resume, as_json=as_json)
         return
-    if problems := make_plan(wanted, instruments, out).violations:
+    if problems := make_plan(wanted, instruments, out, resume=resume).violations:
         raise RefusedRunError("; ".join(problems))
 
     abort = threading.Event()
@@ -69,22 +72,22 @@ def run(
             else:
                 bar.show(status)
 
-        outcome = run_recipe(instruments, wanted, out, on_status=show, abort=abort)
+        outcome = run_recipe(instruments, wanted, out, resume=resume, on_status=show, abort=abort)
     ended = outcome.status
     if as_json:
-        say_json({"state": ended.state, "reason": ended.reason, "file": str(outcome.file), "spectra": ended.done})
+        say_json({"state": ended.state, "reason": ended.reason, "file": str(outcome.file), "spectra": outcome.spectra})
     if not outcome.ok:
-        where = f"{ended.done} spectra are in {outcome.file}" if outcome.file.exists() else "nothing was measured"
+        where = f"{outcome.spectra} spectra are in {outcome.file}" if outcome.file.exists() else "nothing was measured"
         raise RunEndedError(f"{ended.state}: {ended.reason}; {where}")
     if not as_json:
-        typer.echo(f"{ended.state}: {ended.done} spectra in {outcome.file}")
+        typer.echo(f"{ended.state}: {outcome.spectra} spectra in {outcome.file}")
 
 
-def _say_plan(recipe: TimeSeries | RasterMap, microscope: MicroscopeFile, out: Path, *, as_json: bool) -> None:
+def _say_plan(recipe: AnyRecipe, microscope: MicroscopeFile, out: Path, *, resume: bool, as_json: bool) -> None:
     """What the measurement would be; its limits are read from the instruments, which stay dark and still."""
     instruments = connect(microscope)
     try:
-        plan = make_plan(recipe, microscope, out, limits=limits_of(instruments))
+        plan = make_plan(recipe, microscope, out, limits=limits_of(instruments), resume=resume)
     finally:
         instruments.close()
     if as_json:

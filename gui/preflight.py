@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.plan import Plan, make_plan
-from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.recipes import AnyRecipe, Recipe
 from halidescope.gui.lane import Lane
 from halidescope.gui.values import dose, duration, irradiance, size
 
@@ -24,7 +24,7 @@ class Preflight(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._lane = Lane("halidescope-plan", self)
-        self._asked: tuple[TimeSeries | RasterMap, MicroscopeFile, Path] | None = None
+        self._asked: tuple[AnyRecipe, MicroscopeFile, Path] | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(AFTER_MS)
@@ -38,7 +38,7 @@ class Preflight(QObject):
             self.judged.emit("", "mend the marked fields first")
         elif microscope is None:
             self.judged.emit("open a microscope file to see what this will cost", "")
-        elif isinstance(recipe, TimeSeries | RasterMap):
+        elif isinstance(recipe, AnyRecipe):
             self._asked = (recipe, microscope, out)
             self.judged.emit("computing …", "")
             self._timer.start()

@@ -18,6 +18,7 @@ from halidescope.gui.sentence import Sentence
 from halidescope.gui.values import field_words
 
 Value = Any
+NO_YES = ("no", "yes")    # what the validation takes for false and true
 LEADING = ("sample_power_uw", "exposure_s")   # what every measurement has, above what is its own
 
 
@@ -41,9 +42,9 @@ class Entry(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        if get_origin(info.annotation) is Literal:
+        if get_origin(info.annotation) is Literal or info.annotation is bool:
             self.choice = QComboBox(self)
-            self.choice.addItems([str(option) for option in get_args(info.annotation)])
+            self.choice.addItems([str(option) for option in get_args(info.annotation) or NO_YES])
             self.choice.setToolTip(help_text(info))
             self.choice.setAccessibleName(label)
             self.choice.currentIndexChanged.connect(lambda _: self.changed.emit())
@@ -76,12 +77,12 @@ class Entry(QWidget):
     def set_value(self, value: Value) -> None:
         """Show a value."""
         if self.choice is not None:
-            self.choice.setCurrentText(str(value))
+            self.choice.setCurrentText(NO_YES[value] if isinstance(value, bool) else str(value))
         elif is_pair(self._info):
             for edit, part in zip(self.edits, value, strict=True):
                 edit.setText(f"{part:g}")
         elif is_list(self._info):
-            self.edits[0].setText("; ".join(value))
+            self.edits[0].setText("; ".join(f"{one:g}" if isinstance(one, float) else one for one in value))
         else:
             self.edits[0].setText("" if value is None else f"{value:g}" if isinstance(value, float) else str(value))
 
@@ -202,7 +203,7 @@ def is_pair(info: FieldInfo) -> bool:
 
 
 def is_list(info: FieldInfo) -> bool:
-    """True for any number of texts."""
+    """True for any number of texts or numbers."""
     return get_origin(info.annotation) is tuple and get_args(info.annotation)[1:] == (Ellipsis,)
 
 

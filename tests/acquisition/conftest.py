@@ -69,7 +69,7 @@ def write_journal(tmp_path: Path) -> Callable[..., Path]:
         for k in range(darks):
             counts = np.full(len(head.wavelength_nm), 100 + k, np.uint16)
             writer.append_dark(DarkRecord(k, 0.2 * k, 0.2, counts))
-        writer.set_light_on(3.25, 0.01)
+        writer.set_light_on(3.25, 0.01, 1.7e9)
         for sequence, point in enumerate(points):
             writer.append(record(sequence, point))
         at = "2025-01-01T00:00:01+00:00"

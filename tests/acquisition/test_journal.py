@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path, note_in_journal
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.records import runs_of
 from halidescope.acquisition.storage import finish, open_scan
 
 from .conftest import header, record
@@ -103,3 +105,10 @@ def test_any_number_that_can_be_measured_reads_back_undamaged(tmp_path, numbers)
         back = journal.spectrum(0)
     assert back is not None
     assert back.numbers == taken.numbers
+
+
+@given(st.sets(st.integers(0, 500)))
+def test_numbers_and_their_stretches_are_the_same(points):
+    runs = runs_of(points)
+    assert {point for first, last in runs for point in range(first, last + 1)} == points
+    assert all(after[0] - before[1] > 1 for before, after in pairwise(runs))

@@ -65,7 +65,7 @@ def test_no_torn_spectrum_is_ever_given(ring):
     thread.start()
     try:
         seen, following = 0, 0
-        while seen < 2000:
+        while seen < 500:
             spectra, lost = reader.since(following)
             for one in spectra:
                 assert np.all(one.counts == one.sequence)

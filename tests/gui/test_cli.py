@@ -136,6 +136,47 @@ def test_run_measures_and_refuses_to_overwrite(
     assert "exists" in capsys.readouterr().err
 
 
+def test_a_killed_run_is_completed_with_resume(
+    tmp_path: Path, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = tmp_path / "recipe.toml", tmp_path / "map.nxs"
+    recipe.write_text(
+        'kind = "raster-map"\nsample_power_uw = 5.0\norigin_um = [10.0, 10.0]\nsize_um = [40.0, 20.0]\n'
+        "exposure_s = 1.0\ndark_spectra = 2\n[sample]\ncomposition = 1.5\n",
+        encoding="utf-8",
+    )
+    command = ["run", str(recipe), "--microscope", str(simulator.microscope_file), "--out", str(out)]
+    done = 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "halidescope.gui.cli", *command, "--json"], stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        while done < 5:
+            done = json.loads(killed.stdout.readline())["done"]
+        killed.kill()
+    assert run(command) == 2
+    assert "--resume" in capsys.readouterr().err
+
+    other = tmp_path / "other.toml"
+    other.write_text(recipe.read_text(encoding="utf-8").replace("= 5.0", "= 6.0"), encoding="utf-8")
+    again = subprocess.run(
+        [sys.executable, "-m", "halidescope.gui.cli", "run", str(other), *command[2:], "--resume"],
+        capture_output=True, text=True, check=False,
+    )
+    assert again.returncode == 2
+    assert "was begun with another recipe" in again.stderr
+    completed = subprocess.run(
+        [sys.executable, "-m", "halidescope.gui.cli", *command, "--resume", "--json"],
+        capture_output=True, text=True, check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert json.loads(completed.stdout.splitlines()[-1])["spectra"] == 66
+    with open_scan(out) as scan:
+        assert scan.valid.all()
+        assert len(scan.repeats) == 1
+    assert simulator.ask({"get": "laser.emission"}) is False
+
+
 def test_dry_run_says_what_would_happen_and_does_nothing(
     tmp_path: Path, simulator: SimulatorProcess, recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,176 @@
+"""How each kind of recipe goes through its points: when the light is on, what a late point means, what is left out."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from halidescope.acquisition.measurement import Measurement
+from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.plan import Plan
+from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.recipes import DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries
+from halidescope.acquisition.records import SpectrumRecord
+from halidescope.acquisition.resume import Past, schedule_shift_s
+from halidescope.acquisition.states import RunState
+
+if TYPE_CHECKING:
+    from halidescope.acquisition.engine import Engine
+
+STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
+OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
+
+
+class MapMeasurement(Measurement[RasterMap]):
+    """Point after point, as fast as stage and spectrometer allow, lit all the time."""
+
+    def _illuminate(self) -> None:
+        with self._light():
+            self._look_again()
+            while self._left:
+                self._look()
+                if self._door.pause_wanted:
+                    self._pause()
+                self._take(self._left[0])
+                del self._left[0]
+
+    def _remaining_s(self, last: SpectrumRecord) -> float:
+        taken = self._rows - (self._past.rows if self._past else 0)
+        assert self._beam.lit_at_s is not None
+        busy_s = self._clock.now_s() - self._beam.lit_at_s
+        return (len(self._left) - 1) * max(busy_s / taken, last.exposure_s)
+
+
+class SeriesMeasurement(Measurement[TimeSeries]):
+    """One spot under constant light for the recipe's duration, or until its dose cap.
+
+    A late spectrum is taken at once and never shifts those after it. Only darkness (a pause, a cut-off) shifts the
+    schedule, by its length.
+    """
+
+    def _illuminate(self) -> None:
+        why = ""
+        with self._light():
+            self._look_again()
+            if self._past and self._past.records:
+                self._go_on(self._past)
+            while self._left and not (why := self._await(self._left[0])):
+                self._take(self._left[0])
+                del self._left[0]
+            if not why:
+                self._hold()
+        if why:
+            self._leave_out(self._left, why)
+            self._left.clear()
+
+    def _go_on(self, past: Past) -> None:
+        """Shift the schedule by the time since the last spectrum's end, in which nothing was measured."""
+        last = past.records[-1]
+        shift_s = schedule_shift_s(past, {point.index: point.due_s for point in self._plan.points})
+        self._paused_s = shift_s + self._lit_s - (last.start_s + last.exposure_s)
+
+    def _await(self, point: Point) -> str:
+        """Wait until the point is due, pausing if asked to; why it will never be, if so."""
+        series = self._recipe
+        assert point.due_s is not None
+        while True:
+            self._look()
+            if self._door.pause_wanted:
+                self._pause()
+            lit_s = self._lit_s - self._paused_s
+            if self._capped_in_s() < max(point.due_s - lit_s, 0.0) + series.exposure_s:
+                return f"one more would exceed the dose cap of {series.dose_cap_j_cm2:g} J/cm²"
+            even = series.spacing == "even" and series.interval_s > 0
+            grace_s = 0.0
+            if even or series.spacing == "log":
+                grace_s = max(series.step_s, OVERRUN * series.duration_s, STALL_S * self._clock.speed)
+            if point.index > 0 and lit_s > series.duration_s + grace_s:
+                return "the duration is over"
+            if lit_s >= point.due_s:
+                return ""
+            assert self._zero_s is not None
+            self._wait_until(self._zero_s + self._planned_s(point.due_s))
+
+    def _capped_in_s(self) -> float:
+        """How long the light may stay on here before the dose cap is reached, s."""
+        cap = self._recipe.dose_cap_j_cm2
+        if cap is None:
+            return math.inf
+        return (cap - self._engine.ledger.here(self._clock.now_s())) / self._beam.irradiance_w_cm2
+
+    def _hold(self) -> None:
+        """A series keeps its light on for its whole duration, its dose cap allowing."""
+        assert self._zero_s is not None
+        while self._clock.now_s() < (end_s := self._zero_s + self._planned_s(self._recipe.duration_s)):
+            self._look()
+            if self._door.pause_wanted:
+                self._pause()
+            if (left_s := self._capped_in_s()) <= 0:
+                self._note("light off before the duration is over: the dose cap is reached", "warning")
+                return
+            self._wait_until(min(end_s, self._clock.now_s() + left_s))
+
+    def _remaining_s(self, last: SpectrumRecord) -> float:
+        return max(0.0, self._planned_s(self._recipe.duration_s) - last.start_s - last.exposure_s)
+
+
+class RecoveryMeasurement(Measurement[DarkRecovery]):
+    """A brief look every now and then, emission proven off between.
+
+    The schedule is absolute: nothing shifts it. A point whose successor is due already is left out, with the reason.
+    """
+
+    def _illuminate(self) -> None:
+        if self._recipe.exposure_power_uw is not None and self._before is not None:
+            self._set_zero(self._end_of_light(self._before), 0.0)
+        if self._past is not None:
+            with self._light():
+                self._look_again()
+        while self._left:
+            point = self._left[0]
+            if self._await(point):
+                with self._light():
+                    self._take(point)
+            else:
+                self._leave_out([point], "its successor was due already (a pause, a cut-off or a slow instrument)")
+            del self._left[0]
+
+    def _end_of_light(self, exposure: Path) -> float:
+        """When the exposure before went dark, on this engine's clock."""
+        file = NexusFile(exposure)
+        file.close()
+        if file.ending is None or file.ending.dark_utc_s is None:
+            raise ScanFileError(f"{exposure}: does not tell when its light went off; measure the exposure again")
+        return self._clock.at_utc_s(file.ending.dark_utc_s)
+
+    def _await(self, point: Point) -> bool:
+        """Wait in the dark until the point is due; False if its time is over."""
+        assert point.due_s is not None
+        self._engine.publish(state=RunState.RUNNING)
+        while True:
+            self._look()
+            if self._door.pause_wanted:
+                self._pause()
+            if self._zero_s is None:       # the first look's light sets it
+                return True
+            if self._lit_s >= point.due_s:
+                return self._lit_s < point.due_s + self._recipe.interval_s
+            self._wait_until(self._zero_s + point.due_s)
+
+    def _planned_s(self, due_s: float) -> float:
+        return due_s
+
+    def _remaining_s(self, last: SpectrumRecord) -> float:
+        return max(0.0, self._recipe.duration_s - last.start_s)
+
+
+KINDS: dict[type, type[Measurement[Any]]] = {
+    TimeSeries: SeriesMeasurement, RasterMap: MapMeasurement, DarkRecovery: RecoveryMeasurement,
+}
+
+
+def make_measurement(
+    engine: "Engine", recipe: SingleRecipe, plan: Plan, out: Path, *, past: Past | None = None,
+    before: Path | None = None,
+) -> Measurement[Any]:
+    """The measurement of a recipe."""
+    return KINDS[type(recipe)](engine, recipe, plan, out, past=past, before=before)

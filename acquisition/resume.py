@@ -1,0 +1,221 @@
+"""A measurement that was cut off: what is there of it, whether it may go on, and how far things have drifted since.
+
+Nothing is measured here; :mod:`halidescope.acquisition.measurement` goes on where :class:`Past` ends.
+"""
+
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
+from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.problems import RefusedRunError, ScanFileError
+from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
+from halidescope.acquisition.storage import compare
+
+IDENTITY = ("manufacturer", "model", "serial")     # a newer firmware is still the same instrument
+RECENT = 64        # of the last spectra, the brightest becomes the reference
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is there of a measurement that was cut off.
+
+    Attributes
+    ----------
+    header : Header
+    records : tuple of SpectrumRecord
+        Every whole spectrum, in the order of taking, its counts left out (empty).
+    damaged : int
+        Rows that are there but not whole; their points are measured again.
+    rows : int
+        Number of the next spectrum.
+    repeats : int
+        Number of the next repeated spectrum.
+    darks : tuple of DarkRecord
+    reference : SpectrumRecord or None
+        A point to look at again, with its counts.
+    """
+
+    header: Header
+    records: tuple[SpectrumRecord, ...]
+    damaged: int
+    rows: int
+    repeats: int
+    darks: tuple[DarkRecord, ...]
+    reference: SpectrumRecord | None
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Points that are measured."""
+        return frozenset(record.index for record in self.records)
+
+    def book(self, ledger: DoseLedger) -> None:
+        """Tell a ledger of the light that these spots have had, as far as it does not know."""
+        for record in self.records:
+            ledger.book(record.x_commanded_um, record.y_commanded_um, record.dose_j_cm2)
+
+
+def look_back(out: Path) -> Past | None:
+    """What is there of the measurement that is to become, or has partly become, the file ``out``.
+
+    None if there is nothing. A file that is finished has no journal; one that was aborted or failed is brought back
+    into a journal, and replaced when that is complete.
+
+    Raises
+    ------
+    ScanFileError
+        What is there cannot be read.
+    """
+    journal = journal_path(out)
+    if out.exists() and not journal.exists():
+        _bring_back(out)
+    if not journal.exists():
+        return None
+    with JournalReader(journal) as reader:
+        places = reader.places()
+        kept = [record for sequence in sorted(places.values()) if (record := reader.spectrum(sequence)) is not None]
+        darks, _ = reader.dark()
+        return Past(
+            header=reader.header,
+            records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
+            damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
+            repeats=len(reader.repeats()), darks=tuple(darks), reference=_choose(kept),
+        )
+
+
+def finished_spectra(out: Path) -> int | None:
+    """How many spectra the finished measurement ``out`` holds, None if it is not finished.
+
+    A journal that a kill left beside it is compared with it and removed.
+    """
+    if not out.exists():
+        return None
+    file = NexusFile(out)
+    file.close()
+    if file.ending is None or file.ending.state != "finished":
+        return None
+    journal = journal_path(out)
+    if journal.exists():
+        with JournalReader(journal) as reader:
+            if reader.ending is None or reader.ending.state != "finished":
+                return None
+            compare(reader, out)
+        if not file.damaged:
+            delete_journal(journal)
+    return int(file.columns["valid"].sum())
+
+
+def require_match(
+    past: Past, out: Path, plan_hash: str, identities: dict[str, dict[str, str]], wavelength_nm: np.ndarray
+) -> None:
+    """Refuse to go on with another recipe or with other instruments; nothing has moved or lit up yet.
+
+    Raises
+    ------
+    RefusedRunError
+    """
+    if past.header.plan_hash != plan_hash:
+        raise RefusedRunError(
+            f"{out}: was begun with another recipe, path transmission or waist (plan {past.header.plan_hash[:12]}, "
+            f"now {plan_hash[:12]}); resume with the recipe and microscope file that it was begun with"
+        )
+    for role, now in identities.items():
+        then = past.header.identities[role]
+        if any(then[key] != now[key] for key in IDENTITY):
+            raise RefusedRunError(
+                f"{out}: was begun with {role} {_who(then)}, connected is {_who(now)}; connect the former, or start a "
+                "new measurement"
+            )
+    axis = np.asarray(past.header.wavelength_nm)
+    if axis.shape != wavelength_nm.shape or not np.array_equal(axis, wavelength_nm):
+        raise RefusedRunError(
+            f"{out}: was begun with another wavelength calibration ({axis.min():.3f} to {axis.max():.3f} nm, now "
+            f"{wavelength_nm.min():.3f} to {wavelength_nm.max():.3f} nm); restore it, or start a new measurement"
+        )
+
+
+def drift_words(then: SpectrumRecord, now: SpectrumRecord, dark: np.ndarray, wavelength_nm: np.ndarray) -> str:
+    """How a point's second spectrum and position compare with its first, as a sentence with numbers.
+
+    Parameters
+    ----------
+    dark : ndarray, shape (pixels,)
+        Mean dark spectrum in counts.
+    """
+    first, second = then.counts - dark, now.counts - dark
+    stage = f"stage reads ({now.x_um - then.x_um:+.3f}, {now.y_um - then.y_um:+.3f}) µm from then"
+    if np.std(first) == 0 or np.std(second) == 0 or first.sum() <= 0 or second.sum() <= 0:
+        return f"{stage}; too dark there to compare the spectra"
+    correlation = float(np.corrcoef(first, second)[0, 1])
+    shift_nm = _centroid(second, wavelength_nm) - _centroid(first, wavelength_nm)
+    return (
+        f"{stage}; the film is {float(second.sum() / first.sum()):.3f} times as bright, its emission's centroid "
+        f"{shift_nm:+.2f} nm from then, correlation {correlation:.4f}"
+    )
+
+
+def _centroid(counts: np.ndarray, wavelength_nm: np.ndarray) -> float:
+    """Mean wavelength of what rises above a fifth of the maximum, where noise has no say."""
+    weights = np.where(counts > 0.2 * counts.max(), counts, 0.0)
+    return float((weights * wavelength_nm).sum() / weights.sum())
+
+
+def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
+    """The brightest of the last spectra; not the very last, whose spot was lit until somebody noticed the end."""
+    recent = records[-RECENT:-1] or records
+    usable = [record for record in recent if not record.flags & Flag.SATURATED] or recent
+    return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
+
+
+def _who(identity: dict[str, str]) -> str:
+    return f"{identity['manufacturer']} {identity['model']} {identity['serial']}"
+
+
+def _bring_back(out: Path) -> None:
+    """Make a journal from an unfinished measurement's file, whole or not at all; the file stays."""
+    journal = journal_path(out)
+    part = journal.with_name(journal.name + ".part")
+    delete_journal(part)      # of an earlier try that was cut off itself
+    file = NexusFile(out)
+    try:
+        back = np.argsort(np.argsort(file.header.wavelength_nm, kind="stable"), kind="stable")
+        writer = JournalWriter(part, file.header)
+        try:
+            header = file.header
+            if header.light_on_s is not None and header.light_on_utc_s is not None:
+                writer.set_light_on(header.light_on_s, header.light_on_se_s, header.light_on_utc_s)
+            for k, counts in enumerate(file.dark_spectra):
+                start_s, exposure_s = float(file.dark_start_s[k]), float(file.dark_exposure_s[k])
+                writer.append_dark(DarkRecord(k, start_s, exposure_s, counts[back]))
+            order = [(int(sequence), point) for point, sequence in enumerate(file.columns["sequence"].flat)]
+            taken = [point for sequence, point in sorted(order) if sequence >= 0]
+            for sequence, point in enumerate(taken):      # without gaps, where damaged rows were
+                record = file.record(point)
+                if record is not None:
+                    writer.append(replace(record, sequence=sequence, counts=record.counts[back]))
+            for repeat in file.repeats:
+                writer.append_repeat(replace(repeat, counts=repeat.counts[back]))
+            for event in file.events:
+                writer.append_event(event)
+        finally:
+            writer.close()
+    finally:
+        file.close()
+    try:
+        os.replace(part, journal)
+    except OSError as error:
+        raise ScanFileError(f"journal {journal}: cannot be created ({error}); check the folder") from error
+
+
+def schedule_shift_s(past: Past, due_s: dict[int, float | None]) -> float:
+    """Dark time within a series' schedule up to its last spectrum; 0 if it has none."""
+    if not past.records:
+        return 0.0
+    last = past.records[-1]
+    due = due_s.get(last.index)
+    return last.planned_s - due if due is not None and math.isfinite(last.planned_s) else 0.0
