@@ -4,11 +4,13 @@ Only here (and in ``halidescope simulate``) are simulators started. The analysis
 :mod:`halidescope.acquisition.batch`, the page in :mod:`halidescope.gui.demo_report`.
 """
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 
 import typer
 
@@ -30,6 +32,10 @@ POLL_S = 0.1
 def default_folder() -> Path:
     """A folder that does not exist yet, named by date and time."""
     return Path(f"halidescope-demo-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 class Demo:
@@ -88,6 +94,7 @@ class Demo:
         if taken:
             raise RefusedRunError(f"folder {self.folder}: holds {taken[0]} already; choose another with --out")
         (self.folder / "references").mkdir(parents=True, exist_ok=True)
+        signal.signal(signal.SIGTERM, _leave)  # ended from outside: simulators and engine must not stay behind
         microscope_file = self.folder / "microscope.toml"
         with SimulatorProcess(microscope_file, speed=self.speed, film=self.film) as simulator:
             engine = EngineClient.launch(microscope_file, session=self.session)

@@ -33,6 +33,7 @@ class Entry(QWidget):
         self._info = info
         label, self.unit = field_words(name)
         self.label = QLabel(label, self)
+        self.label.setWordWrap(True)
         self.label.setToolTip(help_text(info))
         self.reason = Sentence("", self)
         self.reason.setProperty("reason", True)

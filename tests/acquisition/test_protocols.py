@@ -175,7 +175,7 @@ def test_log_spaced_times_are_kept(host, tmp_path):
 
 
 def test_a_series_goes_dark_at_its_dose_cap(shared, host, tmp_path):
-    cap = 10.0 * shared.microscope.peak_irradiance_w_cm2(120.0)
+    cap = 60.0 * shared.microscope.peak_irradiance_w_cm2(120.0)
     recipe = {**LIT, "duration_s": 3000.0, "dose_cap_j_cm2": cap, "position_um": [180.0, 100.0]}
     status = measure(host, recipe, tmp_path / "cap.nxs")
     assert status.state is RunState.FINISHED, status.reason
