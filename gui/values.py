@@ -11,10 +11,14 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
 }  # fmt: skip
+COMPOUND_UNITS = {"j_cm2": "J/cm²", "w_cm2": "W/cm²", "per_s": "1/s"}
 
 
 def field_words(name: str) -> tuple[str, str]:
     """A field's name as label and unit: ``sample_power_uw`` → ("sample power", "µW")."""
+    for suffix, unit in COMPOUND_UNITS.items():
+        if name.endswith(f"_{suffix}"):
+            return name.removesuffix(f"_{suffix}").replace("_", " "), unit
     stem, _, suffix = name.rpartition("_")
     if stem and suffix in UNITS:
         return stem.replace("_", " "), UNITS[suffix]
