@@ -42,7 +42,7 @@ def test_every_field_has_a_label_a_unit_and_help(qtbot: QtBot, model: type[Recip
     assert set(form.entries) == {path for path, _ in fields_of(model)}
     for path, entry in form.entries.items():
         assert entry.label.toolTip(), path
-        assert path[-1].endswith(("_uw", "_um", "_s")) == bool(entry.unit), path
+        assert path[-1].endswith(("_uw", "_um", "_s", "_j_cm2")) == bool(entry.unit), path
 
 
 @pytest.mark.parametrize("recipe", [
