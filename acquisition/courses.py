@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from halidescope.acquisition.engine import Engine
 
 STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
+DELAY_S = 0.02         # real seconds that asking for a spectrum and getting it may take, on top of its exposure
 TIME_IS_OVER = "the duration is over"
 OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
 
@@ -82,7 +83,8 @@ class SeriesMeasurement(Measurement[TimeSeries]):
             if self._door.pause_wanted:
                 self._pause()
             lit_s = self._lit_s - self._paused_s
-            if self._capped_in_s() < max(point.due_s - lit_s, 0.0) + series.exposure_s:
+            needed_s = max(point.due_s - lit_s, 0.0) + series.exposure_s + DELAY_S * self._clock.speed
+            if self._capped_in_s() < needed_s:
                 return f"one more would exceed the dose cap of {series.dose_cap_j_cm2:g} J/cm²"
             even = series.spacing == "even" and series.interval_s > 0
             grace_s = 0.0

