@@ -61,7 +61,7 @@ class Entry(QWidget):
                 self.edits.append(edit)
                 row.addWidget(edit, 1)
         unit = QLabel(self.unit, self)
-        unit.setFixedWidth(30)
+        unit.setFixedWidth(40)
         unit.setProperty("faint", True)
         row.addWidget(unit)
         grid = QGridLayout(self)
