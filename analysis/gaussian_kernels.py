@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from halidescope.analysis.fast_exp import exp_below_zero
 from halidescope.analysis.line_shapes import GAUSSIAN
 from halidescope.analysis.peaks_kernels import FLOOR, solve_damped, start_from_moments
 
@@ -27,31 +28,14 @@ def sums(
 ) -> float:  # fmt: skip
     """Normal equations of one linearisation at (amplitude, centre, sigma, offset); returns Σ residual².
 
-    variance = max(max(model, 0) / gain + base, floor) where ``poisson``, else 1. exp is a Taylor polynomial of x/128
-    squared seven times: it vectorises, relative error below 1e-13.
+    variance = max(max(model, 0) / gain + base, floor) where ``poisson``, else 1. exp is
+    :func:`exp_below_zero`.
     """
     amplitude, centre, offset = p[0], p[1], p[3]
     inverse = 1.0 / p[2]
     for j in range(x.size):
         z = (x[j] - centre) * inverse
-        t = max(-0.5 * z * z, -40.0) * (1.0 / 128.0)
-        e = 1.0 + t * (1.0 / 10.0)
-        e = 1.0 + t * (1.0 / 9.0) * e
-        e = 1.0 + t * (1.0 / 8.0) * e
-        e = 1.0 + t * (1.0 / 7.0) * e
-        e = 1.0 + t * (1.0 / 6.0) * e
-        e = 1.0 + t * (1.0 / 5.0) * e
-        e = 1.0 + t * (1.0 / 4.0) * e
-        e = 1.0 + t * (1.0 / 3.0) * e
-        e = 1.0 + t * (1.0 / 2.0) * e
-        e = 1.0 + t * e
-        e = e * e
-        e = e * e
-        e = e * e
-        e = e * e
-        e = e * e
-        e = e * e
-        bell[j] = e * e
+        bell[j] = exp_below_zero(-0.5 * z * z)
     if poisson:
         for j in range(x.size):
             weight[j] = 1.0 / max(max(amplitude * bell[j] + offset, 0.0) / gain + base[j], floor)

@@ -31,6 +31,9 @@ def _need_qt() -> None:
         import PySide6.QtWidgets  # noqa: F401
     except ImportError as error:
         raise ProblemError(f'the window needs Qt ({error}); install it with: pip install "halidescope[gui]"') from error
+    # without a display Qt ends the whole program; a platform that was asked for by name needs none
+    if not has_display() and not os.environ.get("QT_QPA_PLATFORM"):
+        raise ProblemError("there is no display for a window; measure with `halidescope run` or `demo --headless`")
 
 
 def open_window() -> int:

@@ -247,6 +247,17 @@ def test_devices_lists_the_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"cobolt-06-mld": "laser", "pi-e727": "stage", "ocean-hdx": "spectrometer"}.items() <= models.items()
 
 
+@pytest.mark.parametrize("arguments", [[], ["view", "scan.nxs"]])
+def test_without_a_display_the_window_is_refused_in_a_sentence(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert run(arguments) == 2
+    assert "no display" in capsys.readouterr().err
+
+
 def test_kmc_runs_a_configuration_and_names_unknown_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "kmc.toml"
     config.write_text('[lattice]\nsize = 8\n[run]\nscheme = "paper"\nsteps = 20\nseed = 1\n', encoding="utf-8")
