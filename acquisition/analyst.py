@@ -19,10 +19,9 @@ from halidescope.acquisition.recipes import RasterMap, Recipe, SingleRecipe, Tim
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.storage import open_scan
-from halidescope.analysis.composition import peak_energy
+from halidescope.analysis.composition import HC_EV_NM, peak_energy
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
 
-HC_EV_NM = 1239.841984           # Planck constant × speed of light (CODATA 2018)
 BROMIDE_RICH_EV = 2.42           # PL peak of the x = 0 film (da Cunha et al. 2025, table of films)
 IODIDE_RICH_EV = HC_EV_NM / 688  # PL peak after phase segregation at x = 2 (ibid.)
 BAND_SIGMA_EV = 0.028            # standard deviation of a model band; line widths of 40–80 meV are reported (ibid.)
