@@ -125,12 +125,6 @@ class SeriesPanel(QWidget):
             self.map_plot.setYRange(0, self._span_s, padding=0)
             self.share_plot.setXRange(0, self._span_s, padding=0)
 
-    def set_span(self, duration_s: float) -> None:
-        """Show a planned duration from the start, so that nothing moves."""
-        self._span_s = duration_s
-        self.map_plot.setYRange(0, duration_s, padding=0)
-        self.share_plot.setXRange(0, duration_s, padding=0)
-
     def show_results(self, data: RunData) -> None:
         """Show shares, fit, band and numbers."""
         time_s, shares = data.share_series()

@@ -116,10 +116,6 @@ class StatusStrip(QWidget):
         self.simulated.setText("SIMULATED" if status.speed == 1 else f"SIMULATED ×{status.speed:g}")
         self.simulated.setVisible(status.simulated)
 
-    def mark_simulated(self) -> None:
-        """Mark data of a simulated microscope, with or without an engine."""
-        self.simulated.show()
-
 
 def progress_words(status: Status) -> str:
     """What runs, how far, and how long still."""

@@ -28,13 +28,12 @@ class Site:
 class Model:
     """A model that can be simulated.
 
-    ``transport`` is how it is usually connected, "tcp" or "serial" at ``baud``; ``settings`` are lines for the
-    microscope file, what a driver must be told about it.
+    ``baud`` is its speed on a serial line; ``settings`` are lines for the microscope file, what a driver must be told
+    about it.
     """
 
     role: str
     make: Callable[[Site], Device]
-    transport: str
     baud: int = 115200
     settings: tuple[str, ...] = ()
 
@@ -47,24 +46,24 @@ def _cobolt(site: Site) -> cobolt.CoboltHead:
 
 
 MODELS: dict[str, Model] = {
-    cobolt.MODEL: Model("laser", _cobolt, "serial"),
+    cobolt.MODEL: Model("laser", _cobolt),
     obis_commands.ObisLaser.model: Model(
-        "laser", lambda site: obis_commands.ObisLaser(site.bench, site.faults), "serial"
+        "laser", lambda site: obis_commands.ObisLaser(site.bench, site.faults)
     ),
     ibeam_commands.IBeamLaser.model: Model(
-        "laser", lambda site: ibeam_commands.IBeamLaser(site.bench, site.faults), "serial"
+        "laser", lambda site: ibeam_commands.IBeamLaser(site.bench, site.faults)
     ),
-    gcs.MODEL: Model("stage", lambda site: gcs.E727(site.bench, site.faults), "tcp"),
+    gcs.MODEL: Model("stage", lambda site: gcs.E727(site.bench, site.faults)),
     asi_commands.Ms2000.model: Model(
-        "stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), "serial", 9600
+        "stage", lambda site: asi_commands.Ms2000(site.bench, site.faults), baud=9600
     ),
     zaber_wire.Zaber.model: Model(
-        "stage", lambda site: zaber_wire.Zaber(site.bench, site.faults), "serial",
+        "stage", lambda site: zaber_wire.Zaber(site.bench, site.faults),
         settings=("home = true",),     # it powers up unreferenced, and nothing is in the way of homing
     ),
-    obp.HDX.model: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults), "tcp"),
-    obp.QE_PRO.model: Model("spectrometer", lambda site: obp.OceanQePro(site.bench, site.faults), "serial"),
-    obp.STS.model: Model("spectrometer", lambda site: obp.OceanSts(site.bench, site.faults), "serial"),
+    obp.HDX.model: Model("spectrometer", lambda site: obp.OceanHdx(site.bench, site.faults)),
+    obp.QE_PRO.model: Model("spectrometer", lambda site: obp.OceanQePro(site.bench, site.faults)),
+    obp.STS.model: Model("spectrometer", lambda site: obp.OceanSts(site.bench, site.faults)),
 }
 
 
