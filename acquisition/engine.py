@@ -12,12 +12,12 @@ from typing import Protocol
 
 import msgspec
 
-from halidescope.acquisition.analyst import choose_endmembers
 from halidescope.acquisition.analyst_process import AnalystProcess
 from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.endmembers import choose_endmembers
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.facts import InstrumentFacts, facts_of
 from halidescope.acquisition.instruments import Instruments, connect, connect_role
