@@ -338,6 +338,7 @@ class Engine:
         self.events.note(f"connected: {who}")
         self.limits = limits_of(self.instruments)
         self.facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
+        self.ledger.wavelength_nm = self.instruments.laser.wavelength_nm
         self.ledger.moving_to(self.clock.now_s(), *self.instruments.stage.position_um)
         if self.ring is not None:
             self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)

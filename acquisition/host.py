@@ -233,6 +233,8 @@ class Host:
                 engine.door.ask(lambda: engine.manual.begin_live(request))
             case "live_off":
                 engine.door.ask(engine.manual.end_live)
+            case "clear_fault":
+                engine.door.ask(engine.manual.clear_fault)
             case "take_dark":
                 exposure_s, count = float(given["exposure_s"]), int(given["count"])
                 return engine.door.ask(lambda: engine.manual.take_dark(exposure_s, count))

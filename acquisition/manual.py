@@ -130,6 +130,13 @@ class Manual:
         """End the live view, dark and proven; nothing happens if there is none."""
         self._request = None
 
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, after a person has mended its cause; emission stays off."""
+        instruments, beam = self._ready()
+        beam.darken()
+        instruments.laser.clear_fault()
+        self._engine.events.note(f"{instruments.laser.device}: fault cleared on request", "warning")
+
     def take_dark(self, exposure_s: float, count: int) -> DarkTaken:
         """Average dark spectra, the laser proven off; the live view shows their level from then on.
 

@@ -107,7 +107,8 @@ class Measurement(Generic[R]):
         recipe, spectrometer = self._recipe, self._instruments.spectrometer
         self._engine.expect(60.0)
         self._beam.darken()
-        self._beam.require_ready()
+        if recipe.sample_power_uw > 0:
+            self._beam.require_ready()
         wavelength_nm = spectrometer.wavelength_nm
         exposure_real_s = self._clock.real_s(recipe.exposure_s)
         self._engine.expect(3 * exposure_real_s)
@@ -120,7 +121,8 @@ class Measurement(Generic[R]):
         self._engine.analyst.begin(journal_path(self._out))
         self._analysed = True
         self._look()
-        self._beam.set_power(recipe.sample_power_uw)
+        if recipe.sample_power_uw > 0:
+            self._beam.set_power(recipe.sample_power_uw)
         again = self._past.reference if self._past else None
         self._move(self._left[0] if again is None else _place_of(again))
 
@@ -176,7 +178,8 @@ class Measurement(Generic[R]):
         else:
             self._zero_s = at_s
             self._journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
-        self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
+        if self._beam.on:
+            self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
         self._engine.publish(state=RunState.RUNNING)
 
     @property
@@ -275,7 +278,8 @@ class Measurement(Generic[R]):
         time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
         return SpectrumRecord(
             sequence, index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
-            self._beam.sample_power_uw, self._measured_uw, spectrum.exposure_s, dose, flags, spectrum.counts,
+            self._beam.sample_power_uw if self._beam.on else 0.0, self._measured_uw if self._beam.on else 0.0,
+            spectrum.exposure_s, dose, flags, spectrum.counts,
         ), spectrum
 
     def _planned_s(self, due_s: float) -> float:
