@@ -7,6 +7,7 @@ recipe says in :mod:`halidescope.acquisition.courses`.
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from halidescope.acquisition.recipes import Point, SingleRecipe
 from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
 from halidescope.acquisition.resume import Past, drift_words
 from halidescope.acquisition.ring import RingSpectrum
-from halidescope.acquisition.safety import DarknessAskedError
+from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import finish
 from halidescope.drivers.errors import InstrumentError
@@ -32,7 +33,6 @@ from halidescope.drivers.roles import Spectrum
 if TYPE_CHECKING:
     from halidescope.acquisition.engine import Engine
 
-BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 FINISH_S = 600.0       # real seconds that writing the file may take
 
 R = TypeVar("R", bound=SingleRecipe)
@@ -65,7 +65,7 @@ class Measurement(Generic[R]):
         self._zero_s: float | None = None      # of all times; when the light first came on
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
         done = past.done if past else frozenset()
-        self._left = [point for point in plan.points if point.index not in done]
+        self._left = deque(point for point in plan.points if point.index not in done)
         self._done = len(done)
         self._rows = past.rows if past else 0      # of the journal, the next spectrum's number
         self._commanded: tuple[float, float] | None = None
@@ -107,7 +107,8 @@ class Measurement(Generic[R]):
         recipe, spectrometer = self._recipe, self._instruments.spectrometer
         self._engine.expect(60.0)
         self._beam.darken()
-        self._beam.require_ready()
+        if recipe.sample_power_uw > 0:
+            self._beam.require_ready()
         wavelength_nm = spectrometer.wavelength_nm
         exposure_real_s = self._clock.real_s(recipe.exposure_s)
         self._engine.expect(3 * exposure_real_s)
@@ -120,7 +121,8 @@ class Measurement(Generic[R]):
         self._engine.analyst.begin(journal_path(self._out))
         self._analysed = True
         self._look()
-        self._beam.set_power(recipe.sample_power_uw)
+        if recipe.sample_power_uw > 0:
+            self._beam.set_power(recipe.sample_power_uw)
         again = self._past.reference if self._past else None
         self._move(self._left[0] if again is None else _place_of(again))
 
@@ -176,7 +178,8 @@ class Measurement(Generic[R]):
         else:
             self._zero_s = at_s
             self._journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
-        self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
+        if self._beam.on:
+            self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
         self._engine.publish(state=RunState.RUNNING)
 
     @property
@@ -226,6 +229,21 @@ class Measurement(Generic[R]):
             self._look()
         self._beam.require_ready()
 
+    def _ask(self, text: str, choices: list[str]) -> str:
+        """Have a person decide; dark while it waits, lit again afterwards if it was. Returns the choice."""
+        question = self._door.put_question(text, choices)
+        self._note(f"question: {text} ({', '.join(choices)})", "warning")
+        self._door.pause_wanted = True
+        try:
+            self._pause()
+        finally:
+            self._door.drop_question()
+        answer = self._door.answered
+        if answer is None:       # resumed without a word
+            raise AbortedError(f"no answer to: {question.text}")
+        self._note(f"answer: {answer}")
+        return answer
+
     def _take(self, point: Point) -> None:
         """Move, expose, keep: one spectrum."""
         assert self._journal is not None
@@ -260,7 +278,8 @@ class Measurement(Generic[R]):
         time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
         return SpectrumRecord(
             sequence, index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
-            self._beam.sample_power_uw, self._measured_uw, spectrum.exposure_s, dose, flags, spectrum.counts,
+            self._beam.sample_power_uw if self._beam.on else 0.0, self._measured_uw if self._beam.on else 0.0,
+            spectrum.exposure_s, dose, flags, spectrum.counts,
         ), spectrum
 
     def _planned_s(self, due_s: float) -> float:
