@@ -38,6 +38,7 @@ class DoseLedger:
         self._here: _Spot | None = None
         self._irradiance_w_cm2 = 0.0
         self._since_s = 0.0
+        self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
     def _cell(self, x_um: float, y_um: float) -> tuple[int, int]:
@@ -72,6 +73,19 @@ class DoseLedger:
         with self._lock:
             self._settle(now_s)
             self._here = self._spot(x_um, y_um)
+            self._before_j_cm2 = self._here.dose_j_cm2
+
+    def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
+        """The last move ended elsewhere: the light since then was there."""
+        with self._lock:
+            self._settle(now_s)
+            there = self._spot(x_um, y_um)
+            if self._here is not None and there is not self._here:
+                misplaced = self._here.dose_j_cm2 - self._before_j_cm2
+                self._here.dose_j_cm2 -= misplaced
+                self._before_j_cm2 = there.dose_j_cm2
+                there.dose_j_cm2 += misplaced
+            self._here = there
 
     def light(self, now_s: float, irradiance_w_cm2: float) -> None:
         """The light goes on with this peak irradiance, changes to it, or goes off (0)."""

@@ -4,21 +4,23 @@ Its life is in :mod:`halidescope.acquisition.states`; what happens during a meas
 :mod:`halidescope.acquisition.measurement`; commands come through :mod:`halidescope.acquisition.door`.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from halidescope.acquisition.analyst import choose_endmembers
 from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.awake import Awake
 from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.events import EventLog
-from halidescope.acquisition.instruments import Instruments, connect, connect_role
+from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.plan import Plan, limits_of, make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError
@@ -28,10 +30,9 @@ from halidescope.acquisition.ring import RingWriter
 from halidescope.acquisition.safety import Beam
 from halidescope.acquisition.states import RunState, Status
 from halidescope.drivers.errors import InstrumentError
-from halidescope.drivers.roles import Laser
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
-SLACK_S = 6.0      # real seconds that an instrument may take beyond what was expected: time-out, retry, reconnection
+SLACK_S = 2.0      # real seconds without a sign of life, beyond an announced exposure or wait, that are a hang
 
 
 class Guard(Protocol):
@@ -53,15 +54,12 @@ class Engine:
     Parameters
     ----------
     connector : callable
-        Makes the instruments from the microscope file.
-    reconnector : callable
-        Makes the laser alone, for when its connection fails while lit.
+        Connects the instrument of a role of the microscope file; given a sign of life to call before every request.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
-        connector: Callable[[MicroscopeFile], Instruments] = connect,
-        reconnector: Callable[[MicroscopeFile], Laser] = lambda microscope: connect_role(microscope, "laser"),
+        connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role,
     ) -> None:
         self.microscope = microscope
         self.door = Door()
@@ -71,13 +69,14 @@ class Engine:
         self.ring = ring
         self.guard = guard
         self.runs = 0
+        self.can_ask = False       # whether anybody can reach the door from outside, to answer a question
         self.instruments: Instruments | None = None
         self.beam: Beam | None = None
         self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
-        self._reconnector = reconnector
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
         self.on_status: Callable[[Status], None] | None = None
+        self._ident = threading.get_ident()      # of the thread whose signs of life count
         self.expected_by = time.monotonic() + SLACK_S
         self.began_s = 0.0
 
@@ -136,11 +135,21 @@ class Engine:
             self.on_status(self.status())
 
     def expect(self, real_s: float) -> None:
-        """Sign of life: the next one comes within ``real_s`` seconds of real time, plus an instrument's time-out."""
+        """Sign of life: the next one comes within ``real_s`` seconds of real time."""
         self.expected_by = time.monotonic() + real_s + SLACK_S
+
+    def alive(self) -> None:
+        """Sign of life before every request to an instrument; what was announced before stays."""
+        if threading.get_ident() == self._ident:
+            self.expected_by = max(self.expected_by, time.monotonic() + SLACK_S)
+
+    def connect_one(self, role: Role) -> Any:
+        """A new connection to one instrument. Raises InstrumentError, BadFileError."""
+        return self._connector(self.microscope, role, self.alive)
 
     def run(self) -> None:
         """Serve until asked to quit, then leave everything dark and closed."""
+        self._ident = threading.get_ident()
         next_look = 0.0
         self.analyst.start()
         try:
@@ -171,8 +180,9 @@ class Engine:
                 self.events.note(f"not started: {error}", "error")
                 command.accepted.set_exception(error)
                 return
-            command.accepted.set_result(None)
-            state, reason = chain.run()
+            with Awake(self.events.note):
+                command.accepted.set_result(None)
+                state, reason = chain.run()
             self.publish(state=state, reason=reason, elapsed_s=self.clock.now_s() - self.began_s, remaining_s=0.0)
         finally:
             self.door.free()
@@ -191,6 +201,7 @@ class Engine:
         )
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
+        self.beam.require_ready()
         for part in parts_of(recipe):      # raises if a reference is no good
             choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
         chain = Chain(self, recipe, out, resume=command.resume)
@@ -220,10 +231,10 @@ class Engine:
             return
         self.disconnect()
         self.expect(60.0)
-        self.instruments = self._connector(self.microscope)
+        self.instruments = connect(self.microscope, self.connect_one)
         self.beam = Beam(
             self.microscope, self.instruments.laser, self.clock, self.ledger,
-            reconnect=lambda: self._reconnector(self.microscope), announce=self.guard.lit,
+            reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
         )
         who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
         self.events.note(f"connected: {who}")

@@ -111,6 +111,7 @@ class Beam:
         self.dark_at_s: float | None = None # when emission was last proven off after light
         self.power_drift = 0.0              # share by which the power meter deviates from the set-point
         self._beyond = False
+        self._inside = False
 
     @property
     def irradiance_w_cm2(self) -> float:
@@ -181,20 +182,24 @@ class Beam:
         NotDarkError
             On leaving: emission could not be proven off.
         """
-        try:
-            self._turn_on()
+        with self.dark_after():
+            self.relight()
             yield
-        finally:
-            self.darken()
 
     @contextmanager
-    def interrupted(self) -> Iterator[None]:
-        """Dark inside a :meth:`lit` block; lit again afterwards, unless an exception ends it all."""
-        self.darken()
-        yield
-        self._turn_on()
+    def dark_after(self) -> Iterator[None]:
+        """The only place for :meth:`relight`: dark and verified outside, whatever happens inside."""
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+            self.darken()
 
-    def _turn_on(self) -> None:
+    def relight(self) -> None:
+        """Light, inside :meth:`dark_after` only. Raises DarknessAskedError, InstrumentError."""
+        if not self._inside:
+            raise RuntimeError("light is switched on only where darkness afterwards is certain")
         with self._switch:
             if self._forbidden.is_set():
                 raise DarknessAskedError
@@ -220,6 +225,13 @@ class Beam:
                 self.dark_at_s = now_s
             self.on = False
             self._announce(False)
+
+    def reconnect(self) -> None:
+        """A new connection to the laser, which is dark on it; only while dark. Raises InstrumentError."""
+        with self._switch:
+            with suppress(InstrumentError):     # its end is lost already
+                self.laser.close()
+            self.laser = self._reconnect()
 
     def dark_now(self) -> None:
         """Forbid light until :meth:`allow`, and switch off; may be called from any thread. Raises NotDarkError."""
