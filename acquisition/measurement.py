@@ -7,6 +7,7 @@ recipe says in :mod:`halidescope.acquisition.courses`.
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from halidescope.acquisition.recipes import Point, SingleRecipe
 from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
 from halidescope.acquisition.resume import Past, drift_words
 from halidescope.acquisition.ring import RingSpectrum
-from halidescope.acquisition.safety import DarknessAskedError
+from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import finish
 from halidescope.drivers.errors import InstrumentError
@@ -34,7 +35,6 @@ from halidescope.drivers.roles import Spectrum
 if TYPE_CHECKING:
     from halidescope.acquisition.engine import Engine
 
-BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 FINISH_S = 600.0       # real seconds that writing the file may take
 
 R = TypeVar("R", bound=SingleRecipe)
@@ -70,7 +70,8 @@ class Measurement(Generic[R]):
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
         done = past.done if past else frozenset()
         self._lost = past.lost if past else {}     # whose time was over when a fault cost them
-        self._left = [point for point in plan.points if point.index not in done and point.index not in self._lost]
+        there = done | self._lost.keys()
+        self._left = deque(point for point in plan.points if point.index not in there)
         self._done = len(done)
         self._rows = past.rows if past else 0      # of the journal, the next spectrum's number
         self._commanded: tuple[float, float] | None = None
@@ -230,13 +231,13 @@ class Measurement(Generic[R]):
 
     def _pause(self) -> None:
         """Dark until resumed or aborted."""
-        began_s = self._clock.now_s()
+        began_s, before_s = self._clock.now_s(), self._paused_s
         was_lit = self.beam.on
         self.beam.darken()
         self._stay_dark()
         if was_lit:
             self._mender.persist(self._switch_on, "light")
-        self._paused_s += self._clock.now_s() - began_s
+        self._paused_s = before_s + self._clock.now_s() - began_s
         self._after_pause = True
         self.note("resumed: light on" if self.beam.on else "resumed")
         self.engine.publish(state=RunState.RUNNING)
