@@ -216,6 +216,10 @@ class EngineClient:
         """Move the stage and wait for it, also under a live view; returns the position read, in µm."""
         return self._ask("manual_move", tuple[float, float], x_um=x_um, y_um=y_um)
 
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, after its cause was mended; emission stays off."""
+        self._ask("clear_fault")
+
     def stop_stage(self) -> None:
         """Stop the stage now; a move that is under way fails."""
         self._ask("stop_stage")

@@ -145,6 +145,12 @@ class DoseLedger:
             self._settle(now_s)
             self._irradiance_w_cm2 = irradiance_w_cm2
 
+    def correct(self, off_by_s: float, irradiance_w_cm2: float) -> None:
+        """Light of the present spot was booked for ``off_by_s`` s too long (negative: too short)."""
+        with self._lock:
+            if self._here is not None:
+                self._here.dose_j_cm2 = max(0.0, self._here.dose_j_cm2 - off_by_s * irradiance_w_cm2)
+
     def book(self, x_um: float, y_um: float, dose_j_cm2: float) -> None:
         """Learn of light before this ledger began: the peak dose at a place was at least this; more stays more."""
         with self._lock:

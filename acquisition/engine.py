@@ -203,9 +203,14 @@ class Engine:
         self.expected_by = time.monotonic() + real_s + SLACK_S
 
     def alive(self) -> None:
-        """Sign of life before every request to an instrument; what was announced before stays."""
+        """Sign of life before every request to an instrument; what was announced before stays.
+
+        Raises DarknessAskedError while light comes on that was forbidden meanwhile.
+        """
         if threading.get_ident() == self._ident:
             self.expected_by = max(self.expected_by, time.monotonic() + SLACK_S)
+            if self.beam is not None:
+                self.beam.look()
 
     def connect_one(self, role: Role) -> Any:
         """A new connection to one instrument. Raises InstrumentError, BadFileError."""

@@ -227,6 +227,8 @@ class Host:
                 if not (isinstance(x_um, int | float) and isinstance(y_um, int | float)):     # NaN travels as null
                     raise ProblemError(f"stage: ({x_um}, {y_um}) µm asked, which is no position; give two numbers")
                 return engine.door.ask(lambda: engine.manual.move(x_um, y_um))
+            case "clear_fault":
+                engine.door.ask(engine.manual.clear_fault)
             case "stop_stage":
                 engine.stop_stage()
             case "live":

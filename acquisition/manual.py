@@ -103,6 +103,15 @@ class Manual:
         self._engine.ledger.stands_at(self._engine.clock.now_s(), *position)
         self._engine.publish(position_um=position)
 
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault: a person has mended its cause. Raises InstrumentError if it stays."""
+        _, beam = self._ready()
+        self.end_live()
+        beam.darken()
+        beam.laser.clear_fault()
+        beam.require_ready()
+        self._engine.events.note("the laser's fault was cleared on request")
+
     def begin_live(self, request: LiveRequest) -> None:
         """Begin a live view, instead of one that is shown.
 

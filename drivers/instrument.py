@@ -117,7 +117,7 @@ class WireInstrument(Instrument):
         Longest wait for one answer in seconds.
     sign_of_life : callable, optional
         Called before every request, in the thread that makes it: whoever watches over that thread knows that it goes
-        on, however many requests a move or a warm-up takes.
+        on, however many requests a move or a warm-up takes. What it raises ends the operation before the request.
     **kwargs
         Handed on to the adapter when ``adapter`` is a string.
 
