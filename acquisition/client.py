@@ -216,10 +216,6 @@ class EngineClient:
         """Move the stage and wait for it, also under a live view; returns the position read, in µm."""
         return self._ask("manual_move", tuple[float, float], x_um=x_um, y_um=y_um)
 
-    def clear_fault(self) -> None:
-        """Clear the laser's latched fault, after its cause was mended; emission stays off."""
-        self._ask("clear_fault")
-
     def stop_stage(self) -> None:
         """Stop the stage now; a move that is under way fails."""
         self._ask("stop_stage")
@@ -247,6 +243,10 @@ class EngineClient:
     def live_off(self) -> None:
         """End the live view; dark now is faster and needs no command."""
         self._ask("live_off")
+
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, once its cause is mended; emission stays off."""
+        self._ask("clear_fault")
 
     def take_dark(self, exposure_s: float, count: int = 10) -> DarkTaken:
         """Average dark spectra, the laser proven off; a live view at that exposure shows their level."""

@@ -1,6 +1,7 @@
 """How each kind of recipe goes through its points: when the light is on, what a late point means, what is left out."""
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,11 @@ from halidescope.acquisition.measurement import Measurement
 from halidescope.acquisition.nexus import NexusFile
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.recipes import DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries
+from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.resume import Past, schedule_shift_s
 from halidescope.acquisition.states import RunState
+from halidescope.acquisition.stopping import Stopping
 
 if TYPE_CHECKING:
     from halidescope.acquisition.engine import Engine
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
 DELAY_S = 0.02         # real seconds that asking for a spectrum and getting it may take, on top of its exposure
 TIME_IS_OVER = "the duration is over"
+LOOK_S = 0.2           # real seconds between two looks whether a series has seen enough
 OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
 
 
@@ -43,14 +46,17 @@ class MapMeasurement(Measurement[RasterMap]):
 
 
 class SeriesMeasurement(Measurement[TimeSeries]):
-    """One spot under constant light for the recipe's duration, or until its dose cap.
+    """One spot under constant light for the recipe's duration, or until its dose cap, a plateau or a well-known rate.
 
     A late spectrum is taken at once and never shifts those after it. Only darkness (a pause, a cut-off) shifts the
     schedule, by its length.
     """
 
+    _next_look = 0.0
+
     def _illuminate(self) -> None:
         why = ""
+        self._stopping = Stopping(self._recipe)
         with self._light():
             self._look_again()
             if self._past and self._past.records:
@@ -92,10 +98,19 @@ class SeriesMeasurement(Measurement[TimeSeries]):
                 grace_s = max(series.step_s, OVERRUN * series.duration_s, STALL_S * self._clock.speed)
             if point.index > 0 and lit_s > series.duration_s + grace_s:
                 return TIME_IS_OVER
+            if why := self._seen_enough():
+                return why
             if lit_s >= point.due_s:
                 return ""
             assert self._zero_s is not None
             self._wait_until(self._zero_s + self._planned_s(point.due_s))
+
+    def _seen_enough(self) -> str:
+        """Why the online results allow to end; empty if they do not."""
+        if not self._stopping.wanted or time.monotonic() < self._next_look:
+            return ""
+        self._next_look = time.monotonic() + LOOK_S
+        return self._stopping.why(self.engine.analyst.results(self._stopping.seen))
 
     def _capped_in_s(self) -> float:
         """How long the light may stay on here before the dose cap is reached, s."""
@@ -170,8 +185,37 @@ class RecoveryMeasurement(Measurement[DarkRecovery]):
         return max(0.0, self._recipe.duration_s - last.start_s)
 
 
+class BackgroundMeasurement(Measurement[Background]):
+    """Spectrum after spectrum at one place, in the dark or lit all the time."""
+
+    def _illuminate(self) -> None:
+        if self._recipe.sample_power_uw > 0:
+            with self._light():
+                self._look_again()
+                self._take_all()
+            return
+        self._set_zero(self._clock.now_s(), 0.0)
+        self.engine.publish(state=RunState.RUNNING)
+        self._take_all()
+
+    def _take_all(self) -> None:
+        while self._left:
+            self.look()
+            if self._door.pause_wanted:
+                self._pause()
+            self._take(self._left[0])
+            self._left.popleft()
+
+    def _planned_s(self, due_s: float) -> float:
+        return math.nan        # as fast as they come
+
+    def _remaining_s(self, last: SpectrumRecord) -> float:
+        return (len(self._left) - 1) * last.exposure_s
+
+
 KINDS: dict[type, type[Measurement[Any]]] = {
     TimeSeries: SeriesMeasurement, RasterMap: MapMeasurement, DarkRecovery: RecoveryMeasurement,
+    Background: BackgroundMeasurement,
 }
 
 

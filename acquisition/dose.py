@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from scipy.constants import c, h
 
+LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
 REACH = 2.0        # in waists: farther spots add less than exp(-8) = 0.03 % of their dose
 
@@ -40,6 +41,11 @@ class DoseMap(msgspec.Struct, frozen=True, kw_only=True):
     photons_per_um2: list[list[float]]
 
 
+def photons_per_um2(wavelength_nm: float) -> float:
+    """Photons on a µm² for one J/cm² of light: ``1e-8 J / (h c / λ)``."""
+    return 1e-8 * wavelength_nm * 1e-9 / (h * c)
+
+
 class DoseLedger:
     """Adds up the light of one film under a Gaussian focus.
 
@@ -54,7 +60,7 @@ class DoseLedger:
     (TEM00 profile; da Cunha et al. 2025, laser-induced temperature).
     """
 
-    def __init__(self, waist_um: float, wavelength_nm: float = 405.0) -> None:
+    def __init__(self, waist_um: float, wavelength_nm: float = LASER_NM) -> None:
         self._waist_um = waist_um
         self.wavelength_nm = wavelength_nm
         self._cell_um = REACH * waist_um
@@ -67,8 +73,8 @@ class DoseLedger:
 
     @property
     def photons_per_um2(self) -> float:
-        """Photons on a µm² for one J/cm²: ``1e-8 J / (h c / λ)``."""
-        return 1e-8 * self.wavelength_nm * 1e-9 / (h * c)
+        """Photons on a µm² for one J/cm²."""
+        return photons_per_um2(self.wavelength_nm)
 
     def map(
         self, origin_um: tuple[float, float], size_um: tuple[float, float], shape: tuple[int, int], now_s: float

@@ -315,8 +315,10 @@ class Engine:
         )
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
-        self.beam.require_ready()
-        for part in parts_of(recipe):      # raises if a reference is no good
+        parts = parts_of(recipe)
+        if any(part.sample_power_uw > 0 for part in parts):
+            self.beam.require_ready()
+        for part in parts:      # raises if a reference is no good
             choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
         chain = Chain(self, recipe, out, resume=command.resume)
         self.beam.allow()
@@ -354,6 +356,7 @@ class Engine:
         self.events.note(f"connected: {who}")
         self.limits = limits_of(self.instruments)
         self.facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
+        self.ledger.wavelength_nm = self.instruments.laser.wavelength_nm
         self.ledger.moving_to(self.clock.now_s(), *self.instruments.stage.position_um)
         if self.ring is not None:
             self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)

@@ -227,8 +227,6 @@ class Host:
                 if not (isinstance(x_um, int | float) and isinstance(y_um, int | float)):     # NaN travels as null
                     raise ProblemError(f"stage: ({x_um}, {y_um}) µm asked, which is no position; give two numbers")
                 return engine.door.ask(lambda: engine.manual.move(x_um, y_um))
-            case "clear_fault":
-                engine.door.ask(engine.manual.clear_fault)
             case "stop_stage":
                 engine.stop_stage()
             case "live":
@@ -236,6 +234,8 @@ class Host:
                 engine.door.ask(lambda: engine.manual.begin_live(request))
             case "live_off":
                 engine.door.ask(engine.manual.end_live)
+            case "clear_fault":
+                engine.door.ask(engine.manual.clear_fault)
             case "take_dark":
                 exposure_s, count = float(given["exposure_s"]), int(given["count"])
                 return engine.door.ask(lambda: engine.manual.take_dark(exposure_s, count))

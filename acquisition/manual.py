@@ -103,15 +103,6 @@ class Manual:
         self._engine.ledger.stands_at(self._engine.clock.now_s(), *position)
         self._engine.publish(position_um=position)
 
-    def clear_fault(self) -> None:
-        """Clear the laser's latched fault: a person has mended its cause. Raises InstrumentError if it stays."""
-        _, beam = self._ready()
-        self.end_live()
-        beam.darken()
-        beam.laser.clear_fault()
-        beam.require_ready()
-        self._engine.events.note("the laser's fault was cleared on request")
-
     def begin_live(self, request: LiveRequest) -> None:
         """Begin a live view, instead of one that is shown.
 
@@ -138,6 +129,13 @@ class Manual:
     def end_live(self) -> None:
         """End the live view, dark and proven; nothing happens if there is none."""
         self._request = None
+
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, after a person has mended its cause; emission stays off."""
+        instruments, beam = self._ready()
+        beam.darken()
+        instruments.laser.clear_fault()
+        self._engine.events.note(f"{instruments.laser.device}: fault cleared on request", "warning")
 
     def take_dark(self, exposure_s: float, count: int) -> DarkTaken:
         """Average dark spectra, the laser proven off; the live view shows their level from then on.

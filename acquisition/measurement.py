@@ -116,7 +116,8 @@ class Measurement(Generic[R]):
         recipe, persist = self._recipe, self._mender.persist
         self.engine.expect(60.0)
         self.beam.darken()
-        self.beam.require_ready()
+        if recipe.sample_power_uw > 0:
+            self.beam.require_ready()
         wavelength_nm = self.instruments.spectrometer.wavelength_nm
         persist(lambda: self._set_exposure(recipe.exposure_s), "exposure")
         # tells the type of the counts; dark like those that follow
@@ -128,7 +129,8 @@ class Measurement(Generic[R]):
         self.engine.analyst.begin(journal_path(self._out))
         self._analysed = True
         self.look()
-        persist(lambda: self.beam.set_power(recipe.sample_power_uw), "power")
+        if recipe.sample_power_uw > 0:
+            persist(lambda: self.beam.set_power(recipe.sample_power_uw), "power")
         again = self._past.reference if self._past else None
         place = self._left[0] if again is None else _place_of(again)
         persist(lambda: self._move(place), "first position", at=place)
@@ -193,7 +195,8 @@ class Measurement(Generic[R]):
         else:
             self._zero_s = at_s
             self._journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
-        self.note(f"light on: {self.beam.sample_power_uw:g} µW, {self.beam.irradiance_w_cm2:.3g} W/cm² peak")
+        if self.beam.on:
+            self.note(f"light on: {self.beam.sample_power_uw:g} µW, {self.beam.irradiance_w_cm2:.3g} W/cm² peak")
         self.engine.publish(state=RunState.RUNNING)
 
     @property
@@ -291,7 +294,8 @@ class Measurement(Generic[R]):
         time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
         return SpectrumRecord(
             sequence, index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
-            self.beam.sample_power_uw, self._measured_uw, spectrum.exposure_s, dose, flags, spectrum.counts,
+            self.beam.sample_power_uw if self.beam.on else 0.0, self._measured_uw if self.beam.on else 0.0,
+            spectrum.exposure_s, dose, flags, spectrum.counts,
         ), spectrum
 
     def _planned_s(self, due_s: float) -> float:

@@ -140,10 +140,10 @@ class Beam:
     def require_ready(self) -> None:
         """Raise if interlock or a fault forbid light."""
         if not self.laser.interlock_closed:
-            raise InterlockError(self.laser.device, "interlock is open; close the loop, clear the fault and start again")
+            raise InterlockError(self.laser.device, "interlock is open; close the loop, clear its fault, start again")
         fault = self.laser.fault
         if fault is not None:
-            raise LaserFaultError(self.laser.device, f"reports a fault: {fault}; mend its cause, clear it and start again")
+            raise LaserFaultError(self.laser.device, f"reports a fault: {fault}; mend its cause, clear it, start again")
 
     def require_lit(self) -> None:
         """Raise, with the reason if the head tells one, if the head no longer emits although it should."""

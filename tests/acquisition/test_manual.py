@@ -167,7 +167,7 @@ def test_every_end_of_a_live_view_is_dark(bench, client, tmp_path, how):
     assert "emission proven off" in ended
     if how == "interlock":
         bench.ask(clear="all")
-        with pytest.raises(ProblemError, match="interlock was opened; mend its cause, clear it and start again"):
+        with pytest.raises(ProblemError, match="interlock was opened; mend its cause, clear it, start again"):
             client.start(MAP, tmp_path / "map.nxs")
         client.clear_fault()
     if how in ("start", "queue"):
