@@ -116,6 +116,14 @@ class Laser(Instrument, Protocol):
         uncertainty. None before the first switch-on, and after one at zero power.
         """
 
+    @property
+    def dark_between_s(self) -> tuple[float, float] | None:
+        """When light went at the last switch-off, as a bracket of real time like :attr:`lit_between_s`.
+
+        The first reading was taken right before the command was sent, the second right after it was answered. None
+        before the first switch-off.
+        """
+
     def set_power(self, power_mw: float) -> None:
         """Set the head's power in mW and read the set-point back. Does not switch emission."""
 
