@@ -113,7 +113,7 @@ class AdaptiveMap(FieldRecipe):
         2.0, description="smallest distance between points, µm; coarse_step_um halved once or several times"
     )
     refine_change: float = Field(
-        0.05, gt=0, lt=1, description="refine between neighbours whose shares differ by more than this, beyond their errors"
+        0.05, gt=0, lt=1, description="refine between neighbours whose shares differ by more than this"
     )
     refine_error: float = Field(
         0.05, gt=0, lt=1, description="refine around points whose share has a larger standard error than this"

@@ -86,7 +86,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     exposure_s: float = Field(
-        0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s; with auto_exposure the longest allowed"
+        0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s; with auto_exposure the longest"
     )
     dark_spectra: int = Field(10, ge=0, le=1000, description="spectra taken with the laser dark before the measurement")
     require_fresh: bool = Field(

@@ -1,7 +1,7 @@
 """Where an adaptive map looks more closely: between neighbours that differ, and around points that are not known well.
 
-Points lie on the finest grid, (row, column). A grid of one level is refined by the middles between its neighbours, and
-by the middle of every square one of whose sides is refined, as in a quadtree. Nothing is measured here.
+Points lie on the finest grid, (row, column). The field is a quadtree: a square of neighbouring points is divided into
+four where one of its sides is worth it. Nothing is measured here.
 """
 
 import math
@@ -31,40 +31,45 @@ def worth(one: Share, other: Share, recipe: AdaptiveMap) -> float:
     return max(significant / recipe.refine_change, max(one.error, other.error) / recipe.refine_error)
 
 
-def refine(recipe: AdaptiveMap, shares: dict[Place, Share], step: int) -> list[Place]:
-    """Places that refine a grid of one level, most worthwhile first.
+def coarse_cells(recipe: AdaptiveMap) -> list[Place]:
+    """The squares of the coarse grid, each by its corner of smallest row and column."""
+    rows, columns = recipe.coarse_shape
+    step = 2**recipe.levels
+    return [(row * step, column * step) for row in range(rows - 1) for column in range(columns - 1)]
+
+
+def children(cell: Place, step: int) -> list[Place]:
+    """The four squares that a square of ``step`` is divided into."""
+    row, column = cell
+    half = step // 2
+    return [(row + down, column + right) for down in (0, half) for right in (0, half)]
+
+
+def refine(
+    recipe: AdaptiveMap, shares: dict[Place, Share], cells: list[Place], step: int
+) -> list[tuple[Place, list[Place]]]:
+    """The squares worth dividing, the most worthwhile first, each with the places that it needs and that are not known.
 
     Parameters
     ----------
     shares : dict
         All points measured so far.
+    cells : list
+        Squares of one size, their corners measured.
     step : int
-        Distance between neighbours of the grid to be refined, in steps of the finest grid; even.
+        That size, in steps of the finest grid; even.
     """
-    found: dict[Place, float] = {}
-
-    def note(place: Place, value: float) -> None:
-        if place not in shares:
-            found[place] = max(value, found.get(place, 0.0))
-
-    for (row, column), share in shares.items():
-        if row % step or column % step:
-            continue
-        for along, across in ((step, 0), (0, step)):
-            other = shares.get((row + along, column + across))
-            if other is None:
-                continue
-            value = worth(share, other, recipe)
-            if value <= 1.0:
-                continue
-            note((row + along // 2, column + across // 2), value)
-            # the middles of the squares on both sides of this edge, as far as their corners are there
-            for side in (-step, step):
-                corner = (row + side, column) if across else (row, column + side)
-                opposite = (corner[0] + along, corner[1] + across)
-                if corner in shares and opposite in shares:
-                    note(((row + opposite[0]) // 2, (column + opposite[1]) // 2), value)
-    return sorted(found, key=lambda place: (-found[place], place))
+    found = []
+    half = step // 2
+    for row, column in cells:
+        corners = [(row + down, column + right) for down, right in ((0, 0), (0, step), (step, step), (step, 0))]
+        sides = zip(corners, corners[1:] + corners[:1], strict=True)
+        value = max(worth(shares[one], shares[other], recipe) for one, other in sides)
+        if value > 1.0:
+            middles = ((0, half), (half, 0), (half, half), (half, step), (step, half))
+            needed = [(row + down, column + right) for down, right in middles]
+            found.append((value, (row, column), [place for place in needed if place not in shares]))
+    return [(cell, needed) for value, cell, needed in sorted(found, key=lambda one: (-one[0], one[1]))]
 
 
 def in_rows(places: list[Place]) -> list[Place]:

@@ -8,7 +8,7 @@ import pytest
 from halidescope.acquisition.map_recipes import AdaptiveMap
 from halidescope.acquisition.problems import BadFileError
 from halidescope.acquisition.recipes import parse_recipe
-from halidescope.acquisition.refining import Share, in_rows, refine, worth
+from halidescope.acquisition.refining import Share, children, coarse_cells, in_rows, refine, worth
 
 VALUES = {"kind": "adaptive-map", "sample_power_uw": 5.0, "size_um": [64.0, 64.0], "coarse_step_um": 16.0,
           "finest_step_um": 2.0, "sample": {"composition": 1.5}}
@@ -29,10 +29,12 @@ def play(made, share, error=0.01):
             point = made.point(0, row, column)
             shares[row, column] = Share(share(point.x_um, point.y_um), error)
 
-    step = 2**made.levels
+    step, cells = 2**made.levels, coarse_cells(made)
     measure([(int(p.y_um / made.finest_step_um), int(p.x_um / made.finest_step_um)) for p in made.points()])
     while step > 1:
-        measure(refine(made, shares, step))
+        found = refine(made, shares, cells, step)
+        measure([place for _, needed in found for place in needed])
+        cells = [child for cell, _ in found for child in children(cell, step)]
         step //= 2
     return shares
 
@@ -47,11 +49,10 @@ def test_an_edge_is_followed_down_to_the_finest_step():
     xs = np.array([made.point(0, *place).x_um for place in shares])
     near, far = np.abs(xs - 30.0) < 6.0, np.abs(xs - 30.0) > 18.0
     assert near.sum() > 150
-    assert far.sum() < 25
+    assert far.sum() <= 15
     assert len(shares) < 0.35 * 33 * 33       # of a plain map as fine
-    # wherever two neighbours of the finest grid are measured, the edge between them was worth it or is fine
-    columns = sorted({column for row, column in shares if row == 16})
-    assert {14, 15, 16} <= set(columns)
+    for row in range(33):       # on the edge every place of the finest grid is there
+        assert all((row, column) in shares for column in (14, 15, 16))
 
 
 def test_a_spot_is_found_if_the_coarse_grid_sees_it():
@@ -76,8 +77,11 @@ def test_noise_alone_refines_nothing_but_large_errors_do():
 
 def test_the_most_worthwhile_come_first():
     made = recipe()
-    shares = {(0, 0): Share(0.0, 0.0), (0, 8): Share(0.2, 0.0), (0, 16): Share(0.9, 0.0)}
-    assert refine(made, shares, 8) == [(0, 12), (0, 4)]
+    shares = {(row, column): Share(value, 0.0) for row in (0, 8) for column, value in ((0, 0.0), (8, 0.2), (16, 0.9))}
+    shares[4, 8] = Share(0.2, 0.0)
+    cells = [(0, 0), (0, 8)]
+    assert [cell for cell, _ in refine(made, shares, cells, 8)] == [(0, 8), (0, 0)]
+    assert dict(refine(made, shares, cells, 8))[0, 8] == [(0, 12), (4, 12), (4, 16), (8, 12)]
     assert in_rows([(2, 1), (0, 3), (2, 5), (0, 1)]) == [(0, 1), (0, 3), (2, 5), (2, 1)]
 
 
