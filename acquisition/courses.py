@@ -33,7 +33,7 @@ class MapMeasurement(Measurement[RasterMap]):
                 if self._door.pause_wanted:
                     self._pause()
                 self._take(self._left[0])
-                del self._left[0]
+                self._left.popleft()
 
     def _remaining_s(self, last: SpectrumRecord) -> float:
         taken = self._rows - (self._past.rows if self._past else 0)
@@ -57,7 +57,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
                 self._go_on(self._past)
             while self._left and not (why := self._await(self._left[0])):
                 self._take(self._left[0])
-                del self._left[0]
+                self._left.popleft()
             if not why:
                 self._hold()
         if why == TIME_IS_OVER and self._recipe.interval_s == 0 and self._recipe.spacing == "even":
@@ -139,7 +139,7 @@ class RecoveryMeasurement(Measurement[DarkRecovery]):
                     self._take(point)
             else:
                 self._leave_out([point], "its successor was due already (a pause, a cut-off or a slow instrument)")
-            del self._left[0]
+            self._left.popleft()
 
     def _end_of_light(self, exposure: Path) -> float:
         """When the exposure before went dark, on this engine's clock."""

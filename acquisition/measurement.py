@@ -7,6 +7,7 @@ recipe says in :mod:`halidescope.acquisition.courses`.
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from halidescope.acquisition.recipes import Point, SingleRecipe
 from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
 from halidescope.acquisition.resume import Past, drift_words
 from halidescope.acquisition.ring import RingSpectrum
-from halidescope.acquisition.safety import DarknessAskedError
+from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import finish
 from halidescope.drivers.errors import InstrumentError
@@ -32,7 +33,6 @@ from halidescope.drivers.roles import Spectrum
 if TYPE_CHECKING:
     from halidescope.acquisition.engine import Engine
 
-BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 FINISH_S = 600.0       # real seconds that writing the file may take
 
 R = TypeVar("R", bound=SingleRecipe)
@@ -65,7 +65,7 @@ class Measurement(Generic[R]):
         self._zero_s: float | None = None      # of all times; when the light first came on
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
         done = past.done if past else frozenset()
-        self._left = [point for point in plan.points if point.index not in done]
+        self._left = deque(point for point in plan.points if point.index not in done)
         self._done = len(done)
         self._rows = past.rows if past else 0      # of the journal, the next spectrum's number
         self._commanded: tuple[float, float] | None = None
@@ -225,6 +225,21 @@ class Measurement(Generic[R]):
             self._door.sleep(0.5)
             self._look()
         self._beam.require_ready()
+
+    def _ask(self, text: str, choices: list[str]) -> str:
+        """Have a person decide; dark while it waits, lit again afterwards if it was. Returns the choice."""
+        question = self._door.put_question(text, choices)
+        self._note(f"question: {text} ({', '.join(choices)})", "warning")
+        self._door.pause_wanted = True
+        try:
+            self._pause()
+        finally:
+            self._door.drop_question()
+        answer = self._door.answered
+        if answer is None:       # resumed without a word
+            raise AbortedError(f"no answer to: {question.text}")
+        self._note(f"answer: {answer}")
+        return answer
 
     def _take(self, point: Point) -> None:
         """Move, expose, keep: one spectrum."""

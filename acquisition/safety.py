@@ -16,7 +16,8 @@ from halidescope.acquisition.problems import RefusedRunError
 from halidescope.drivers.errors import InstrumentError, InterlockError, LaserFaultError, NotDarkError
 from halidescope.drivers.roles import Laser
 
-TRIES = 3    # to switch off: twice on the open line, then once more on a new one
+BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
+TRIES = 3              # to switch off: twice on the open line, then once more on a new one
 
 
 class DarknessAskedError(Exception):

@@ -9,6 +9,7 @@ forms, help texts and error messages come from here. Recipes made of several of 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
+import msgspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,10 +18,8 @@ Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Power = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Point(BaseModel):
+class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One spectrum to be taken: which, where, and for a time series when (seconds after the light came on)."""
-
-    model_config = ConfigDict(frozen=True)
 
     index: int
     x_um: float

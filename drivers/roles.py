@@ -234,3 +234,24 @@ class Spectrometer(Instrument, Protocol):
 
     def acquire(self) -> Spectrum:
         """Expose once and return the spectrum; waits exposure plus transfer, no longer than a bounded margin."""
+
+
+@runtime_checkable
+class CooledSpectrometer(Spectrometer, Protocol):
+    """A spectrometer with a cooled detector. Optional: ask with ``isinstance``."""
+
+    @property
+    def cooler_on(self) -> bool:
+        """True if the detector is cooled."""
+
+    @property
+    def cooler_stable(self) -> bool:
+        """True if the detector has reached the cooler's set-point and stays there."""
+
+    @property
+    def cooler_setpoint_c(self) -> float:
+        """Temperature in °C to which the detector is cooled."""
+
+    @property
+    def temperature_c(self) -> float:
+        """Temperature of the detector in °C."""
