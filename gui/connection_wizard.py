@@ -1,14 +1,14 @@
 """The connection wizard: three instruments chosen, found, tested, and kept as a microscope file.
 
-Testing connects, reads who answers and its limits, and lets go again; it moves and lights nothing. It is done in a lane,
-so that a port that nobody answers on keeps nobody waiting.
+Testing connects, reads who answers and its limits, and lets go again; it moves and lights nothing. It is done in a
+lane, so that a port that nobody answers on keeps nobody waiting.
 """
 
 import tomllib
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -98,7 +98,7 @@ class DevicePage(QWizardPage):
         layout.addWidget(self.test, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self.result)
         layout.addStretch(1)
-        self.look.clicked.connect(self.find)
+        self.look.clicked.connect(self.look_for_ports)
         self.test.clicked.connect(self.try_it)
         self.model.currentIndexChanged.connect(lambda _: self._model_changed())
         self.port.editTextChanged.connect(lambda _: self._changed())
@@ -108,7 +108,7 @@ class DevicePage(QWizardPage):
     def initializePage(self) -> None:  # noqa: N802 - Qt's name
         """Look for ports when the page is first shown."""
         if self.port.count() == 0 and not self.port.currentText():
-            self.find()
+            self.look_for_ports()
 
     def isComplete(self) -> bool:  # noqa: N802 - Qt's name
         """True if there is something to connect to."""
@@ -134,7 +134,7 @@ class DevicePage(QWizardPage):
             self.result.style().unpolish(self.result)
             self.result.style().polish(self.result)
 
-    def find(self) -> None:
+    def look_for_ports(self) -> None:
         """Look for ports, in the lane."""
         hosts = [self.host.text().strip()] if self.host.text().strip() else []
         self.look.setEnabled(False)
@@ -226,7 +226,9 @@ class LightPage(QWizardPage):
         super().__init__(parent)
         self.setTitle("Light at the sample")
         self.setSubTitle("Measured with a power meter at the sample, a knife edge at the focus, and the data sheet.")
-        models = {"laser": LaserTable, "optics": OpticsTable, "spectrometer": SpectrometerTable}
+        models: dict[str, type[BaseModel]] = {
+            "laser": LaserTable, "optics": OpticsTable, "spectrometer": SpectrometerTable
+        }
         self.entries: dict[tuple[str, str], Entry] = {}
         layout = QVBoxLayout(self)
         for table, name in self.FIELDS:

@@ -23,6 +23,7 @@ class Docking:
 
     def __init__(self, window: QMainWindow, panels: Mapping[str, QWidget]) -> None:
         self._window = window
+        self.remembered = False
         self._before: QByteArray | None = None      # the docks behind a page that covers them
         window.setDockNestingEnabled(True)
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
@@ -55,9 +56,18 @@ class Docking:
             dock.show()
         for name in FRONT:
             docks[name].raise_()
+        self._below = below[0]
+        self.proportion()
+
+    def proportion(self) -> None:
+        """Give the docks their first sizes: narrow at the sides, the views in the middle."""
+        docks, wide = self.docks, self._window.width()
         across = [docks["Measure"], docks["Live"], docks["Instruments"]]
-        window.resizeDocks(across, [290, 1000, 262], Qt.Orientation.Horizontal)
-        window.resizeDocks([docks["Live"], docks[below[0]]], [440, 560], Qt.Orientation.Vertical)
+        left, right = 280, 262
+        self._window.resizeDocks(across, [left, max(wide - left - right, 300), right], Qt.Orientation.Horizontal)
+        high = max(self._window.height() - 100, 300)
+        share = [int(0.44 * high), int(0.56 * high)]
+        self._window.resizeDocks([docks["Live"], docks[self._below]], share, Qt.Orientation.Vertical)
 
     def remember(self, settings: QSettings) -> None:
         """Keep size, place and docks."""
@@ -71,8 +81,7 @@ class Docking:
             self._window.restoreGeometry(geometry)
         else:
             self._window.resize(1600, 1000)
-        if state is not None:
-            self._window.restoreState(state, LAYOUT_VERSION)
+        self.remembered = state is not None and self._window.restoreState(state, LAYOUT_VERSION)
 
     def cover(self, covered: bool) -> None:
         """Hide all docks behind a page that takes their place, or bring them back as they were."""

@@ -1,7 +1,7 @@
 """One field of a form: a line edit, a pair of them, or a choice, with its unit, its help and why it is not valid.
 
-What a field is (a number, two, a list, a choice, a table of its own) is read from the model's type; what may stand in it is
-said by the model's rules. The whole form is :mod:`halidescope.gui.recipe_form`.
+What a field is (a number, two, a list, a choice, a table of its own) is read from the model's type; what may stand in
+it is said by the model's rules. The whole form is :mod:`halidescope.gui.recipe_form`.
 """
 
 from types import NoneType, UnionType

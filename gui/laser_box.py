@@ -1,7 +1,7 @@
 """The laser, as far as a window may reach it: what it says of itself, and light for a live view, ramped and bounded.
 
-Light outside a measurement is a live view of the engine: it ends by itself at a dose and after a time, and *dark now* ends
-it like any other light.
+Light outside a measurement is a live view of the engine: it ends by itself at a dose and after a time, and *dark now*
+ends it like any other light.
 """
 
 import time
@@ -53,10 +53,10 @@ class LaserBox(QGroupBox):
         self.advice = Sentence("", self)
         self.advice.setProperty("reason", True)
         self.advice.hide()
-        self.power = NumberField("live power", "µW", 5.0, (0.0, 400.0), "power at the sample in the live view; 0: dark", self)
-        self.ramp = NumberField("ramp", "s", 0.0, (0.0, 600.0), "time in which the power rises to it, in steps; 0: at once", self)
-        self.cap = NumberField("dose cap", "J/cm²", LIVE_DOSE_J_CM2, (1e-3, 1e12), "peak dose after which the live view ends", self)
-        self.longest = NumberField("time limit", "s", LIVE_S, (1.0, 86_400.0), "time after which the live view ends", self)
+        self.power = NumberField("live power", "µW", 5.0, (0.0, 400.0), "at the sample in the live view; 0: dark", self)
+        self.ramp = NumberField("ramp", "s", 0.0, (0.0, 600.0), "in this time the power rises; 0: at once", self)
+        self.cap = NumberField("dose cap", "J/cm²", LIVE_DOSE_J_CM2, (1e-3, 1e12), "peak dose that ends it", self)
+        self.longest = NumberField("time limit", "s", LIVE_S, (1.0, 86_400.0), "after it the live view ends", self)
         settings = QFormLayout()
         settings.setVerticalSpacing(2)
         for field in (self.power, self.ramp, self.cap, self.longest):
@@ -69,9 +69,9 @@ class LaserBox(QGroupBox):
         self.off.setToolTip("end the live view, dark and proven (Ctrl+Shift+L)")
         self.light.clicked.connect(self._light)
         self.off.clicked.connect(self.end)
-        row = QHBoxLayout()
-        row.addWidget(self.light)
-        row.addWidget(self.off)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.light)
+        buttons.addWidget(self.off)
         self.left = Sentence("", self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 4)
@@ -79,7 +79,7 @@ class LaserBox(QGroupBox):
         layout.addLayout(form)
         layout.addWidget(self.advice)
         layout.addLayout(settings)
-        layout.addLayout(row)
+        layout.addLayout(buttons)
         layout.addWidget(self.left)
         self.set_unknown()
 

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QDialog, QFileDialog, QInputDialog, QMenu, QPushButton, QWidget
 
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import AnyRecipe, load_recipe
+from halidescope.acquisition.recipes import Recipe, load_recipe
 from halidescope.gui.recipe_library import PRESETS, RecipeLibrary
 
 
@@ -26,7 +26,7 @@ class LibraryMenu(QObject):
     chosen = Signal(object)
     said = Signal(str, str, object)
 
-    def __init__(self, button: QPushButton, library: RecipeLibrary, shown: Callable[[], AnyRecipe | None]) -> None:
+    def __init__(self, button: QPushButton, library: RecipeLibrary, shown: Callable[[], Recipe | None]) -> None:
         super().__init__(button)
         self.library = library
         self._shown = shown
@@ -86,7 +86,7 @@ class LibraryMenu(QObject):
         dialog.setLabelText("Name of the recipe:")
         dialog.textValueSelected.connect(self.save)
         dialog.open()
-        self.dialog = dialog
+        self.dialog: QDialog = dialog
 
     def _open(self) -> None:
         dialog = QFileDialog(self._parent_widget(), "Recipe file", "", "Recipe (*.toml)")

@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from halidescope.acquisition.records import Event
 

@@ -1,4 +1,4 @@
-"""A number with its unit and range: what is typed is what is used, and a number out of range is marked, never changed."""
+"""A number with its unit and range: what is typed is what is used; one out of range is marked, never changed."""
 
 import math
 

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from halidescope.acquisition.problems import BadFileError
-from halidescope.acquisition.recipes import AnyRecipe, load_recipe, parse_recipe
+from halidescope.acquisition.recipes import AnyRecipe, Recipe, load_recipe, parse_recipe
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class RecipeLibrary:
     def path(self, name: str) -> Path:
         """Where a recipe of this name is kept; raises :class:`BadFileError` for a name that cannot be a file's."""
         if not name.strip() or any(letter in name for letter in '/\\:*?"<>|') or name.startswith("."):
-            raise BadFileError(f"recipe name {name!r}: use letters, digits, spaces, '-' and '_', and no / \\ : * ? \" < >")
+            raise BadFileError(f"recipe name {name!r}: use letters, digits, spaces, '-' and '_', nothing else")
         return self.folder / f"{name.strip()}.toml"
 
     def load(self, name: str) -> AnyRecipe:
         """A kept recipe; raises :class:`BadFileError` with the reason if it cannot be used."""
         return load_recipe(self.path(name))
 
-    def save(self, name: str, recipe: AnyRecipe) -> Path:
+    def save(self, name: str, recipe: Recipe) -> Path:
         """Keep a recipe; one of the same name is replaced. Raises :class:`BadFileError` if it cannot be written."""
         path = self.path(name)
         try:
@@ -99,7 +99,7 @@ class RecipeLibrary:
         self.path(name).write_text(text, encoding="utf-8")
 
 
-def recipe_toml(recipe: AnyRecipe) -> str:
+def recipe_toml(recipe: Recipe) -> str:
     """A recipe as the text of a recipe file."""
     return tomli_w.dumps(_plain(recipe.model_dump(exclude_none=True)))
 

@@ -1,4 +1,4 @@
-"""The form of a sequence: its steps as a list that can be added to, edited, reordered and undone, and what all share."""
+"""The form of a sequence: its steps as a list that can be edited, reordered and undone, and what all of them share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -187,7 +187,7 @@ class SequenceForm(QWidget):
     def shift(self, by: int) -> None:
         """Move the selected step up or down."""
         row = self.steps.currentRow()
-        if 0 <= row and 0 <= row + by < len(self._steps):
+        if row >= 0 and 0 <= row + by < len(self._steps):
             steps = list(self._steps)
             steps.insert(row + by, steps.pop(row))
             self._change(steps, row + by)
@@ -238,6 +238,7 @@ class SequenceForm(QWidget):
         ]
         self._history.clear()
         self._show(len(self._steps) - 1)
+        self.changed.emit()
 
     def recipe(self) -> Sequence | None:
         """The sequence, or None with what is not valid marked."""

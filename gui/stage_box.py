@@ -1,14 +1,24 @@
 """The stage: where it stands, go to a place, jog by buttons or arrow keys, stop.
 
-Moves are asked for one at a time: while one is under way only the newest wish is kept, so that a held key does not fill a
-queue that goes on after the key is let go.
+Moves are asked for one at a time: while one is under way only the newest wish is kept, so that a held key does not fill
+a queue that goes on after the key is let go.
 """
 
 import math
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.states import Status
@@ -43,8 +53,8 @@ class StageBox(QGroupBox):
             label.setFont(value_font())
             form.addRow(row, label)
             self.labels[row] = label
-        self.x = NumberField("go to x", "µm", 0.0, (-math.inf, math.inf), "place to go to", self)
-        self.y = NumberField("go to y", "µm", 0.0, (-math.inf, math.inf), "place to go to", self)
+        self.to_x = NumberField("go to x", "µm", 0.0, (-math.inf, math.inf), "place to go to", self)
+        self.to_y = NumberField("go to y", "µm", 0.0, (-math.inf, math.inf), "place to go to", self)
         self.go = QPushButton("Go", self)
         self.go.setToolTip("move there; the light of a live view goes along")
         self.stop = QPushButton("Stop", self)
@@ -58,11 +68,11 @@ class StageBox(QGroupBox):
         self.pad = JogPad(self)
         settings = QFormLayout()
         settings.setVerticalSpacing(2)
-        settings.addRow("go to x", self.x)
-        settings.addRow("go to y", self.y)
-        row = QHBoxLayout()
-        row.addWidget(self.go)
-        row.addWidget(self.stop)
+        settings.addRow("go to x", self.to_x)
+        settings.addRow("go to y", self.to_y)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.go)
+        buttons.addWidget(self.stop)
         jog = QHBoxLayout()
         jog.addWidget(self.pad)
         side = QVBoxLayout()
@@ -75,7 +85,7 @@ class StageBox(QGroupBox):
         layout.setSpacing(3)
         layout.addLayout(form)
         layout.addLayout(settings)
-        layout.addLayout(row)
+        layout.addLayout(buttons)
         layout.addLayout(jog)
         self.go.clicked.connect(self._go)
         self.stop.clicked.connect(self._stop)
@@ -83,7 +93,7 @@ class StageBox(QGroupBox):
         self.pad.stepped.connect(lambda by: self.step.setCurrentIndex(
             max(0, min(self.step.count() - 1, self.step.currentIndex() + by))
         ))
-        for field in (self.x, self.y):
+        for field in (self.to_x, self.to_y):
             field.changed.connect(self._enable)
             field.entered.connect(self._go)
         self.set_unknown()
@@ -100,11 +110,12 @@ class StageBox(QGroupBox):
         if stage is not None and stage.travel_um != self._travel:
             self._travel = stage.travel_um
             (x0, x1), (y0, y1) = stage.travel_um
-            self.x.set_limits(x0, x1)
-            self.y.set_limits(y0, y1)
+            self.to_x.set_limits(x0, x1)
+            self.to_y.set_limits(y0, y1)
             self.labels["travel"].setText(f"{x1 - x0:g} × {y1 - y0:g} µm")
             self.labels["travel"].setToolTip(
-                f"x {x0:g} to {x1:g} µm, y {y0:g} to {y1:g} µm; arrives within {stage.tolerance_um:g} µm\n{stage.device}"
+                f"x {x0:g} to {x1:g} µm, y {y0:g} to {y1:g} µm; arrives within {stage.tolerance_um:g} µm\n"
+                f"{stage.device}"
             )
         self._enable()
 
@@ -112,9 +123,9 @@ class StageBox(QGroupBox):
         """Show where the stage stands."""
         self._busy = status.state.busy
         place = status.position_um
-        if place is not None and self._place is None and not self.x.edit.isModified():
-            self.x.set_value(round(place[0], 3))
-            self.y.set_value(round(place[1], 3))
+        if place is not None and self._place is None and not self.to_x.edit.isModified():
+            self.to_x.set_value(round(place[0], 3))
+            self.to_y.set_value(round(place[1], 3))
         self._place = place
         for k, axis in enumerate("xy"):
             self.labels[axis].setText("unknown" if place is None else f"{place[k]:.3f} µm")
@@ -160,7 +171,7 @@ class StageBox(QGroupBox):
         self._under_way, self._wish = False, None
 
     def _go(self) -> None:
-        x, y = self.x.value, self.y.value
+        x, y = self.to_x.value, self.to_y.value
         if x is not None and y is not None:
             self.ask(x, y)
 
@@ -170,7 +181,7 @@ class StageBox(QGroupBox):
 
     def _enable(self) -> None:
         ready = self.ready
-        self.go.setEnabled(ready and not self.x.reason and not self.y.reason)
+        self.go.setEnabled(ready and not self.to_x.reason and not self.to_y.reason)
         self.stop.setEnabled(self._ready)
         self.pad.setEnabled(ready)
 

@@ -119,8 +119,9 @@ class Tour(QWidget):
 class Frame(QFrame):
     """A frame around a widget, over everything, that no mouse notices."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+    def __init__(self, over: QWidget) -> None:
+        super().__init__(over)
+        self._over = over
         self.setObjectName("tourFrame")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._target: QWidget | None = None
@@ -128,7 +129,7 @@ class Frame(QFrame):
 
     def surround(self, target: QWidget | None) -> None:
         """Go around a widget and follow it; None hides the frame."""
-        for widget in (self._target, self.parentWidget()):
+        for widget in (self._target, self._over):
             if widget is not None:
                 widget.removeEventFilter(self)
         self._target = target
@@ -136,7 +137,7 @@ class Frame(QFrame):
             self.hide()
             return
         target.installEventFilter(self)
-        self.parentWidget().installEventFilter(self)
+        self._over.installEventFilter(self)
         self._fit()
         self.show()
 
@@ -147,7 +148,7 @@ class Frame(QFrame):
         return False
 
     def _fit(self) -> None:
-        target, window = self._target, self.parentWidget()
+        target, window = self._target, self._over
         if target is None:
             return
         if target.window() is not window:      # its dock floats
