@@ -82,8 +82,8 @@ class SessionFeed(QObject):
         A command that was not done, as a sentence; the second means that the laser may still be lit.
     lost(str)
         The engine does not answer; polling goes on, ``found()`` follows if it comes back.
-    dark()
-        The engine says that the laser is verified dark, after :meth:`dark_now`.
+    darkening(), dark()
+        Darkness was asked for here; the engine says that the laser is verified dark, after :meth:`dark_now`.
     """
 
     opened = Signal(str)
@@ -99,6 +99,7 @@ class SessionFeed(QObject):
     lost = Signal(str)
     found = Signal()
     dark = Signal()
+    darkening = Signal()
     live = Signal(object)
     facts = Signal(object)
     queue = Signal(object)
@@ -202,6 +203,7 @@ class SessionFeed(QObject):
 
     def abort(self) -> None:
         """End the measurement: dark at once, then the file."""
+        self.darkening.emit()
         if self._open is not None:
             self._urgent.ask(self._open.urgent.abort, lambda _: None, self._refuse)
 
@@ -216,6 +218,7 @@ class SessionFeed(QObject):
 
     def dark_now(self) -> None:
         """Switch the laser off now, past everything that waits."""
+        self.darkening.emit()
         if self._open is None:
             self.not_dark.emit("no engine is connected, so this window reaches no laser; if one is lit, turn its key")
             return

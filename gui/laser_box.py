@@ -17,6 +17,7 @@ from halidescope.gui.theme import value_font
 from halidescope.gui.values import dose, duration
 
 RAMP_STEP_S = 0.5           # between two powers of a ramp; each is switched on and measured by the engine
+PATIENCE = 10               # steps that a power may take to be there before the ramp is given up
 LIVE_DOSE_J_CM2 = 20_000.0  # what the engine allows a live view that nobody said more of
 LIVE_S = 300.0
 
@@ -38,6 +39,8 @@ class LaserBox(QGroupBox):
         self._status: Status | None = None
         self._ready = False
         self._ramp: tuple[float, float, float, float] | None = None    # from, to, began, lasts
+        self._asked_uw: float | None = None      # of a ramp, last
+        self._waited = 0
         self._spent_j_cm2 = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(round(1000 * RAMP_STEP_S))
@@ -161,16 +164,31 @@ class LaserBox(QGroupBox):
             self._ask(power)
 
     def _ramp_on(self) -> None:
-        """One step of a ramp; all steps share one dose cap."""
+        """One step of a ramp; all steps share one dose cap.
+
+        The next power is asked for only while the light of the last is seen: what made it dark is not overruled.
+        """
         if self._ramp is None:
+            return
+        if self._asked_uw is not None and not self._lit_as_asked():
+            self._waited += 1
+            if self._waited > PATIENCE:
+                self._stop_ramp()
             return
         low, high, began, lasts = self._ramp
         share = min(1.0, (time.monotonic() - began + RAMP_STEP_S) / lasts)
         if self._status is not None:
             self._spent_j_cm2 += self._status.live_dose_j_cm2
+        self._ask(low + share * (high - low))
         if share >= 1.0:
             self._stop_ramp()
-        self._ask(low + share * (high - low))
+
+    def _lit_as_asked(self) -> bool:
+        status, asked = self._status, self._asked_uw
+        return (
+            status is not None and asked is not None and status.live
+            and abs(status.sample_power_uw - asked) <= 0.02 * asked
+        )
 
     def _ask(self, power_uw: float) -> None:
         cap, longest = self.cap.value, self.longest.value
@@ -179,6 +197,7 @@ class LaserBox(QGroupBox):
         if cap <= self._spent_j_cm2:
             self.end()
             return
+        self._asked_uw, self._waited = power_uw, 0
         self.light_asked.emit(power_uw or None, cap - self._spent_j_cm2, longest)
 
     def end(self) -> None:
@@ -186,6 +205,11 @@ class LaserBox(QGroupBox):
         self._stop_ramp()
         self.off_asked.emit()
 
+    def darken(self) -> None:
+        """Darkness was asked for: no ramp goes on."""
+        self._stop_ramp()
+
     def _stop_ramp(self) -> None:
         self._ramp = None
+        self._asked_uw = None
         self._timer.stop()

@@ -47,6 +47,9 @@ class StepDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Step of the sequence")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
+        )
         self.kind = QComboBox(self)
         self.kind.setAccessibleName("kind of step")
         self.stack = QStackedWidget(self)
@@ -57,16 +60,13 @@ class StepDialog(QDialog):
             self.kind.addItem(title, model.model_fields["kind"].default)
             self.stack.addWidget(form)
             self.forms.append(form)
-        self.kind.setCurrentIndex(max(0, self.kind.findData(values.get("kind"))))
-        self.form.set_values(values)
         self._kept = {name: values[name] for name in INHERITED if name in values}
         scroll = QScrollArea(self)
         scroll.setWidget(self.stack)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
-        )
+        self.kind.setCurrentIndex(max(0, self.kind.findData(values.get("kind"))))
+        self.form.set_values(values)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

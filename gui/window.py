@@ -136,6 +136,7 @@ class MainWindow(QMainWindow):
         hands.disconnect_asked.connect(feed.disconnect_instruments)
         hands.live_asked.connect(feed.live_on)
         hands.laser.off_asked.connect(feed.live_off)
+        feed.darkening.connect(hands.laser.darken)
         hands.stage.move_asked.connect(feed.move_stage)
         hands.stage.stop_asked.connect(feed.stop_stage)
         hands.spectrometer.dark_asked.connect(feed.take_dark)
