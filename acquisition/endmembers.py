@@ -13,10 +13,10 @@ from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import Recipe
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.composition import HC_EV_NM, peak_energy
+from halidescope.analysis.library import BAND_SIGMA_EV, model_band
 
 BROMIDE_RICH_EV = 2.42           # PL peak of the x = 0 film (da Cunha et al. 2025, table of films)
 IODIDE_RICH_EV = HC_EV_NM / 688  # PL peak after phase segregation at x = 2 (ibid.)
-BAND_SIGMA_EV = 0.028            # standard deviation of a model band; line widths of 40–80 meV are reported (ibid.)
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,16 @@ def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> End
     pristine_ev = float(peak_energy(x))
     # up to x = 1.5 light reconstructs towards bromide, beyond it segregates towards iodide (ibid., table of films)
     grown_ev, grown = (BROMIDE_RICH_EV, "Br-rich") if x < 1.75 else (IODIDE_RICH_EV, "I-rich")
-    bands = np.stack([_band(wavelength_nm, pristine_ev), _band(wavelength_nm, grown_ev)])
-    if not np.all(np.isfinite(bands)):
-        return "no unmixing: the spectrometer does not cover the film's emission"
+    energy_ev = HC_EV_NM / wavelength_nm
+    try:
+        bands = np.stack([model_band(energy_ev, centre_ev) for centre_ev in (pristine_ev, grown_ev)])
+    except ValueError as error:
+        return f"no unmixing: {error}"
     return Endmembers(
         bands, ("pristine", grown),
         f"model bands ({pristine_ev:.3f} and {grown_ev:.3f} eV, σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: "
         "shares are indicative; name measured references in the recipe",
     )
-
-
-def _band(wavelength_nm: NDArray[np.float64], centre_ev: float) -> NDArray[np.float64]:
-    """Gaussian in energy, unit sum; NaN if the axis does not cover it."""
-    band = np.exp(-0.5 * ((HC_EV_NM / wavelength_nm - centre_ev) / BAND_SIGMA_EV) ** 2)
-    return band / band.sum() if band.sum() > 1e-6 else np.full(band.shape, np.nan)
 
 
 def _measured(path: str, wavelength_nm: NDArray[np.float64]) -> NDArray[np.float64]:
