@@ -27,6 +27,7 @@ from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.gui.feed import SessionFeed
 from halidescope.gui.instruments_dock import InstrumentsPanel
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Opened, attached, launched, status_of
 from halidescope.gui.measure_dock import MeasurePanel
@@ -39,7 +40,7 @@ from halidescope.gui.theme import THEMES, Theme, apply_theme
 
 log = logging.getLogger(__name__)
 
-LAYOUT_VERSION = 1      # of the docks; another one forgets what was remembered
+LAYOUT_VERSION = 2      # of the docks; another one forgets what was remembered
 
 
 class MainWindow(QMainWindow):
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         self.settings = settings
         self.feed = SessionFeed(self)
         self.views = Views(self)
+        self.kmc = KmcPanel(self)
         self.strip = StatusStrip(self)
         self.notice = Notice(self)
         self.measure = MeasurePanel(self)
@@ -104,12 +106,13 @@ class MainWindow(QMainWindow):
         self.docks: dict[str, QDockWidget] = {}
         for name, panel in (
             ("Measure", self.measure), ("Live", self.views.live), ("Series", self.views.series),
-            ("Map", self.views.map), ("Instruments", self.instruments),
+            ("Map", self.views.map), ("KMC", self.kmc), ("Instruments", self.instruments),
         ):  # fmt: skip
             dock = QDockWidget(name, self)
             dock.setObjectName(name)
             dock.setWidget(panel)
             self.docks[name] = dock
+        self.docks["KMC"].visibilityChanged.connect(self.kmc.set_seen)
         self.arrange()
 
     def arrange(self) -> None:
@@ -123,6 +126,7 @@ class MainWindow(QMainWindow):
         self.splitDockWidget(docks["Live"], docks["Instruments"], Qt.Orientation.Horizontal)
         self.splitDockWidget(docks["Live"], docks["Series"], Qt.Orientation.Vertical)
         self.tabifyDockWidget(docks["Series"], docks["Map"])
+        self.tabifyDockWidget(docks["Map"], docks["KMC"])
         for dock in docks.values():
             dock.show()
         docks["Series"].raise_()
@@ -138,6 +142,7 @@ class MainWindow(QMainWindow):
         feed.axis.connect(self.views.set_axis)
         feed.spectra.connect(self._show_spectra)
         feed.results.connect(self.views.add_results)
+        feed.results.connect(lambda _: self.kmc.refresh(self.views.data))
         feed.events.connect(self.instruments.add_events)
         feed.loaded.connect(self._loaded)
         feed.unreadable.connect(self._not_loaded)
@@ -234,7 +239,9 @@ class MainWindow(QMainWindow):
         if before is None or before.file != status.file:
             self._loading = ""
             self.views.begin(status.kind)
-            if status.kind:
+            if status.kind != MAP_KIND:
+                self.kmc.clear()
+            if status.kind == MAP_KIND or (status.kind and not self.kmc.seen):
                 self.docks["Map" if status.kind == MAP_KIND else "Series"].raise_()
         if status.file and not self._loading and (status.done or status.state.ended):
             self._loading = status.file
@@ -258,6 +265,7 @@ class MainWindow(QMainWindow):
     def _loaded(self, scan: Scan) -> None:
         if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
             self.views.load(scan)
+            self.kmc.refresh(self.views.data)
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:
@@ -330,6 +338,7 @@ class MainWindow(QMainWindow):
         assert isinstance(application, QApplication)
         apply_theme(application, theme)
         self.views.set_theme(theme)
+        self.kmc.set_theme(theme)
         self.theme_actions[theme.name].setChecked(True)
         self.settings.setValue("theme", theme.name)
 
@@ -393,6 +402,7 @@ class MainWindow(QMainWindow):
         self.views.stop()
         self._asking.close()
         self.feed.close()
+        self.kmc.close_process()
 
 
 def free(path: Path) -> bool:

@@ -16,14 +16,14 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from halidescope.analysis.figures import GROWING, IMAGE_MAP, PRISTINE
+from halidescope.analysis.figures import BROMIDE_RICH, IMAGE_MAP, IODIDE_RICH
 from halidescope.analysis.kmc.comparison import Comparison
 from halidescope.analysis.kmc.lattice import initial_film
 from halidescope.analysis.kmc.observables import halo_profile, iodide_map, layer, region, side
 from halidescope.analysis.kmc.run import KmcResult, Trajectory
 
 SPECIES = ("bromide", "iodide", "vacancy")
-SPECIES_MAP = ListedColormap([GROWING, PRISTINE, "#ffffff"], name="species")
+SPECIES_MAP = ListedColormap([BROMIDE_RICH, IODIDE_RICH, "#ffffff"], name="species")
 LAYERS = 3
 REPLICAS_DRAWN = 32
 
@@ -91,7 +91,7 @@ def species_handles() -> list[Patch]:
     """What the colours mean, for a legend."""
     return [
         Patch(facecolor=colour, edgecolor="0.5", label=name)
-        for name, colour in zip(SPECIES, (GROWING, PRISTINE, "#ffffff"), strict=True)
+        for name, colour in zip(SPECIES, (BROMIDE_RICH, IODIDE_RICH, "#ffffff"), strict=True)
     ]
 
 
@@ -102,7 +102,7 @@ def halo_figure(films: Sequence[NDArray[np.int8]], labels: Sequence[str]) -> Fig
     for k, (film, label) in enumerate(zip(films, labels, strict=True)):
         radius, share, vacancy = halo_profile(film)
         style = ("o--", "s-", "^-.", "d:")[k % 4]
-        ions.plot(radius, 100 * share, style, ms=4, color=(PRISTINE, GROWING)[min(k, 1)], label=label)
+        ions.plot(radius, 100 * share, style, ms=4, color=(IODIDE_RICH, BROMIDE_RICH)[min(k, 1)], label=label)
         holes.plot(radius, 100 * vacancy, style, ms=4, color=("0.6", "black")[min(k, 1)], label=label)
     ions.set(xlabel="distance from the beam (sites)", ylabel="iodide share of the ions (%)")
     holes.set(xlabel="distance from the beam (sites)", ylabel="vacancies (% of the sites)")
@@ -122,8 +122,8 @@ def band_gap_figure(result: KmcResult) -> Figure:
         axes.plot(at, gap, color="0.6", lw=0.5, alpha=0.7)
     middle, low, high = result.band()
     if replicas > 1:
-        axes.fill_between(at, low, high, color=GROWING, alpha=0.25, lw=0, label=f"95 % of {replicas} replicas")
-    axes.plot(at, middle, color=GROWING, lw=1.6, label="median" if replicas > 1 else "E_g")
+        axes.fill_between(at, low, high, color=BROMIDE_RICH, alpha=0.25, lw=0, label=f"95 % of {replicas} replicas")
+    axes.plot(at, middle, color=BROMIDE_RICH, lw=1.6, label="median" if replicas > 1 else "E_g")
     axes.set(xlabel=name, ylabel="E_g of the exposed columns (eV)", title=f"scheme: {result.config.run.scheme}")
     axes.legend(frameon=False, fontsize="small")
     return figure
@@ -135,7 +135,7 @@ def species_figure(result: KmcResult) -> Figure:
     axes = figure.subplots()
     at, name = along(result)
     for counts, label, colour, style in zip(
-        result.species.T, SPECIES, (GROWING, PRISTINE, "black"), ("-", "--", "-."), strict=True
+        result.species.T, SPECIES, (BROMIDE_RICH, IODIDE_RICH, "black"), ("-", "--", "-."), strict=True
     ):
         axes.plot(at, counts, style, color=colour, label=label)
     axes.set(xlabel=name, ylabel="number in the film", ylim=(0, None))
@@ -149,7 +149,7 @@ def sweep_figure(key: str, values: Sequence[float], results: Sequence[KmcResult]
     axes = figure.subplots()
     ends = [result.band_gap_ev[:, -1] for result in results]
     scatter = [end.std(ddof=1) if end.size > 1 else 0.0 for end in ends]
-    axes.errorbar(values, [end.mean() for end in ends], scatter, fmt="o-", color=GROWING, ms=4, capsize=3, lw=1)
+    axes.errorbar(values, [end.mean() for end in ends], scatter, fmt="o-", color=BROMIDE_RICH, ms=4, capsize=3, lw=1)
     axes.set(xlabel=key, ylabel="E_g at the end (eV)", title="mean and scatter of the replicas")
     return figure
 
@@ -161,12 +161,12 @@ def comparison_figure(result: Comparison) -> Figure:
     curve.errorbar(
         result.time_s, result.value, result.sigma, fmt="o", ms=3, lw=0.7, color="black", label="measured"
     )
-    curve.fill_between(result.time_s, result.low, result.high, color=GROWING, alpha=0.3, lw=0, label="model, 95 % band")
-    curve.plot(result.time_s, result.median, color=GROWING, lw=1.6, label="model, median")
+    curve.fill_between(result.time_s, result.low, result.high, color=BROMIDE_RICH, alpha=0.3, lw=0, label="model, 95 % band")
+    curve.plot(result.time_s, result.median, color=BROMIDE_RICH, lw=1.6, label="model, median")
     curve.set(xlabel="time (s)", ylabel=result.label)
     curve.legend(frameon=False, fontsize="small")
     null.hist(result.null, bins=24, color="0.7", label="curves of the model itself")
-    null.axvline(result.discrepancy, color=PRISTINE, ls="--", label=f"measured, p = {result.p_value:.2g}")
+    null.axvline(result.discrepancy, color=IODIDE_RICH, ls="--", label=f"measured, p = {result.p_value:.2g}")
     null.set(xlabel="discrepancy", ylabel="number")
     null.legend(frameon=False, fontsize="small")
     return figure
@@ -180,7 +180,7 @@ def posterior_figure(result: Comparison) -> Figure:
         figure.subplots(1, 4), result.samples.T, result.prior_limits, intervals,
         ("E_I (eV)", "E_Br (eV)", "escape probability A", "log₁₀ (s per step)"), strict=True,
     ):  # fmt: skip
-        axes.hist(values, bins=np.linspace(limits[0], limits[1], 31), color=GROWING, alpha=0.7)
+        axes.hist(values, bins=np.linspace(limits[0], limits[1], 31), color=BROMIDE_RICH, alpha=0.7)
         for edge in (low, high):
             axes.axvline(edge, color="black", lw=0.9, ls="--")
         axes.set(xlim=tuple(limits), xlabel=name, yticks=[])
@@ -202,7 +202,7 @@ def animation(trajectory: Trajectory, start: NDArray[np.int8], *, label: str = "
     middle = start.shape[2] // 2
     top = draw_species(above, layer(start, middle), f"from above, z = {middle}")
     cut = draw_species(slice_axes, side(start), "slice through the beam", spot=False)
-    (line,) = curve.plot([], [], color=GROWING)
+    (line,) = curve.plot([], [], color=BROMIDE_RICH)
     gap = trajectory.band_gap_ev
     margin = 0.05 * max(float(np.ptp(gap)), 0.01)
     curve.set(
