@@ -32,7 +32,7 @@ class MapMeasurement(Measurement[RasterMap]):
         with self._light():
             self._look_again()
             while self._left:
-                self._look()
+                self.look()
                 if self._door.pause_wanted:
                     self._pause()
                 self._take(self._left[0])
@@ -40,8 +40,8 @@ class MapMeasurement(Measurement[RasterMap]):
 
     def _remaining_s(self, last: SpectrumRecord) -> float:
         taken = self._rows - (self._past.rows if self._past else 0)
-        assert self._beam.lit_at_s is not None
-        busy_s = self._clock.now_s() - self._beam.lit_at_s
+        assert self.beam.lit_at_s is not None
+        busy_s = self._clock.now_s() - self.beam.lit_at_s
         return (len(self._left) - 1) * max(busy_s / taken, last.exposure_s)
 
 
@@ -68,7 +68,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
                 self._hold()
         if why == TIME_IS_OVER and self._recipe.interval_s == 0 and self._recipe.spacing == "even":
             # as fast as exposures allow: the plan counted none of the instruments' own delays, so nothing is missing
-            self._note(f"{self._done} spectra, as fast as instruments allowed, of {self._plan.spectra} without delays")
+            self.note(f"{self._done} spectra, as fast as instruments allowed, of {self._plan.spectra} without delays")
         elif why:
             self._leave_out(self._left, why)
         if why:
@@ -85,7 +85,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
         series = self._recipe
         assert point.due_s is not None
         while True:
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             lit_s = self._lit_s - self._paused_s
@@ -110,24 +110,24 @@ class SeriesMeasurement(Measurement[TimeSeries]):
         if not self._stopping.wanted or time.monotonic() < self._next_look:
             return ""
         self._next_look = time.monotonic() + LOOK_S
-        return self._stopping.why(self._engine.analyst.results(self._stopping.seen))
+        return self._stopping.why(self.engine.analyst.results(self._stopping.seen))
 
     def _capped_in_s(self) -> float:
         """How long the light may stay on here before the dose cap is reached, s."""
         cap = self._recipe.dose_cap_j_cm2
         if cap is None:
             return math.inf
-        return (cap - self._engine.ledger.here(self._clock.now_s())) / self._beam.irradiance_w_cm2
+        return (cap - self.engine.ledger.here(self._clock.now_s())) / self.beam.irradiance_w_cm2
 
     def _hold(self) -> None:
         """A series keeps its light on for its whole duration, its dose cap allowing."""
         assert self._zero_s is not None
         while self._clock.now_s() < (end_s := self._zero_s + self._planned_s(self._recipe.duration_s)):
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             if (left_s := self._capped_in_s()) <= 0:
-                self._note("light off before the duration is over: the dose cap is reached", "warning")
+                self.note("light off before the duration is over: the dose cap is reached", "warning")
                 return
             self._wait_until(min(end_s, self._clock.now_s() + left_s))
 
@@ -167,9 +167,9 @@ class RecoveryMeasurement(Measurement[DarkRecovery]):
     def _await(self, point: Point) -> bool:
         """Wait in the dark until the point is due; False if its time is over."""
         assert point.due_s is not None
-        self._engine.publish(state=RunState.RUNNING)
+        self.engine.publish(state=RunState.RUNNING)
         while True:
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             if self._zero_s is None:       # the first look's light sets it
@@ -195,12 +195,12 @@ class BackgroundMeasurement(Measurement[Background]):
                 self._take_all()
             return
         self._set_zero(self._clock.now_s(), 0.0)
-        self._engine.publish(state=RunState.RUNNING)
+        self.engine.publish(state=RunState.RUNNING)
         self._take_all()
 
     def _take_all(self) -> None:
         while self._left:
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             self._take(self._left[0])

@@ -68,6 +68,7 @@ class DoseLedger:
         self._here: _Spot | None = None
         self._irradiance_w_cm2 = 0.0
         self._since_s = 0.0
+        self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
     @property
@@ -130,12 +131,31 @@ class DoseLedger:
         with self._lock:
             self._settle(now_s)
             self._here = self._spot(x_um, y_um)
+            self._before_j_cm2 = self._here.dose_j_cm2
+
+    def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
+        """The last move ended elsewhere: the light since then was there."""
+        with self._lock:
+            self._settle(now_s)
+            there = self._spot(x_um, y_um)
+            if self._here is not None and there is not self._here:
+                misplaced = self._here.dose_j_cm2 - self._before_j_cm2
+                self._here.dose_j_cm2 -= misplaced
+                self._before_j_cm2 = there.dose_j_cm2
+                there.dose_j_cm2 += misplaced
+            self._here = there
 
     def light(self, now_s: float, irradiance_w_cm2: float) -> None:
         """The light goes on with this peak irradiance, changes to it, or goes off (0)."""
         with self._lock:
             self._settle(now_s)
             self._irradiance_w_cm2 = irradiance_w_cm2
+
+    def correct(self, off_by_s: float, irradiance_w_cm2: float) -> None:
+        """Light of the present spot was booked for ``off_by_s`` s too long (negative: too short)."""
+        with self._lock:
+            if self._here is not None:
+                self._here.dose_j_cm2 = max(0.0, self._here.dose_j_cm2 - off_by_s * irradiance_w_cm2)
 
     def book(self, x_um: float, y_um: float, dose_j_cm2: float) -> None:
         """Learn of light before this ledger began: the peak dose at a place was at least this; more stays more."""

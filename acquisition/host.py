@@ -63,6 +63,7 @@ class Host:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.ring = RingWriter()
         self.engine = Engine(microscope, guard=self, ring=self.ring)
+        self.engine.can_ask = session is not None
         self.guard_log = log
         self.commander = Commander(self.engine.events.note)
         self._pipe = WatchedPipe(microscope, log, self._overdue)

@@ -161,7 +161,9 @@ def comparison_figure(result: Comparison) -> Figure:
     curve.errorbar(
         result.time_s, result.value, result.sigma, fmt="o", ms=3, lw=0.7, color="black", label="measured"
     )
-    curve.fill_between(result.time_s, result.low, result.high, color=BROMIDE_RICH, alpha=0.3, lw=0, label="model, 95 % band")
+    curve.fill_between(
+        result.time_s, result.low, result.high, color=BROMIDE_RICH, alpha=0.3, lw=0, label="model, 95 % band"
+    )
     curve.plot(result.time_s, result.median, color=BROMIDE_RICH, lw=1.6, label="model, median")
     curve.set(xlabel="time (s)", ylabel=result.label)
     curve.legend(frameon=False, fontsize="small")

@@ -75,7 +75,7 @@ def test_the_window_compares_while_somebody_looks(
     engine.take(40)
     qtbot.waitUntil(lambda: followed.views.data.analysed == 40, timeout=5000)
     assert not followed.kmc.process.running                        # the view is not open
-    followed.docks["KMC"].raise_()
+    followed.docking["KMC"].raise_()
     qtbot.waitUntil(lambda: followed.kmc.answer is not None, timeout=TIMEOUT_MS)
     first = followed.kmc.answer
     assert first is not None
