@@ -36,6 +36,7 @@ class Views(QObject):
         """Paint no more."""
         self._timer.stop()
         self.live.stop()
+        self.map.stop()
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -79,9 +80,10 @@ class Views(QObject):
         self.data.add_results(results)   # type: ignore[arg-type]
         self._show_results()
 
-    def load(self, scan: object) -> None:
-        """Take in a measurement's file or journal."""
-        self.data.load(scan)   # type: ignore[arg-type]
+    def load(self, data: RunData) -> None:
+        """Take in a measurement's file or journal; what has come meanwhile is kept."""
+        data.take_over(self.data)
+        self.data = data
         self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
