@@ -63,10 +63,12 @@ def connect_role(microscope: MicroscopeFile, role: Role, sign_of_life: SignOfLif
     BadFileError
         The file's model is unknown, or plays another role.
     """
-    return connect_table(getattr(microscope, role), role)
+    return connect_table(getattr(microscope, role), role, sign_of_life)
 
 
-def connect_table(table: LaserTable | StageTable | SpectrometerTable, role: Role) -> Any:
+def connect_table(
+    table: LaserTable | StageTable | SpectrometerTable, role: Role, sign_of_life: SignOfLife | None = None
+) -> Any:
     """Connect one instrument by its table alone; raises as :func:`connect_role`."""
     settings: dict[str, Any] = dict(table.settings)
     try:

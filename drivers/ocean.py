@@ -270,19 +270,22 @@ class OceanSpectrometer(OBPInstrument):
     def _counts(self, answer: Frame) -> NDArray[np.unsignedinteger]:
         """Counts of a spectrum that came, checked for being whole and new."""
         kind, data = self.kind, answer.data
-        expected = kind.metadata_bytes + self.pixels * np.dtype(kind.count_type).itemsize
+        expected = kind.metadata_bytes + self.pixels * kind.count_type.itemsize
         if len(data) != expected:
             raise self.bad_reply(kind.spectrum.name, f"{len(data)} bytes", f"{expected} bytes")
-        self.check_metadata(data[: kind.metadata_bytes])
-        counts = np.frombuffer(data, dtype=kind.count_type, offset=kind.metadata_bytes)
+        if kind.metadata_bytes:
+            self.check_metadata(data[: kind.metadata_bytes])
+            data = data[kind.metadata_bytes :]
+        counts = np.frombuffer(data, kind.count_type).astype(kind.count_type.newbyteorder("="))
         # noise never repeats in every pixel, unless every pixel is at its end of the range
-        if data[kind.metadata_bytes :] == self._last_data and counts.min() < counts.max():
+        if data == self._last_data and counts.min() < counts.max():
             raise self.bad_reply(kind.spectrum.name, "the spectrum before, pixel for pixel", "a new exposure")
-        self._last_data = data[kind.metadata_bytes :]
-        return np.bitwise_and(counts, counts.dtype.type(kind.count_mask)).astype(counts.dtype.newbyteorder("="))
+        self._last_data = data
+        counts &= counts.dtype.type(kind.count_mask)
+        return counts
 
     def check_metadata(self, metadata: bytes) -> None:
-        """Raise BadReplyError if what precedes the counts shows that they are not a new spectrum; most send none."""
+        """Raise BadReplyError if what precedes the counts shows that they are not a new spectrum."""
 
     # --- averages, trigger, dark -----------------------------------------------------------------------------------
 
