@@ -17,14 +17,12 @@ from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import LIVE_RUN
-from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
-from halidescope.acquisition.storage import open_scan
 from halidescope.acquisition.waiting import QueueItem
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Engine, Opened, Ring
-from halidescope.gui.run_data import RunData
+from halidescope.gui.run_data import read_whole
 
 RING_PERIOD_MS = 33
 STATUS_PERIOD_MS = 200
@@ -387,13 +385,6 @@ class SessionFeed(QObject):
                 engine.close()
             self._open = None
             self.closed.emit()
-
-
-def read_whole(path: Path) -> tuple[Scan, RunData]:
-    """A measurement with its spectra, its file closed again, and what views need of it; for a lane."""
-    with open_scan(path) as scan:
-        data = RunData.of(scan)
-    return scan, data
 
 
 def _moment(engine: Engine, known: _Known) -> _Moment:

@@ -4,6 +4,8 @@ A spectrum follows the cursor, and stays with a pixel that is clicked. Regions a
 :mod:`halidescope.gui.map_tools`; what the colours can mean is :mod:`halidescope.gui.map_quantities`.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -24,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.live_dock import share_words
-from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities
+from halidescope.gui.map_quantities import INTENSITY, PEAK_NAMES, MapImages, Quantity, quantities
 from halidescope.gui.map_tools import LineProfile, Regions
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.plots import ColourBar, Plot
@@ -36,7 +39,8 @@ from halidescope.gui.theme import DARK, Theme, value_font
 from halidescope.gui.values import duration, plus_minus
 
 HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
-PLAY_PERIOD_MS = 60
+PLAY_PERIOD_MS = 40
+PLAY_STRIDE = 4
 PLAY_STEPS = 200         # of the slider, from the first pixel to the last
 NICE_UM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 BUSY = "the fit of {} pixels goes on"
@@ -47,11 +51,11 @@ class MapPanel(QWidget):
 
     Signals
     -------
-    compare_asked()
-        A person wants to choose another map to hold this one against.
+    compare_asked(Path)
+        A person chose another map to hold this one against.
     """
 
-    compare_asked = Signal()
+    compare_asked = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -156,7 +160,7 @@ class MapPanel(QWidget):
         for name, words, tip, act in (
             ("region", "+ Region", "add a rectangle; drag it, size it by its corner", self._add_region),
             ("less", "– Region", "take the newest rectangle away", self.regions.remove_last),
-            ("profile", "Profile", "a line to drag, the values along it, and diffusion fitted to them", self._toggle_profile),
+            ("profile", "Profile", "a line to drag, values along it, diffusion fitted to them", self._toggle_profile),
             ("compare", "Compare…", "hold another map of the same field against this one; drag the line between them",
              self._toggle_compare),
             ("play", "▶", "play the map in the order of taking", self._play),
@@ -190,7 +194,7 @@ class MapPanel(QWidget):
         column.setSpacing(0)
         column.addWidget(self.view, 1)
         column.addWidget(self.shares)
-        self.time = NumberField("diffusion time", "s", 500.0, (1e-3, 1e9), "how long the share has spread: 1/⟨k⟩ or τ", self)
+        self.time = NumberField("diffusion time", "s", 500.0, (1e-3, 1e9), "how long it has spread: 1/⟨k⟩ or τ", self)
         self.fitted = Sentence("", self)
         self.time.changed.connect(self._fit_profile)
         lines = QWidget(self)
@@ -296,7 +300,8 @@ class MapPanel(QWidget):
         finite = image[np.isfinite(image)]
         words = f"{lacking} of {image.size} pixels missing (grey)" if lacking else "all pixels measured"
         pending = self.images.pending if not len(finite) or np.isnan(whole).sum() > lacking else 0
-        self.missing.setText(BUSY.format(pending) if pending and quantity.name.startswith(("energy", "x", "fwhm")) else words)
+        fitting = pending > 0 and quantity.name in PEAK_NAMES
+        self.missing.setText(BUSY.format(pending) if fitting else words)
         if not len(finite):
             self.image.clear()
             return
@@ -350,7 +355,7 @@ class MapPanel(QWidget):
             self._play_timer.start()
 
     def _play_on(self) -> None:
-        self.until.setValue(self.until.value() + 2)
+        self.until.setValue(self.until.value() + PLAY_STRIDE)
         if self.until.value() == PLAY_STEPS:
             self._stop_playing()
 
@@ -389,7 +394,10 @@ class MapPanel(QWidget):
             self._end_comparing()
             self.show_map(self._data)
         else:
-            self.compare_asked.emit()
+            dialog = QFileDialog(self, "Map of the same field, to be shown at the left", "", "Scans (*.nxs *.journal)")
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.fileSelected.connect(lambda name: self.compare_asked.emit(Path(name)))
+            dialog.open()
 
     def _end_comparing(self) -> None:
         self._other_name = ""
@@ -463,7 +471,8 @@ class MapPanel(QWidget):
         counts = data.counts(index)
         if counts is None:
             self.view.clear()
-            self.view.caption.setText(f"{where}: not measured" if data.place(index) is None else f"{where}: in its file")
+            why = "not measured" if data.place(index) is None else "only in its file"
+            self.view.caption.setText(f"{where}: {why}")
             self.shares.setText("")
             return
         self.view.set_axis(data.wavelength_nm)

@@ -1,4 +1,4 @@
-"""What a map can show: shares, peak, iodine content, width, intensity, residual, dose, and the error of each that has one.
+"""What a map can show: shares, peak, iodine content, width, intensity, residual, dose, and their errors.
 
 Quantities that need a fit of every pixel are computed in a lane, for the pixels that are new, and remembered.
 """
@@ -114,14 +114,19 @@ class MapImages(QObject):
         if self._busy or self.data.dark is None:
             return
         data, size = self.data, len(self._peaks)
-        wanted = [index for index in data.held() if index not in self._fitted and 0 <= index < size][:BATCH]
-        if not wanted:
+        found: dict[int, NDArray[np.float32]] = {}
+        for index in data.held():
+            if index not in self._fitted and 0 <= index < size and (counts := data.counts(index)) is not None:
+                found[index] = counts
+                if len(found) == BATCH:
+                    break
+        if not found:
             return
-        spectra = np.stack([data.counts(index) for index in wanted])     # type: ignore[arg-type]
+        wanted, spectra = list(found), np.stack(list(found.values()))
         axis = data.wavelength_nm
         self._busy = True
         self._lane.ask(
-            lambda: brightest_peaks(axis, spectra), lambda found: self._take(data, wanted, found), self._failed
+            lambda: brightest_peaks(axis, spectra), lambda peaks: self._take(data, wanted, peaks), self._failed
         )
 
     def _take(self, data: RunData, wanted: list[int], found: PeakNumbers) -> None:

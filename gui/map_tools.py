@@ -78,7 +78,8 @@ class Regions(QObject):
             inside = (x >= low[0]) & (x <= low[0] + size[0]) & (y >= low[1]) & (y <= low[1] + size[1])
             values = image[inside]
             values = values[np.isfinite(values)]
-            spectra = [counts for index in np.flatnonzero(inside.ravel()) if (counts := data.counts(int(index))) is not None]
+            pixels = np.flatnonzero(inside.ravel())
+            spectra = [counts for index in pixels if (counts := data.counts(int(index))) is not None]
             count = len(values)
             found.append(RegionMean(
                 name=chr(ord("A") + number), colour=COLOURS[number % len(COLOURS)], pixels=count,

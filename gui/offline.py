@@ -9,10 +9,9 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLay
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
-from halidescope.gui.feed import read_whole
 from halidescope.gui.lane import Lane
 from halidescope.gui.panels import Views
-from halidescope.gui.run_data import RunData
+from halidescope.gui.run_data import RunData, read_whole
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
 

@@ -7,6 +7,7 @@ how they look is the docks' business.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.recipes import RasterMap
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.storage import open_scan
 from halidescope.gui.time_stack import TimeStack
 
 RACE = 64             # spectra that the analysis may be ahead of the ring's reader
@@ -324,10 +326,9 @@ class RunData:
 
     def rows_since(self, first: int) -> list[tuple[float, float, float]]:
         """Time in s, share of the growing phase, residual in counts: every row of the analysis from ``first`` on."""
-        rows = zip(
-            self._time_s.values[first:], self._shares.values[first:, -1:], self._residual_rms.values[first:], strict=True
-        )
-        return [(float(time_s), float(share[-1]) if len(share) else np.nan, float(rms)) for time_s, share, rms in rows]
+        times, residuals = self._time_s.values[first:], self._residual_rms.values[first:]
+        shares = self._shares.values[first:, -1] if self.labels else np.full(len(times), np.nan)
+        return list(zip(times.tolist(), shares.tolist(), residuals.tolist(), strict=True))
 
     def image(self, quantity: str) -> NDArray[np.float64]:
         """A map of a quantity, shape (ny, nx), not-a-number where nothing was measured.
@@ -363,3 +364,10 @@ class RunData:
     def numbers(self) -> dict[str, Number]:
         """The fit's numbers, with standard errors."""
         return self.results.numbers
+
+
+def read_whole(path: Path) -> tuple[Scan, RunData]:
+    """A measurement with its spectra, its file closed again, and what views need of it; for a lane."""
+    with open_scan(path) as scan:
+        data = RunData.of(scan)
+    return scan, data
