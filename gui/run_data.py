@@ -324,6 +324,17 @@ class RunData:
         """Times in s and residuals in counts, both of shape (n,), of everything analysed."""
         return self._time_s.values, self._residual_rms.values
 
+    def shares_with_errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The same with the standard errors, shape (n, k)."""
+        return self._time_s.values, self._shares.values, self._shares_se.values
+
+    def dark_subtracted(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Times in s, shape (n,), and spectra less the dark one, shape (n, channels), of all that are held."""
+        held = list(self._counts)
+        spectra = [counts for index in held if (counts := self.counts(index)) is not None]
+        times = self._points.values[held, 2] if held else np.empty(0)
+        return times, np.stack(spectra) if spectra else np.empty((0, 0), np.float32)
+
     def rows_since(self, first: int) -> list[tuple[float, float, float]]:
         """Time in s, share of the growing phase, residual in counts: every row of the analysis from ``first`` on."""
         times, residuals = self._time_s.values[first:], self._residual_rms.values[first:]

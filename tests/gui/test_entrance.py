@@ -123,9 +123,8 @@ def test_the_wizard_tests_real_wires_and_writes_a_microscope_file(
     assert not finish.isEnabled()
     wizard.save.file.setText(str(tmp_path / "lab.toml"))
     assert finish.isEnabled()
-    with qtbot.waitSignal(wizard.destroyed, timeout=5000):
-        qtbot.mouseClick(finish, LEFT)
-    assert opened == [tmp_path / "lab.toml"]
+    qtbot.mouseClick(finish, LEFT)
+    qtbot.waitUntil(lambda: opened == [tmp_path / "lab.toml"], timeout=5000)
     written = load_microscope(tmp_path / "lab.toml")
     assert written.laser.resource == truth.laser.resource
     assert written.laser.max_sample_uw == 400.0
