@@ -19,6 +19,7 @@ from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import ItemState, QueueItem
 from halidescope.gui.panels import MAP_KIND
 from halidescope.gui.preflight import limits_of_facts
+from halidescope.gui.run_data import RunData
 
 if TYPE_CHECKING:
     from halidescope.gui.window import MainWindow
@@ -184,9 +185,9 @@ class Following(QObject):
 
     # data
 
-    def _loaded(self, scan: Scan) -> None:
+    def _loaded(self, scan: Scan, data: RunData) -> None:
         if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
-            self._window.views.load(scan)
+            self._window.views.load(data)
             self._window.kmc.refresh(self._window.views.data)
 
     def _not_loaded(self, sentence: str) -> None:

@@ -124,6 +124,7 @@ class MainWindow(QMainWindow):
         measure.recipe_changed.connect(lambda _: self.judge())
         self.preflight.judged.connect(lambda words, refused: measure.set_preflight(words, refused=refused))
         self.preflight.places.connect(self.film.show_plan)
+        self.views.said.connect(self.say)
         measure.library.said.connect(self._library_said)
         measure.start_asked.connect(partial(self._begin, feed.start))
         measure.queue_asked.connect(partial(self._begin, feed.enqueue))
