@@ -1,107 +1,23 @@
-"""The online analysis of one measurement: which endmembers, and what is known so far.
+"""The online analysis of one measurement: what is known so far.
 
-The mathematics is in :mod:`halidescope.analysis.online`. When and in which process it happens is in
-:mod:`halidescope.acquisition.analyst_process`.
+The mathematics is in :mod:`halidescope.analysis.online`, the choice of endmembers in
+:mod:`halidescope.acquisition.endmembers`. When and in which process it happens is in
+:mod:`halidescope.acquisition.analyst_worker`.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import RasterMap, Recipe, SingleRecipe, TimeSeries
+from halidescope.acquisition.endmembers import Endmembers, choose_endmembers
+from halidescope.acquisition.recipes import Background, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.results import Number, OnlineResults
-from halidescope.acquisition.storage import open_scan
-from halidescope.analysis.composition import HC_EV_NM, peak_energy
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
-
-BROMIDE_RICH_EV = 2.42           # PL peak of the x = 0 film (da Cunha et al. 2025, table of films)
-IODIDE_RICH_EV = HC_EV_NM / 688  # PL peak after phase segregation at x = 2 (ibid.)
-BAND_SIGMA_EV = 0.028            # standard deviation of a model band; line widths of 40–80 meV are reported (ibid.)
-
-
-@dataclass(frozen=True)
-class Endmembers:
-    """The spectra that others are taken apart into.
-
-    Attributes
-    ----------
-    spectra : ndarray, shape (k, channels)
-        Each with unit sum, on the spectrometer's own axis.
-    labels : tuple of str
-        The last is the phase that grows.
-    note : str
-        Where they come from.
-    """
-
-    spectra: NDArray[np.float64]
-    labels: tuple[str, ...]
-    note: str
-
-
-def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> Endmembers | str:
-    """Measured references of the recipe, else model bands by the film's composition, else why there are none.
-
-    Raises
-    ------
-    ProblemError
-        A reference file cannot be read, or does not cover the spectrometer's range.
-    """
-    asked = recipe.analysis
-    if asked.references:
-        if asked.labels and len(asked.labels) != len(asked.references):
-            raise ProblemError(
-                f"recipe: {len(asked.references)} references but {len(asked.labels)} labels; give one label for each"
-            )
-        spectra = [_measured(path, wavelength_nm) for path in asked.references]
-        labels = asked.labels or tuple(Path(path).stem for path in asked.references)
-        return Endmembers(np.stack(spectra), labels, "measured: " + ", ".join(asked.references))
-    x = recipe.sample.composition
-    if x is None:
-        return "no unmixing: the recipe names neither references nor the film's composition"
-    if not 0 < x < 3:
-        return f"no unmixing: a film of x = {x:g} has one phase only; name references to compare it with"
-    pristine_ev = float(peak_energy(x))
-    # up to x = 1.5 light reconstructs towards bromide, beyond it segregates towards iodide (ibid., table of films)
-    grown_ev, grown = (BROMIDE_RICH_EV, "Br-rich") if x < 1.75 else (IODIDE_RICH_EV, "I-rich")
-    bands = np.stack([_band(wavelength_nm, pristine_ev), _band(wavelength_nm, grown_ev)])
-    if not np.all(np.isfinite(bands)):
-        return "no unmixing: the spectrometer does not cover the film's emission"
-    return Endmembers(
-        bands, ("pristine", grown),
-        f"model bands ({pristine_ev:.3f} and {grown_ev:.3f} eV, σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: "
-        "shares are indicative; name measured references in the recipe",
-    )
-
-
-def _band(wavelength_nm: NDArray[np.float64], centre_ev: float) -> NDArray[np.float64]:
-    """Gaussian in energy, unit sum; NaN if the axis does not cover it."""
-    band = np.exp(-0.5 * ((HC_EV_NM / wavelength_nm - centre_ev) / BAND_SIGMA_EV) ** 2)
-    return band / band.sum() if band.sum() > 1e-6 else np.full(band.shape, np.nan)
-
-
-def _measured(path: str, wavelength_nm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Dark-subtracted mean of a reference measurement on our axis, unit sum."""
-    with open_scan(path) as scan:
-        mean = scan.mean_spectrum()
-    low, high = mean.wavelength_nm[0], mean.wavelength_nm[-1]
-    slack = abs(mean.wavelength_nm[1] - low)
-    if wavelength_nm.min() < low - slack or wavelength_nm.max() > high + slack:
-        raise ProblemError(
-            f"reference {path}: covers {low:.0f} to {high:.0f} nm, the spectrometer {wavelength_nm.min():.0f} to "
-            f"{wavelength_nm.max():.0f} nm; choose a reference of this spectrometer"
-        )
-    counts = np.interp(wavelength_nm, mean.wavelength_nm, mean.counts)
-    if counts.sum() <= 0:
-        raise ProblemError(f"reference {path}: its dark-subtracted mean has no light in it; choose another file")
-    return counts / counts.sum()
 
 
 class Analyst:
@@ -135,14 +51,16 @@ class Analyst:
         self._sent = 0
         self._growing = isinstance(recipe, TimeSeries)
         self._head = OnlineResults(kind=recipe.kind)
-        endmembers = choose_endmembers(recipe, wavelength_nm)
+        endmembers: Endmembers | str = "a background has no shares"
+        if not isinstance(recipe, Background):
+            endmembers = choose_endmembers(recipe, wavelength_nm)
         if isinstance(endmembers, str):
             self._note = endmembers
             return
         self._note = ""
         read_noise = float(np.sqrt(dark.var(axis=0, ddof=1, dtype=np.float64).mean())) if len(dark) > 1 else 0.0
         spectra, labels = endmembers.spectra, endmembers.labels
-        if isinstance(recipe, RasterMap):
+        if isinstance(recipe, RasterMap):      # an adaptive map's points are counted, as a series' are
             self._unmixing = OnlineMap(
                 wavelength_nm, spectra, labels, recipe.shape, gain=gain, read_noise=read_noise, saturation=saturation
             )

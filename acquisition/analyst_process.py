@@ -2,36 +2,21 @@
 
 Python runs one thread at a time: a fit in the engine's process would delay the engine's talk with its instruments, and
 with it the time stamps. The worker follows the measurement's journal, which others may read while it grows, and sends
-what it finds as lines of JSON. Both ends are here: :class:`AnalystProcess` (the engine's) and :func:`follow`.
+what it finds as lines of JSON. The engine's end is here, the worker in :mod:`halidescope.acquisition.analyst_worker`;
+apart, so that the engine need not load what only the worker computes with.
 """
 
 import os
-import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import msgspec
-import numpy as np
 
-from halidescope.acquisition.analyst import Analyst
-from halidescope.acquisition.journal import JournalReader
-from halidescope.acquisition.microscope import parse_microscope
-from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import SingleRecipe, parse_recipe
 from halidescope.acquisition.results import OnlineResults
-
-LOOK_S = 0.05      # real seconds between two looks into the journal
-TELL_S = 0.1       # and between two messages
-FIT_EVERY_S = 0.25
-FIT_LOAD = 3       # a fit's own duration times this passes before the next one begins
-BATCH = 256        # spectra unmixed at once
-NICENESS = 10      # the measurement and the window come first
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -79,7 +64,7 @@ class AnalystProcess:
         # one thread of linear algebra is plenty for one spectrum, and leaves the other cores alone
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "halidescope.acquisition.analyst_process"],
+            [sys.executable, "-m", "halidescope.acquisition.analyst_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -162,101 +147,3 @@ class AnalystProcess:
             self._complain(news.problem)
         if news.finished:
             self._finished.set()
-
-
-class _Following:
-    """The worker's measurement of the moment."""
-
-    def __init__(self, path: Path) -> None:
-        self._journal = JournalReader(path)
-        header = self._journal.header
-        recipe = cast(SingleRecipe, parse_recipe(dict(header.recipe)))     # what has a journal is one measurement
-        darks, _ = self._journal.dark()
-        dark = np.array([one.counts for one in darks], header.count_type).reshape(-1, len(header.wavelength_nm))
-        self._analyst = Analyst(
-            recipe,
-            np.asarray(header.wavelength_nm),
-            dark,
-            saturation=header.calibration["saturation_counts"],
-            gain=parse_microscope(header.microscope).spectrometer.electrons_per_count,
-        )
-        self._next = 0
-        self._unfitted = False
-        self._next_fit = self._next_word = 0.0
-        self.complete: int | None = None
-
-    def look(self) -> News | None:
-        """Analyse what is new; a message if it is time for one."""
-        batch = self._journal.spectra(self._next, BATCH)
-        self._next += len(batch)
-        self._analyst.add([record for record in batch if record is not None])
-        self._unfitted |= bool(batch)
-        finished = self.complete is not None and self._next >= self.complete
-        now = time.monotonic()
-        if self._unfitted and (now >= self._next_fit or finished):
-            self._analyst.fit()
-            self._unfitted = False
-            self._next_fit = now + max(FIT_EVERY_S, FIT_LOAD * (time.monotonic() - now))
-        if finished or now >= self._next_word:
-            self._next_word = now + TELL_S
-            return News(self._analyst.news(), finished=finished)
-        return None
-
-    def close(self) -> None:
-        """Let go of the journal."""
-        self._journal.close()
-
-
-def follow(stdin: BinaryIO, stdout: BinaryIO) -> None:
-    """The worker's life: follow one journal after another until the engine hangs up."""
-    orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
-    following: _Following | None = None
-
-    def say(news: News) -> None:
-        stdout.write(msgspec.json.encode(news) + b"\n")
-        stdout.flush()
-
-    while True:
-        try:
-            order = orders.get(timeout=LOOK_S if following else None)
-        except queue.Empty:
-            order = Order()
-        if order is None:
-            return
-        try:
-            if order.journal:
-                if following:
-                    following.close()
-                following = None
-                following = _Following(Path(order.journal))
-            if following is None:
-                if order.complete is not None:
-                    say(News(finished=True))
-                continue
-            if order.complete is not None:
-                following.complete = order.complete
-            news = following.look()
-            if news is not None and news.finished:
-                following.close()  # before the word, which lets the engine delete the journal
-                following = None
-            if news is not None:
-                say(news)
-        except Exception as error:  # noqa: BLE001 - said plainly; the measurement goes on without analysis
-            what = str(error) if isinstance(error, ProblemError) else f"{type(error).__name__}: {error}"
-            say(News(problem=f"online analysis stopped: {what}; the spectra are safe, analyse the file again"))
-            if following:
-                following.close()
-            following = None
-
-
-def _listen(stdin: BinaryIO, orders: "queue.SimpleQueue[Order | None]") -> None:
-    for line in stdin:
-        orders.put(msgspec.json.decode(line, type=Order))
-    orders.put(None)
-
-
-if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    follow(sys.stdin.buffer, sys.stdout.buffer)

@@ -7,7 +7,6 @@ results made plain for JSON.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,10 @@ from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import open_scan
+from halidescope.analysis.detector import Detector
 from halidescope.analysis.halo import HaloResult, analyse_halo
-from halidescope.analysis.series import NAMES, SeriesResult, analyse_series
+from halidescope.analysis.series import SeriesResult, analyse_series
+from halidescope.analysis.series_numbers import NAMES
 
 AXIS_TOLERANCE_NM = 0.01
 
@@ -124,14 +125,13 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
     """
     _same_axis(scan.wavelength_nm, endmembers.wavelength_nm, scan.source, f"references {endmembers.sources[0]}")
     microscope = parse_microscope(str(scan.metadata["microscope"]), source=f"microscope of {scan.source}")
-    detector: dict[str, Any] = {
-        "references_se": endmembers.spectra_se,
-        "dark": scan.dark.mean,
-        "dark_se": np.nan_to_num(scan.dark.mean_se, nan=0.0),
-        "gain": microscope.spectrometer.electrons_per_count,
-        "read_noise": read_noise_counts(scan),
-        "saturation": float(scan.metadata["calibration"]["saturation_counts"]),
-    }
+    detector = Detector(
+        dark=scan.dark.mean,
+        dark_se=np.nan_to_num(scan.dark.mean_se, nan=0.0),
+        gain=microscope.spectrometer.electrons_per_count,
+        read_noise=read_noise_counts(scan),
+        saturation=float(scan.metadata["calibration"]["saturation_counts"]),
+    )
     if scan.kind not in ("raster-map", "time-series"):
         raise ScanFileError(
             f"{scan.source}: a {scan.kind} has no fit here; time series and maps have (the parts of a list one by one)"
@@ -139,8 +139,9 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
     try:
         if scan.kind == "raster-map":
             halo = analyse_halo(
-                scan.axes["x"], scan.axes["y"], scan.spectra, endmembers.spectra, valid=scan.valid, **detector
-            )
+                scan.axes["x"], scan.axes["y"], scan.spectra, endmembers.spectra, valid=scan.valid,
+                references_se=endmembers.spectra_se, detector=detector,
+            )  # fmt: skip
             return _map_analysis(scan, endmembers, halo)
         rows = scan.valid
         series = analyse_series(
@@ -149,7 +150,8 @@ def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
             endmembers.spectra,
             time_se_s=scan.time_se_s[rows],
             zero_se_s=float(scan.metadata["light_on_se_s"]),
-            **detector,
+            references_se=endmembers.spectra_se,
+            detector=detector,
         )
     except ValueError as error:
         raise ScanFileError(f"{scan.source}: cannot be analysed: {error}") from error

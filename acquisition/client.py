@@ -13,12 +13,16 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from halidescope.acquisition.dose import DoseMap
+from halidescope.acquisition.facts import InstrumentFacts
+from halidescope.acquisition.manual import LIVE_DOSE_J_CM2, LIVE_S, DarkTaken
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingReader
 from halidescope.acquisition.session import Session, default_session_path, read_session
 from halidescope.acquisition.states import Status
+from halidescope.acquisition.waiting import QueueItem
 
 T = TypeVar("T")
 
@@ -30,11 +34,22 @@ class EngineClient:
     """One connection to an engine; may be shared by threads, calls then wait for each other.
 
     Every method raises :class:`ProblemError` with the engine's own sentence if the engine refuses, or with one of its
-    own if the engine is gone.
+    own if the engine is gone. One caller at a time commands, others watch: whoever commands first has the command,
+    until its last connection closes or another takes it. *Dark now* and abort are everybody's.
+
+    Parameters
+    ----------
+    process : Popen, optional
+        The engine's process, if we started it.
+    name : str, optional
+        Who commands, as others see it. Connections of the same name are one caller; by default user and process.
     """
 
-    def __init__(self, session: Session, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(
+        self, session: Session, process: subprocess.Popen[bytes] | None = None, *, name: str | None = None
+    ) -> None:
         self.session = session
+        self.name = name or default_name()
         self._process = process     # kept so that an engine that we started is also reaped by us
         self._lock = threading.Lock()
         try:
@@ -89,14 +104,15 @@ class EngineClient:
         return cls(read_session(path), process)
 
     @classmethod
-    def attach(cls, session: Path | str | None = None) -> "EngineClient":
+    def attach(cls, session: Path | str | None = None, *, name: str | None = None) -> "EngineClient":
         """Connect to a running engine through its session file."""
-        return cls(read_session(Path(session) if session is not None else default_session_path()))
+        return cls(read_session(Path(session) if session is not None else default_session_path()), name=name)
 
     def _ask(self, call: str, kind: type[T] | Any = None, **arguments: object) -> T:
         with self._lock:
             try:
-                self._connection.send_bytes(msgspec.json.encode({"call": call, "arguments": arguments}))
+                request = {"call": call, "who": self.name, "arguments": arguments}
+                self._connection.send_bytes(msgspec.json.encode(request))
                 if not self._connection.poll(ANSWER_S):
                     raise ProblemError(f"engine {self.session.pid}: no answer to {call} within {ANSWER_S:g} s")
                 reply = self._connection.recv_bytes()
@@ -137,6 +153,111 @@ class EngineClient:
         """Switch emission off at once, verified, whatever runs; a running measurement is aborted."""
         self._ask("dark_now")
 
+    # who commands
+
+    def take_command(self) -> None:
+        """Have the command from now on, also if another caller has it."""
+        self._ask("take_command")
+
+    # the queue
+
+    def enqueue(self, recipe: dict[str, object], out: Path | str, *, resume: bool = False) -> int:
+        """Put a measurement at the end of the queue; it begins when its turn comes, at once if nothing else runs.
+
+        Recipe, file and limits are judged now, and again when its turn comes. After a measurement that did not finish
+        the queue holds; see ``status().queue_reason``.
+
+        Returns
+        -------
+        int
+            What :meth:`move` and :meth:`remove` call it.
+        """
+        return self._ask("enqueue", int, recipe=recipe, out=str(Path(out).absolute()), resume=resume)
+
+    def queue(self) -> list[QueueItem]:
+        """What of the queue is over, runs and waits, in the order of running."""
+        return self._ask("queue", list[QueueItem])
+
+    def move(self, item: int, place: int) -> None:
+        """Give a waiting measurement another place, 0 being the next to run."""
+        self._ask("move", id=item, place=place)
+
+    def remove(self, item: int) -> None:
+        """Take a measurement that waits or is over out of the queue."""
+        self._ask("remove", id=item)
+
+    def hold(self, on: bool) -> None:
+        """Do not begin the next one when the present one is over; False: go on."""
+        self._ask("hold", on=on)
+
+    def skip(self) -> None:
+        """End the running measurement of the queue, dark, its file finished, and go on with the next."""
+        self._ask("skip")
+
+    def answer(self, question: int, choice: str) -> None:
+        """Answer the question that the status shows, by its id."""
+        self._ask("answer", question=question, choice=choice)
+
+    # manual control, while no measurement runs
+
+    def connect(self) -> None:
+        """Connect the instruments, if they are not."""
+        self._ask("connect")
+
+    def disconnect(self) -> None:
+        """Close the instruments' ports, so that other programs can use them."""
+        self._ask("disconnect")
+
+    def instruments(self) -> InstrumentFacts:
+        """What the instruments are and allow, as of the last look at them; waits for nothing."""
+        return self._ask("instruments", InstrumentFacts)
+
+    def manual_move(self, x_um: float, y_um: float) -> tuple[float, float]:
+        """Move the stage and wait for it, also under a live view; returns the position read, in µm."""
+        return self._ask("manual_move", tuple[float, float], x_um=x_um, y_um=y_um)
+
+    def stop_stage(self) -> None:
+        """Stop the stage now; a move that is under way fails."""
+        self._ask("stop_stage")
+
+    def live(
+        self, sample_power_uw: float | None, exposure_s: float, *, averages: int = 1,
+        dose_cap_j_cm2: float = LIVE_DOSE_J_CM2, max_s: float = LIVE_S,
+    ) -> None:
+        """Begin a live view, or change the one that is on: spectra go into the ring, nothing is kept.
+
+        Parameters
+        ----------
+        sample_power_uw : float or None
+            Light at the sample in µW; None: the laser stays dark.
+        averages : int
+            Spectra averaged into one.
+        dose_cap_j_cm2, max_s : float
+            Peak dose, and microscope seconds, after which it ends by itself.
+        """
+        self._ask(
+            "live", sample_power_uw=sample_power_uw, exposure_s=exposure_s, averages=averages,
+            dose_cap_j_cm2=dose_cap_j_cm2, max_s=max_s,
+        )
+
+    def live_off(self) -> None:
+        """End the live view; dark now is faster and needs no command."""
+        self._ask("live_off")
+
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, once its cause is mended; emission stays off."""
+        self._ask("clear_fault")
+
+    def take_dark(self, exposure_s: float, count: int = 10) -> DarkTaken:
+        """Average dark spectra, the laser proven off; a live view at that exposure shows their level."""
+        return self._ask("take_dark", DarkTaken, exposure_s=exposure_s, count=count)
+
+    def dose_map(
+        self, origin_um: tuple[float, float], size_um: tuple[float, float], shape: tuple[int, int]
+    ) -> DoseMap:
+        """How much light the film has had in this session, on a grid of ``shape`` = (ny, nx) pixels."""
+        return self._ask("dose_map", DoseMap, origin_um=origin_um, size_um=size_um, shape=shape)
+
     def quit(self) -> None:
         """End the engine, its measurement first; returns when it has said that it will."""
         self._ask("quit")
@@ -167,6 +288,12 @@ class EngineClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def default_name() -> str:
+    """User and process, as others see who commands."""
+    user = os.environ.get("USER") or os.environ.get("USERNAME") or "somebody"
+    return f"{user} (process {os.getpid()})"
 
 
 class _Said(threading.Thread):

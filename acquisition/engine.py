@@ -1,37 +1,42 @@
 """The engine: one owner of the instruments, one thread, one measurement at a time.
 
 Its life is in :mod:`halidescope.acquisition.states`; what happens during a measurement in
-:mod:`halidescope.acquisition.measurement`; commands come through :mod:`halidescope.acquisition.door`.
+:mod:`halidescope.acquisition.measurement`, what waits in :mod:`halidescope.acquisition.waiting`, what a person may do
+by hand in :mod:`halidescope.acquisition.manual`; commands come through :mod:`halidescope.acquisition.door`.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from halidescope.acquisition.analyst import choose_endmembers
 from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.awake import Awake
 from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.endmembers import choose_endmembers
 from halidescope.acquisition.events import EventLog
-from halidescope.acquisition.instruments import Instruments, connect, connect_role
+from halidescope.acquisition.facts import InstrumentFacts, facts_of
+from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
+from halidescope.acquisition.manual import Manual
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.plan import Plan, limits_of, make_plan
+from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError
 from halidescope.acquisition.recipes import parse_recipe, parts_of
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingWriter
 from halidescope.acquisition.safety import Beam
 from halidescope.acquisition.states import RunState, Status
+from halidescope.acquisition.waiting import ItemState, QueueItem, Waiting
 from halidescope.drivers.errors import InstrumentError
-from halidescope.drivers.roles import Laser
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
-SLACK_S = 6.0      # real seconds that an instrument may take beyond what was expected: time-out, retry, reconnection
+SLACK_S = 2.0      # real seconds without a sign of life, beyond an announced exposure or wait, that are a hang
 
 
 class Guard(Protocol):
@@ -53,15 +58,12 @@ class Engine:
     Parameters
     ----------
     connector : callable
-        Makes the instruments from the microscope file.
-    reconnector : callable
-        Makes the laser alone, for when its connection fails while lit.
+        Connects the instrument of a role of the microscope file; given a sign of life to call before every request.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
-        connector: Callable[[MicroscopeFile], Instruments] = connect,
-        reconnector: Callable[[MicroscopeFile], Laser] = lambda microscope: connect_role(microscope, "laser"),
+        connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role,
     ) -> None:
         self.microscope = microscope
         self.door = Door()
@@ -71,13 +73,18 @@ class Engine:
         self.ring = ring
         self.guard = guard
         self.runs = 0
+        self.can_ask = False       # whether anybody can reach the door from outside, to answer a question
         self.instruments: Instruments | None = None
         self.beam: Beam | None = None
+        self.facts = InstrumentFacts(connected=False, simulated=microscope.simulated)
+        self.limits: Limits | None = None      # of the instruments when they were last connected
+        self.waiting = Waiting()
+        self.manual = Manual(self)
         self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
-        self._reconnector = reconnector
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
         self.on_status: Callable[[Status], None] | None = None
+        self._ident = threading.get_ident()      # of the thread whose signs of life count
         self.expected_by = time.monotonic() + SLACK_S
         self.began_s = 0.0
 
@@ -85,16 +92,68 @@ class Engine:
 
     def status(self) -> Status:
         """The present moment, complete."""
-        status = self._status
-        elapsed_s = self.clock.now_s() - self.began_s if status.state.busy else status.elapsed_s
-        return msgspec.structs.replace(status, elapsed_s=elapsed_s, events=len(self.events))
+        status, now_s = self._status, self.clock.now_s()
+        dose = self.ledger.here(now_s)
+        return msgspec.structs.replace(
+            status, elapsed_s=now_s - self.began_s if status.state.busy else status.elapsed_s,
+            events=len(self.events), connected=self.instruments is not None, question=self.door.question,
+            dose_here_j_cm2=dose, photons_here_per_um2=dose * self.ledger.photons_per_um2,
+            queue_waiting=self.waiting.waiting(), queue_held=self.waiting.held, queue_reason=self.waiting.reason,
+        )
 
     def results(self, first: int) -> OnlineResults:
         """The online analysis of the running or last measurement."""
         return self.analyst.results(first)
 
+    def enqueue(self, recipe: dict[str, object], out: str, *, resume: bool = False) -> QueueItem:
+        """Put a measurement into the queue, if its files and the limits allow it as far as they are known.
+
+        Raises
+        ------
+        ProblemError
+            Why it will not be possible.
+        """
+        parsed = parse_recipe(recipe)
+        plan = make_plan(parsed, self.microscope, Path(out), limits=self.limits, resume=resume)
+        if plan.violations:
+            raise RefusedRunError("; ".join(plan.violations))
+        item = self.waiting.add(
+            recipe, out, title=plan.title, kind=plan.kind, duration_s=plan.duration_s, resume=resume
+        )
+        self.door.knock()
+        return item
+
+    def hold(self, on: bool) -> None:
+        """Do not begin the next measurement of the queue, or let it go on."""
+        self.waiting.hold(on)
+        self.door.knock()
+
+    def skip(self) -> None:
+        """End the running measurement of the queue, dark, its file finished, and go on with the next."""
+        if not self._status.state.busy or self._status.queue_item is None:
+            raise ProblemError("engine: no measurement of the queue runs; abort ends one that was started by hand")
+        self.door.skip()
+        if self.beam is not None:
+            self.beam.dark_now()
+
+    def answer(self, question: int, choice: str) -> None:
+        """Answer the question that the status shows."""
+        self.door.answer(question, choice)
+
+    def stop_stage(self) -> None:
+        """Stop the stage now, while no measurement moves it; a move that is under way fails with where it stands."""
+        if self._status.state.busy:
+            raise ProblemError("engine: a measurement moves the stage; abort it instead")
+        instruments = self.instruments
+        if instruments is None:
+            raise ProblemError("engine: the instruments are not connected; connect them first")
+        instruments.stage.stop()
+
     def abort(self, reason: str = "aborted on request") -> None:
         """End the measurement: dark at once, then the file. Raises NotDarkError if darkness cannot be proven."""
+        if self._status.live:
+            self.dark_now()
+            return
         if not self._status.state.busy:
             raise ProblemError("engine: nothing runs that could be aborted")
         self.door.abort(reason)
@@ -103,6 +162,8 @@ class Engine:
 
     def dark_now(self) -> None:
         """Switch emission off and prove it, whatever runs. Raises NotDarkError."""
+        if self.waiting.waiting():      # first, so that no measurement is taken from the queue after the next line
+            self.waiting.hold(True, "darkness was asked for")
         self.door.abort("darkness was asked for")      # void if nothing runs: a start clears it
         beam = self.beam
         if beam is not None:
@@ -119,6 +180,8 @@ class Engine:
         """Go on after a pause."""
         if self._status.state is not RunState.PAUSED and not self.door.pause_wanted:
             raise ProblemError(f"engine: is {self._status.state}, nothing waits to be resumed")
+        if (question := self.door.question) is not None:
+            raise ProblemError(f"engine: waits for an answer: {question.text}; choose {' or '.join(question.choices)}")
         self.door.resume()
 
     # the engine's own thread
@@ -136,48 +199,109 @@ class Engine:
             self.on_status(self.status())
 
     def expect(self, real_s: float) -> None:
-        """Sign of life: the next one comes within ``real_s`` seconds of real time, plus an instrument's time-out."""
+        """Sign of life: the next one comes within ``real_s`` seconds of real time."""
         self.expected_by = time.monotonic() + real_s + SLACK_S
+
+    def alive(self) -> None:
+        """Sign of life before every request to an instrument; what was announced before stays.
+
+        Raises DarknessAskedError while light comes on that was forbidden meanwhile.
+        """
+        if threading.get_ident() == self._ident:
+            self.expected_by = max(self.expected_by, time.monotonic() + SLACK_S)
+            if self.beam is not None:
+                self.beam.look()
+
+    def connect_one(self, role: Role) -> Any:
+        """A new connection to one instrument. Raises InstrumentError, BadFileError."""
+        return self._connector(self.microscope, role, self.alive)
 
     def run(self) -> None:
         """Serve until asked to quit, then leave everything dark and closed."""
+        self._ident = threading.get_ident()
         next_look = 0.0
         self.analyst.start()
         try:
             while not self.door.quitting:
                 self.door.look()
                 self.expect(IDLE_S)
-                command = self.door.next_start()
-                if command is not None:
+                self.serve_orders()
+                if (command := self.door.next_start()) is not None:
+                    self.door.clear()
                     self._take_up(command)
                     next_look = 0.0
-                    continue
-                if time.monotonic() >= next_look:
-                    self._look_around()
-                    next_look = time.monotonic() + IDLE_S
-                self.door.sleep(IDLE_S)
+                elif self.next_waits and self.door.occupy():
+                    self._take_next()
+                    next_look = 0.0
+                elif self.manual.live_wanted:
+                    self.manual.show()
+                else:
+                    if time.monotonic() >= next_look:
+                        self._look_around()
+                        next_look = time.monotonic() + IDLE_S
+                    self.door.sleep(IDLE_S)
         finally:
             self.door.shut()
             self.disconnect()
             self.analyst.close()
 
-    def _take_up(self, command: StartCommand) -> None:
-        """Accept a measurement and run it, or say why not."""
+    def serve_orders(self) -> None:
+        """Do what was ordered meanwhile; the caller is the engine's thread, and no measurement runs."""
+        while (order := self.door.next_order()) is not None:
+            try:
+                order.done.set_result(order.call())
+            except (ProblemError, InstrumentError) as error:
+                order.done.set_exception(error)
+            except BaseException as error:
+                order.done.set_exception(error)
+                raise
+
+    @property
+    def next_waits(self) -> bool:
+        """True if a measurement of the queue may begin."""
+        return not self.waiting.held and self.waiting.waiting() > 0
+
+    def _take_next(self) -> None:
+        """Run the next measurement of the queue."""
         self.door.clear()
+        taken = self.waiting.take()
+        if taken is None:      # held or removed meanwhile
+            self.door.free()
+            return
+        item, recipe = taken
+        self._take_up(StartCommand(recipe, item.out, item.resume), item.id)
+
+    def _take_up(self, command: StartCommand, item: int | None = None) -> None:
+        """Accept a measurement and run it, or say why not; ``item`` is its number in the queue."""
+        self.serve_orders()      # those that came before the door was closed for them
+        self.manual.end_live()
         try:
             try:
-                chain = self._accept(command)
+                chain = self._accept(command, item)
             except (ProblemError, InstrumentError) as error:
                 self.events.note(f"not started: {error}", "error")
+                self._over(item, ItemState.REFUSED, f"not started: {error}")
                 command.accepted.set_exception(error)
                 return
-            command.accepted.set_result(None)
-            state, reason = chain.run()
+            with Awake(self.events.note):
+                command.accepted.set_result(None)
+                state, reason = chain.run()
+            skipped = self.door.skip_wanted and state is RunState.ABORTED
+            self._over(item, ItemState.SKIPPED if skipped else ItemState(state.value), reason)
             self.publish(state=state, reason=reason, elapsed_s=self.clock.now_s() - self.began_s, remaining_s=0.0)
         finally:
+            self.publish(queue_item=None)
             self.door.free()
 
-    def _accept(self, command: StartCommand) -> Chain:
+    def _over(self, item: int | None, became: ItemState, reason: str) -> None:
+        """Tell the queue what became of a measurement; it holds if somebody has to look first."""
+        if item is not None:
+            self.waiting.ended(item, became, reason)
+        if not became.good and self.waiting.waiting() and not self.waiting.held:
+            self.waiting.hold(True, f"the one before was {became}: {reason}" if reason else f"the one before {became}")
+            self.events.note(f"queue: holds, {self.waiting.reason}", "warning")
+
+    def _accept(self, command: StartCommand, item: int | None) -> Chain:
         recipe = parse_recipe(command.recipe)
         out = Path(command.out)
         early = make_plan(recipe, self.microscope, out, resume=command.resume)
@@ -191,12 +315,15 @@ class Engine:
         )
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
-        for part in parts_of(recipe):      # raises if a reference is no good
+        parts = parts_of(recipe)
+        if any(part.sample_power_uw > 0 for part in parts):
+            self.beam.require_ready()
+        for part in parts:      # raises if a reference is no good
             choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
         chain = Chain(self, recipe, out, resume=command.resume)
         self.beam.allow()
         self.began_s = self.clock.now_s()
-        self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="")
+        self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="", queue_item=item)
         first = chain.parts[0]
         self.begin(first.plan, first.out, first.number, len(chain.parts), first.done)
         return chain
@@ -220,13 +347,17 @@ class Engine:
             return
         self.disconnect()
         self.expect(60.0)
-        self.instruments = self._connector(self.microscope)
+        self.instruments = connect(self.microscope, self.connect_one)
         self.beam = Beam(
             self.microscope, self.instruments.laser, self.clock, self.ledger,
-            reconnect=lambda: self._reconnector(self.microscope), announce=self.guard.lit,
+            reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
         )
         who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
         self.events.note(f"connected: {who}")
+        self.limits = limits_of(self.instruments)
+        self.facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
+        self.ledger.wavelength_nm = self.instruments.laser.wavelength_nm
+        self.ledger.moving_to(self.clock.now_s(), *self.instruments.stage.position_um)
         if self.ring is not None:
             self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)
 
@@ -260,23 +391,26 @@ class Engine:
         except InstrumentError as error:
             self.events.note(f"while closing: {error}", "warning")
         self.instruments = self.beam = None
+        self.manual.end_live()
+        self.facts = msgspec.structs.replace(self.facts, connected=False)
+        self.publish(laser_state="", interlock_closed=None, position_um=None, emission=False, sample_power_uw=0.0)
 
     def _look_around(self) -> None:
         """Show what idle instruments say."""
         if self.instruments is None or self.beam is None:
             return
-        laser = self.beam.laser
+        self.instruments.laser = self.beam.laser       # the beam may have had to connect it anew
         try:
-            changes = {
-                "laser_state": laser.state.value, "interlock_closed": laser.interlock_closed,
-                "position_um": self.instruments.stage.position_um,
-            }
-            if laser.emission:
+            self.facts = facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
+            if facts.laser is not None and facts.laser.emission:
                 self.events.note("emission was on outside a measurement; switched off", "warning")
                 self.beam.darken()
         except InstrumentError as error:
             self.events.note(f"connection given up while idle: {error}", "warning")
             self.disconnect()
-            self.publish(laser_state="", interlock_closed=None, position_um=None)
             return
-        self.publish(**changes)
+        if facts.laser is not None and facts.stage is not None:
+            self.publish(
+                laser_state=facts.laser.state, interlock_closed=facts.laser.interlock_closed,
+                position_um=facts.stage.position_um,
+            )

@@ -19,7 +19,10 @@ from typing import Any, Self
 
 import msgspec
 
+from halidescope.acquisition.commander import Commander
+from halidescope.acquisition.dose import DoseMap
 from halidescope.acquisition.engine import Engine
+from halidescope.acquisition.manual import LiveRequest
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.ring import RingWriter
@@ -27,6 +30,11 @@ from halidescope.acquisition.session import Session, default_session_path, write
 from halidescope.acquisition.watchdog import WatchedPipe
 from halidescope.drivers.errors import InstrumentError
 
+MOST_PIXELS = 1_000_000    # of a dose map
+FREE = frozenset({      # everybody's; the rest needs the command
+    "status", "results", "events", "queue", "instruments", "dose_map", "dark_now", "abort", "take_command",
+})
+QUEUE = frozenset({"queue", "enqueue", "move", "remove", "hold", "skip"})
 LOOPBACK = "127.0.0.1"
 SWITCH_S = 0.0005     # how long another Python thread may keep the measurement waiting; 5 ms is Python's own
 
@@ -55,7 +63,9 @@ class Host:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.ring = RingWriter()
         self.engine = Engine(microscope, guard=self, ring=self.ring)
+        self.engine.can_ask = session is not None
         self.guard_log = log
+        self.commander = Commander(self.engine.events.note)
         self._pipe = WatchedPipe(microscope, log, self._overdue)
         self._connections: set[Connection] = set()
         self._listener: Listener | None = None
@@ -125,37 +135,49 @@ class Host:
 
     def _serve(self, connection: Any) -> None:
         """One caller, until it hangs up."""
+        who = ""
         self._connections.add(connection)
         try:
             deliver_challenge(connection, self._key)
             answer_challenge(connection, self._key)
             while True:
                 request = connection.recv_bytes(1 << 20)
-                connection.send_bytes(self._answer(request))
+                answer, who = self._answer(request, who)
+                connection.send_bytes(answer)
         except (EOFError, OSError, AuthenticationError):
             pass      # hung up, or has no key
         finally:
+            if who:
+                self.commander.left(who)
             self._connections.discard(connection)
             connection.close()
 
-    def _answer(self, request: bytes) -> bytes:
+    def _answer(self, request: bytes, who: str) -> tuple[bytes, str]:
+        """Answer a request; ``who`` is the caller's name from its first request on, empty before."""
         try:
             asked = msgspec.json.decode(request, type=_Request)
-            return msgspec.json.encode({"ok": self._call(asked)})
+            if not who:
+                who = asked.who or "somebody"
+                self.commander.arrived(who)
+            if asked.call not in FREE:
+                self.commander.require(who)
+            return msgspec.json.encode({"ok": self._call(asked, who)}), who
         except (ProblemError, InstrumentError) as error:
-            return msgspec.json.encode({"problem": str(error)})
+            return msgspec.json.encode({"problem": str(error)}), who
         except (msgspec.MsgspecError, TypeError, KeyError) as error:
-            return msgspec.json.encode({"problem": f"engine: request not understood ({error})"})
+            return msgspec.json.encode({"problem": f"engine: request not understood ({error})"}), who
 
-    def _call(self, asked: "_Request") -> object:
+    def _call(self, asked: "_Request", who: str) -> object:
         engine, given = self.engine, asked.arguments
         match asked.call:
             case "status":
-                return engine.status()
+                return msgspec.structs.replace(engine.status(), commander=self.commander.name)
             case "results":
                 return engine.results(given["first"])
             case "events":
                 return engine.events.since(given["first"])
+            case "take_command":
+                self.commander.take(who)
             case "start":
                 engine.door.start(given["recipe"], given["out"], resume=given.get("resume", False))
             case "pause":
@@ -166,11 +188,71 @@ class Host:
                 engine.abort()
             case "dark_now":
                 engine.dark_now()
+            case "answer":
+                engine.answer(given["question"], given["choice"])
             case "quit":
                 engine.door.quit()
+            case _:
+                return self._queue(asked) if asked.call in QUEUE else self._by_hand(asked)
+        return None
+
+    def _queue(self, asked: "_Request") -> object:
+        engine, given = self.engine, asked.arguments
+        match asked.call:
+            case "queue":
+                return engine.waiting.items()
+            case "enqueue":
+                return engine.enqueue(given["recipe"], given["out"], resume=given["resume"]).id
+            case "move":
+                engine.waiting.move(given["id"], given["place"])
+            case "remove":
+                engine.waiting.remove(given["id"])
+            case "hold":
+                engine.hold(given["on"])
+            case "skip":
+                engine.skip()
+        return None
+
+    def _by_hand(self, asked: "_Request") -> object:
+        engine, given = self.engine, asked.arguments
+        match asked.call:
+            case "instruments":
+                return engine.facts
+            case "connect":
+                return engine.door.ask(engine.connect)
+            case "disconnect":
+                return engine.door.ask(engine.disconnect)
+            case "manual_move":
+                x_um, y_um = given["x_um"], given["y_um"]
+                if not (isinstance(x_um, int | float) and isinstance(y_um, int | float)):     # NaN travels as null
+                    raise ProblemError(f"stage: ({x_um}, {y_um}) µm asked, which is no position; give two numbers")
+                return engine.door.ask(lambda: engine.manual.move(x_um, y_um))
+            case "stop_stage":
+                engine.stop_stage()
+            case "live":
+                request = msgspec.convert(given, LiveRequest)
+                engine.door.ask(lambda: engine.manual.begin_live(request))
+            case "live_off":
+                engine.door.ask(engine.manual.end_live)
+            case "clear_fault":
+                engine.door.ask(engine.manual.clear_fault)
+            case "take_dark":
+                exposure_s, count = float(given["exposure_s"]), int(given["count"])
+                return engine.door.ask(lambda: engine.manual.take_dark(exposure_s, count))
+            case "dose_map":
+                return self._dose_map(**given)
             case unknown:
                 raise ProblemError(f"engine: unknown request '{unknown}'; window and engine are of different versions")
         return None
+
+    def _dose_map(self, origin_um: list[float], size_um: list[float], shape: list[int]) -> DoseMap:
+        (x_um, y_um), (width, height), (ny, nx) = origin_um, size_um, shape
+        if not (width > 0 and height > 0 and ny > 0 and nx > 0 and ny * nx <= MOST_PIXELS):
+            raise ProblemError(
+                f"dose map: {nx} × {ny} pixels of {width:g} × {height:g} µm asked, allowed up to {MOST_PIXELS} pixels "
+                "of a field above 0 µm; ask for a coarser one"
+            )
+        return self.engine.ledger.map((x_um, y_um), (width, height), (ny, nx), self.engine.clock.now_s())
 
     # the end
 
@@ -202,6 +284,7 @@ class Host:
 
 class _Request(msgspec.Struct, frozen=True):
     call: str
+    who: str = ""
     arguments: dict[str, Any] = {}
 
 

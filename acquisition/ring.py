@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.problems import ProblemError
 
 LAYOUT_VERSION = 1
+LIVE_RUN = 0        # the ``run`` of a live view's spectra; measurements count from 1
 _MAGIC = 0x52484C44
 _HEADER = struct.Struct("<IIIIII")       # magic, layout, slots, capacity, pixels, CRC of the axis
 _COUNTER = slice(24, 32)                 # spectra written; one aligned word, so that it is never seen half written
@@ -36,7 +37,7 @@ class RingSpectrum:
     sequence : int
         Counts every spectrum since the engine started; never starts again.
     run : int
-        Which measurement of this engine it belongs to.
+        Which measurement of this engine it belongs to; ``LIVE_RUN`` for a live view's.
     index : int
         Place in the recipe (for a map: row × columns + column).
     time_s, x_um, y_um, sample_power_uw, exposure_s, dose_j_cm2 : float

@@ -35,6 +35,14 @@ class RunState(StrEnum):
         return self in (RunState.FINISHED, RunState.ABORTED, RunState.FAILED)
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that only a person can decide; the laser is dark and the measurement waits."""
+
+    id: int
+    text: str
+    choices: list[str]
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of the engine, complete: whoever holds this needs nothing else to say what goes on.
 
@@ -63,4 +71,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     dose_j_cm2: float = 0.0                 # peak dose at the present spot, accumulated
     simulated: bool = False
     speed: float = 1.0
+    connected: bool = False                 # to all three instruments
+    live: bool = False                      # a live view shows spectra, outside any measurement
+    live_dose_j_cm2: float = 0.0            # peak dose that this live view has given
+    live_remaining_s: float | None = None   # until it ends by itself, by time or by dose
+    dose_here_j_cm2: float = 0.0            # peak dose under the beam, of the whole session, as of this moment
+    photons_here_per_um2: float = 0.0       # the same light counted in photons
+    commander: str = ""                     # who has the command; empty: nobody
+    question: Question | None = None        # waits for an answer
+    queue_waiting: int = 0                  # measurements that wait in the queue
+    queue_held: bool = False                # the next one does not begin by itself
+    queue_reason: str = ""                  # why not
+    queue_item: int | None = None           # which measurement of the queue runs
     events: int = 0                         # how many events so far; ask the engine for their texts

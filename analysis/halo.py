@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.analysis.detector import IDEAL, Detector, growing_share
 from halidescope.analysis.diffusion import Halo, fit_halo, halo_slope
-from halidescope.analysis.references import unit_sum
-from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
-from halidescope.analysis.unmixing import Unmixing, unmix
+from halidescope.analysis.systematics import gain_of, reference_covariance
+from halidescope.analysis.unmixing import Unmixing
 
 Numbers = NDArray[np.float64]
 
@@ -44,11 +44,7 @@ def analyse_halo(
     references: ArrayLike,
     *,
     references_se: ArrayLike = 0.0,
-    dark: ArrayLike = 0.0,
-    dark_se: ArrayLike = 0.0,
-    gain: float = 1.0,
-    read_noise: float = 0.0,
-    saturation: float | None = None,
+    detector: Detector = IDEAL,
     valid: ArrayLike | None = None,
 ) -> HaloResult:
     """Unmix a map and fit offset + amplitude · exp(−r²/radius²) to the share of the last reference.
@@ -69,28 +65,19 @@ def analyse_halo(
     ValueError
         As :func:`~halidescope.analysis.unmixing.unmix` and :func:`~halidescope.analysis.diffusion.fit_halo`.
     """
-
-    def unmixed_with(measured: ArrayLike) -> Unmixing:
-        # without the bound at zero: it would lift the mean of shares that are zero and so narrow the halo
-        return unmix(
-            spectra, unit_sum(measured), nonnegative=False, noise="poisson", dark=dark, gain=gain,
-            read_noise=read_noise, saturation=saturation,
-        )  # fmt: skip
-
-    unmixed = unmixed_with(references)
-    bias = reference_bias(lambda measured: unmixed_with(measured).shares[..., -1], references, references_se)
-    share, sigma = unmixed.shares[..., -1] - bias, unmixed.shares_se[..., -1]
-    good = unmixed.valid & (sigma > 0) & np.isfinite(sigma)
+    grown = growing_share(spectra, references, references_se, detector)
+    unmixed, share, sigma, good = grown.unmixing, grown.share, grown.share_se, grown.good
     if valid is not None:
-        good &= np.asarray(valid, dtype=np.bool_)
+        good = good & np.asarray(valid, dtype=np.bool_)
     x, y = np.meshgrid(np.asarray(x_um, dtype=np.float64), np.asarray(y_um, dtype=np.float64))
     if x.shape != share.shape:
         raise ValueError(f"{np.size(x_um)} columns and {np.size(y_um)} rows for a map of shape {share.shape}")
     halo = fit_halo(x[good], y[good], share[good], sigma[good])
     response = gain_of(halo_slope(halo, x[good], y[good]), halo.covariance, sigma[good])
     systematic = reference_covariance(
-        response, unmixed.amplitudes[good], references, references_se, dark_se, gain=gain, read_noise=read_noise
-    )
+        response, unmixed.amplitudes[good], references, references_se, detector.dark_se, gain=detector.gain,
+        read_noise=detector.read_noise,
+    )  # fmt: skip
     # shares are weighted by their own errors; where they scatter more (grain of the film), the scatter is the error
     statistical = halo.covariance * max(1.0, halo.reduced_chi2)
     total = statistical + systematic

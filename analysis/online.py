@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential
 from halidescope.analysis.references import unit_sum
+from halidescope.analysis.series_numbers import SeriesNumbers
 from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixer
 
@@ -21,26 +22,13 @@ CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
-class SeriesFit:
+class SeriesFit(SeriesNumbers):
     """Kinetics of the growing share so far.
 
-    ``phi`` is the fitted share at ``phi_time_s``. The curve with its pointwise 95 % confidence band runs from 0 to
-    there. ``note`` is one sentence for the reader of the numbers, or empty.
+    The curve with its pointwise 95 % confidence band runs from 0 to ``phi_time_s``. ``note`` is one sentence for the
+    reader of the numbers, or empty.
     """
 
-    phi: float
-    phi_se: float
-    phi_time_s: float
-    average_rate_per_s: float
-    average_rate_per_s_se: float
-    k1_per_s: float
-    k1_per_s_se: float
-    k2_per_s: float
-    k2_per_s_se: float
-    k01: float
-    k01_se: float
-    k02: float
-    k02_se: float
     one_exponential_suffices: bool
     converged: bool
     fit_time_s: Numbers

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.analysis.detector import IDEAL, Detector, growing_share
 from halidescope.analysis.kinetics import Biexponential
-from halidescope.analysis.references import unit_sum
-from halidescope.analysis.systematics import gain_of, reference_bias, reference_covariance
+from halidescope.analysis.series_numbers import NAMES, SeriesNumbers
+from halidescope.analysis.systematics import gain_of, reference_covariance
 from halidescope.analysis.time_errors import fit_with_time_errors
-from halidescope.analysis.unmixing import Unmixing, unmix
+from halidescope.analysis.unmixing import Unmixing
 
 Numbers = NDArray[np.float64]
-NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
 
 
 @dataclass(frozen=True)
-class SeriesResult:
+class SeriesResult(SeriesNumbers):
     """Yield and rates of the phase that grew.
 
     Every ``_se`` is the total standard error: statistical and systematic contributions (noise of the references and of
@@ -29,19 +29,6 @@ class SeriesResult:
     was fitted: the last share of ``unmixing`` less the mean shift by the noise of the references.
     """
 
-    phi: float
-    phi_se: float
-    phi_time_s: float
-    average_rate_per_s: float
-    average_rate_per_s_se: float
-    k1_per_s: float
-    k1_per_s_se: float
-    k2_per_s: float
-    k2_per_s_se: float
-    k01: float
-    k01_se: float
-    k02: float
-    k02_se: float
     names: tuple[str, ...]
     covariance: Numbers
     statistical_covariance: Numbers
@@ -58,11 +45,7 @@ def analyse_series(
     references: ArrayLike,
     *,
     references_se: ArrayLike = 0.0,
-    dark: ArrayLike = 0.0,
-    dark_se: ArrayLike = 0.0,
-    gain: float = 1.0,
-    read_noise: float = 0.0,
-    saturation: float | None = None,
+    detector: Detector = IDEAL,
     phi_time_s: float | None = None,
     time_se_s: ArrayLike = 0.0,
     zero_se_s: float = 0.0,
@@ -77,10 +60,8 @@ def analyse_series(
         Counts.
     references, references_se : (k, channels)
         Dark-free endmembers of any scale and the standard errors of their channels; the last is the phase that grows.
-    dark, dark_se : scalar or (channels,)
-        Mean dark and its standard error, counts.
-    gain, read_noise, saturation
-        Electrons per count, standard deviation of a dark spectrum in counts, limit of the detector in counts.
+    detector : Detector
+        Dark level and noise; by default none but that of photons.
     phi_time_s : float, optional
         When φ is read off the curve; the last time by default.
     time_se_s : scalar or (n,)
@@ -98,19 +79,10 @@ def analyse_series(
     if np.ndim(references) < 2 or np.shape(references)[0] < 2:
         raise ValueError("one reference only: its share is always 1; kinetics need at least two")
 
-    def unmixed_with(measured: ArrayLike) -> Unmixing:
-        # without the bound at zero: it would lift the mean of shares that are zero, and the fit sees means
-        return unmix(
-            spectra, unit_sum(measured), nonnegative=False, noise="poisson", dark=dark, gain=gain,
-            read_noise=read_noise, saturation=saturation,
-        )  # fmt: skip
-
-    unmixed = unmixed_with(references)
-    bias = reference_bias(lambda measured: unmixed_with(measured).shares[..., -1], references, references_se)
-    share, sigma = unmixed.shares[..., -1] - bias, unmixed.shares_se[..., -1]
+    grown = growing_share(spectra, references, references_se, detector)
+    unmixed, share, sigma, good = grown.unmixing, grown.share, grown.share_se, grown.good
     if share.shape != times.shape:
         raise ValueError(f"{times.size} times for spectra of shape {np.shape(spectra)}")
-    good = unmixed.valid & (sigma > 0) & np.isfinite(sigma)
     time_errors = np.broadcast_to(np.asarray(time_se_s, dtype=np.float64), times.shape)
     fit, effective = fit_with_time_errors(
         times[good], share[good], rising=True, sigma=sigma[good], t_se=time_errors[good]
@@ -138,8 +110,9 @@ def analyse_series(
         response[1] = gain_of(jacobian, covariance, effective)[0]
         statistical[1] = statistical[:, 1] = (response * effective ** 2) @ response[1]
     systematic = reference_covariance(
-        response, unmixed.amplitudes[good], references, references_se, dark_se, gain=gain, read_noise=read_noise
-    )
+        response, unmixed.amplitudes[good], references, references_se, detector.dark_se, gain=detector.gain,
+        read_noise=detector.read_noise,
+    )  # fmt: skip
     shifted = derived @ np.array([0.0, 0.0, *(k0 * k)]) * zero_se_s   # a later zero: k0i → k0i (1 − ki δ)
     if fit.one_exponential_suffices:
         shifted[1] = 0.0

@@ -55,13 +55,12 @@ def analyse(
 
 
 def _say(found: "Analysis") -> None:
-    from halidescope.gui.report import with_error
+    from halidescope.gui.values import plus_minus
 
     kind = f"{found.kind}, simulated" if found.simulated else found.kind
     typer.echo(f"{found.source} ({kind}, {found.spectra} spectra)")
     for name, number in found.numbers.items():
-        value, error = with_error(number.value, number.se or 0.0)
-        typer.echo(f"  {name:<24} {value} ± {error}")
+        typer.echo(f"  {name:<24} {plus_minus(number)}")
     for note in found.notes:
         typer.echo(f"  {note}")
 

@@ -4,6 +4,7 @@ What it says is computed elsewhere; here it is only set.
 """
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -12,6 +13,8 @@ from pathlib import Path
 import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from halidescope.analysis.rounding import plus_minus, rounded
 
 
 @dataclass(frozen=True)
@@ -86,31 +89,18 @@ class Report:
         )
 
 
-def with_error(value: float, se: float) -> tuple[str, str]:
-    """Value and error as a paper prints them: the error with two significant digits, the value to the same place.
-
-    >>> with_error(0.021337, 0.00082)
-    ('0.02134', '0.00082')
-    """
-    if not se > 0:
-        return f"{value:.6g}", "–"
-    digits = max(0, 1 - _exponent(se))
-    return f"{value:.{digits}f}", f"{se:.{digits}f}"
-
-
-def _exponent(value: float) -> int:
-    return int(f"{value:.1e}".split("e")[1])
-
-
 def _set(row: Row) -> dict[str, str]:
-    value, error = with_error(row.value, row.se)
-    digits = len(value.partition(".")[2])
+    """A row's words; the truth with as many digits as the value."""
+    true = "–"
+    if row.truth is not None:
+        known = math.isfinite(row.value) and math.isfinite(row.se) and row.se > 0
+        digits = rounded(row.value, row.se) if known else None
+        true = f"{row.truth:.4g}" if digits is None else f"{digits.like(row.truth)}{digits.factor}"
+        true = f"{true} {row.unit}".rstrip()
     return {
         "name": row.name,
-        "value": value,
-        "error": error,
-        "unit": row.unit,
-        "truth": "–" if row.truth is None else f"{row.truth:.{digits}f}",
+        "shown": plus_minus(row.value, row.se, row.unit),
+        "truth": true,
         "deviation": "–" if row.deviation is None else f"{row.deviation:+.1f} standard errors",
     }
 

@@ -3,11 +3,9 @@
 Only words are made here; nothing is measured and nothing painted.
 """
 
-import math
-
 from halidescope.acquisition.results import Number
+from halidescope.analysis import rounding
 
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
 }  # fmt: skip
@@ -26,21 +24,8 @@ def field_words(name: str) -> tuple[str, str]:
 
 
 def plus_minus(number: Number, unit: str = "") -> str:
-    """Value ± standard error, to one digit of the error, or two if the first is a 1 or a 2: ``0.680 ± 0.011``."""
-    tail = f" {unit}" if unit else ""
-    if not math.isfinite(number.value):
-        return "not determined"
-    if number.se is None or not math.isfinite(number.se) or number.se <= 0:
-        return f"{number.value:.4g}{tail} (no error)"
-    leading = math.floor(math.log10(number.se))
-    digits = 1 if number.se / 10**leading < 3 else 0
-    size = math.floor(math.log10(max(abs(number.value), number.se)))
-    if size < -2:
-        power = str(size).translate(RAISED)
-        decimals = digits + size - leading
-        return f"({number.value / 10**size:.{decimals}f} ± {number.se / 10**size:.{decimals}f}) × 10{power}{tail}"
-    decimals = max(0, digits - leading)
-    return f"{number.value:.{decimals}f} ± {number.se:.{decimals}f}{tail}"
+    """Value ± standard error by the house's one rule for rounding: ``0.680 ± 0.011``."""
+    return rounding.plus_minus(number.value, number.se, unit)
 
 
 def irradiance(w_cm2: float) -> str:

@@ -4,8 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from halidescope.acquisition.analyst import Analyst, choose_endmembers
+from halidescope.acquisition.analyst import Analyst
 from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.endmembers import choose_endmembers
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import parse_recipe

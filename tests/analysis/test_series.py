@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from halidescope.analysis.detector import Detector
 from halidescope.analysis.halo import analyse_halo
 from halidescope.analysis.series import analyse_series
 
@@ -39,8 +40,8 @@ def test_totals_cover_the_truth_and_the_spectra_alone_do_not():
         dark = DARK + rng.normal(0, dark_error, WAVELENGTH.size)
         spectra = rng.poisson(clean) + DARK + rng.normal(0, READ_NOISE, clean.shape)
         result = analyse_series(
-            time, spectra, references, references_se=references_se, dark=dark, dark_se=dark_error,
-            gain=1.0, read_noise=READ_NOISE,
+            time, spectra, references, references_se=references_se,
+            detector=Detector(dark=dark, dark_se=dark_error, gain=1.0, read_noise=READ_NOISE),
         )  # fmt: skip
         found = np.array([getattr(result, name) for name in result.names])
         total = np.array([getattr(result, f"{name}_se") for name in result.names])
@@ -98,8 +99,8 @@ def test_halo_radius_is_covered_with_noisy_references():
         spectra = rng.poisson(clean) + DARK + rng.normal(0, READ_NOISE, clean.shape)
         dark = DARK + rng.normal(0, READ_NOISE / np.sqrt(10), WAVELENGTH.size)
         result = analyse_halo(
-            axis, axis, spectra, references, references_se=references_se, dark=dark,
-            dark_se=READ_NOISE / np.sqrt(10), read_noise=READ_NOISE,
+            axis, axis, spectra, references, references_se=references_se,
+            detector=Detector(dark=dark, dark_se=READ_NOISE / np.sqrt(10), read_noise=READ_NOISE),
         )  # fmt: skip
         pulls.append(
             [

@@ -4,6 +4,7 @@ import numpy as np
 from numba.core import event
 
 from halidescope.analysis.cosmic import find_cosmic_rays
+from halidescope.analysis.detector import Detector
 from halidescope.analysis.online import OnlineSeries
 from halidescope.analysis.peaks import fit_peaks
 from halidescope.analysis.series import analyse_series
@@ -35,7 +36,8 @@ def test_an_analysis_after_the_warm_up_compiles_nothing():
         online = OnlineSeries(axis, references, ("pristine", "reconstructed"), read_noise=2.0)
         online.add(np.arange(40), time, counts, np.zeros(300))
         assert online.fit() is not None
-        analyse_series(time, counts, references, references_se=1e-4, read_noise=2.0, saturation=60_000)
+        detector = Detector(read_noise=2.0, saturation=60_000)
+        analyse_series(time, counts, references, references_se=1e-4, detector=detector)
         find_cosmic_rays(counts)
         fit_peaks(1239.84 / axis, counts, noise="poisson")
         fit_peaks(1239.84 / axis, counts.astype(float), model="voigt")
