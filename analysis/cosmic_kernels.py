@@ -6,13 +6,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from halidescope.analysis.vectors import wide
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
 Single = NDArray[np.float32]
 
 NEAR, FAR = 3, 4      # channels on either side that predict the middle one: a hit is at most three channels wide
 SPREAD = 1.3          # variance of value − prediction, in variances of the value
-BLOCK = 64
+WORD = 8              # channels whose suspicions are looked at together
+MOST_BRIGHTER = 10.0  # than a spectrum beside; larger ratios are taken as this
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 WIDE = 20             # channels on either side that tell the level of few counts
 FLICKER = 0.2         # a line of the light may change by this part from one spectrum to the next
@@ -20,10 +23,13 @@ FLICKER = 0.2         # a line of the light may change by this part from one spe
 
 @njit(cache=True, nogil=True)
 def prediction(y: Counts, j: int) -> float:
-    """Mean of the middle two of four neighbours: one of them may be hit itself."""
+    """Mean of the middle two of four neighbours: one of them may be hit itself.
+
+    Of two pairs, the greater minimum and the lesser maximum are the middle two, whichever pairs are made.
+    """
     a, b = float(y[j - FAR]), float(y[j - NEAR])
     c, d = float(y[j + NEAR]), float(y[j + FAR])
-    return 0.5 * (a + b + c + d - max(max(a, b), max(c, d)) - min(min(a, b), min(c, d)))
+    return 0.5 * (max(min(a, b), min(c, d)) + min(max(a, b), max(c, d)))
 
 
 @njit(cache=True, nogil=True)
@@ -35,30 +41,26 @@ def threshold(signal: float, gain: float, read_variance: float, sigmas: float) -
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def screen(
-    y: Counts, dark: Single, gain: float, read_variance: float, sigmas: float, suspicious: NDArray[np.bool_]
+    y: Counts, dark: Single, gain: float, read_variance: float, sigmas: float, suspicious: NDArray[np.uint8]
 ) -> int:
-    """Mark the blocks of channels in which anything sticks out; the cheap pass over all data."""
+    """Mark the channels that stick out; the cheap pass over all data. Returns how many."""
+    wide()
     searched = y.size - 2 * FAR
     # shifted views: indices that cannot be negative, so that the loop vectorises
     far_left, near_left, middle = y[:searched], y[FAR - NEAR :], y[FAR:]
     near_right, far_right, level_of_dark = y[FAR + NEAR :], y[2 * FAR :], dark[FAR:]
-    found = 0
     # single precision is enough to raise a suspicion, and twice as fast
     shift, factor = np.float32(sigmas * sigmas / (6.0 * gain)), np.float32(sigmas * sigmas * SPREAD)
-    per_count, read = np.float32(1.0 / gain), np.float32(read_variance)
-    zero, half, one = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-    for block in range((searched + BLOCK - 1) // BLOCK):
-        start = block * BLOCK
-        hits = zero
-        for i in range(min(BLOCK, searched - start)):
-            a, b = np.float32(far_left[start + i]), np.float32(near_left[start + i])
-            c, d = np.float32(near_right[start + i]), np.float32(far_right[start + i])
-            level = half * (a + b + c + d - max(max(a, b), max(c, d)) - min(min(a, b), min(c, d)))
-            excess = max(np.float32(middle[start + i]) - level - shift, zero)
-            variance = max(level - level_of_dark[start + i], zero) * per_count + read
-            hits += one if excess * excess > factor * variance else zero
-        suspicious[block] = hits > zero
-        found += int(hits)
+    per_count, read = np.float32(factor / gain), np.float32(factor * read_variance)
+    zero, half = np.float32(0.0), np.float32(0.5)
+    found = np.int32(0)
+    for j in range(searched):
+        a, b, c, d = far_left[j], near_left[j], near_right[j], far_right[j]
+        level = half * (np.float32(max(min(a, b), min(c, d))) + np.float32(min(max(a, b), max(c, d))))
+        excess = max(np.float32(middle[j]) - level - shift, zero)
+        out = excess * excess > max(level - level_of_dark[j], zero) * per_count + read
+        suspicious[j] = out
+        found += np.int32(out)
     return found
 
 
@@ -73,35 +75,43 @@ def scan(
     is a feature of the light and no hit.
     """
     n, channels = counts.shape
-    blocks = (channels - 2 * FAR + BLOCK - 1) // BLOCK
-    suspicious = np.zeros(max(blocks, 1), dtype=np.bool_)
+    suspicious = np.zeros(channels, dtype=np.uint8)
+    words = suspicious.view(np.uint64) if channels % WORD == 0 else np.ones(channels // WORD + 1, dtype=np.uint64)
     hit = np.zeros(channels, dtype=np.bool_)
     totals = np.full(n, np.nan)
     single_dark = dark.astype(np.float32)
     total = 0
     for row in range(n):
         y = counts[row]
-        if screen(y, single_dark, gain, read_variance, min(5.0, sigmas), suspicious) == 0:
+        if screen(y, single_dark, gain, read_variance, 0.99 * sigmas, suspicious) == 0:
             continue
         any_hit = False
-        for block in range(blocks):
-            if not suspicious[block]:
+        first, last = channels, 0
+        for word in range(words.size):   # eight channels at a time: suspicions are rare
+            if words[word] == 0:
                 continue
-            first = FAR + block * BLOCK
-            for j in range(first, min(first + BLOCK, channels - FAR)):
-                if confirmed(counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas):
+            for at in range(word * WORD, min((word + 1) * WORD, channels - 2 * FAR)):
+                j = FAR + at
+                if suspicious[at] and confirmed(
+                    counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas
+                ):
                     hit[j] = True
                     any_hit = True
+                    first, last = min(first, j), max(last, j)
         if not any_hit:
             continue
-        for j in range(FAR, channels - FAR):   # the rim of a hit is fainter than its core
+        j = first
+        while j <= last:   # the rim of a hit is fainter than its core
             if hit[j]:
                 for side in (j - 1, j + 1):
                     if FAR <= side < channels - FAR and not hit[side]:
                         hit[side] = confirmed(
                             counts, totals, neighbours[row], row, side, dark, gain, read_variance, grow
                         )
-        for j in range(FAR, channels - FAR):
+                if hit[j + 1]:
+                    last = max(last, j + 1)
+            j += 1
+        for j in range(first - 1, last + 1):
             if hit[j]:
                 hit[j] = False
                 if total < at_row.size:
@@ -137,6 +147,15 @@ def confirmed(
     signal = max(level, around(y, j)) - dark[j]
     if not excess > threshold(signal, gain, read_variance, sigmas):
         return False
+    lowest = np.inf
+    for q in rows:
+        if q >= 0:
+            lowest = min(lowest, float(counts[q, j]) - prediction(counts[q], j))
+    if lowest == np.inf or lowest <= 0.0:
+        return True
+    noise = SPREAD * (max(signal, 0.0) / gain + read_variance)
+    if beyond(excess, MOST_BRIGHTER * lowest, MOST_BRIGHTER, noise, gain, sigmas):
+        return True   # however much brighter this spectrum is than those beside it
     expected = np.inf
     scale = 1.0
     for q in rows:
@@ -147,19 +166,22 @@ def confirmed(
         if np.isnan(totals[row]):
             totals[row] = total_of(y, dark)
         ratio = totals[row] / totals[q] if totals[q] > 0.0 and totals[row] > 0.0 else 1.0
-        ratio = min(max(ratio, 0.1), 10.0)
+        ratio = min(max(ratio, 1.0 / MOST_BRIGHTER), MOST_BRIGHTER)
         other = ratio * (float(counts[q, j]) - prediction(counts[q], j))
         if other < expected:
             expected = other
             scale = ratio
-    if expected == np.inf or expected <= 0.0:
-        return True
-    variance = SPREAD * (1.0 + scale) * (max(signal, 0.0) / gain + read_variance)
-    variance += (1.0 + scale) * expected / gain + (FLICKER * expected) ** 2
-    return excess - expected > sigmas * math.sqrt(variance) + sigmas * sigmas / (6.0 * gain)
+    return beyond(excess, expected, scale, noise, gain, sigmas)
 
 
 @njit(cache=True, nogil=True)
+def beyond(excess: float, expected: float, scale: float, noise: float, gain: float, sigmas: float) -> bool:
+    """Is the excess more than that of a spectrum beside, ``scale`` times fainter, lets expect? Harder with each."""
+    variance = (1.0 + scale) * noise + (1.0 + scale) * expected / gain + (FLICKER * expected) ** 2
+    return excess - expected > sigmas * math.sqrt(variance) + sigmas * sigmas / (6.0 * gain)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def total_of(y: Counts, dark: Array) -> float:
     """Signal of a whole spectrum."""
     total = 0.0

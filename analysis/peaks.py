@@ -1,7 +1,7 @@
 """Position, width and height of a luminescence peak in every spectrum, with errors at the statistical limit."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -152,21 +152,28 @@ def fit_peaks(
     poisson = noise == "poisson"
 
     def fit_part(part: slice) -> None:
-        own = stack[part] if len(stack) > 1 else stack
-        kept = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
-        values = np.empty(kept.shape)
-        correct_rows(np.ascontiguousarray(kept), np.ascontiguousarray(own), reverse, values, good[part])
+        own = np.ascontiguousarray(stack[part] if len(stack) > 1 else stack)
+        kept: NDArray[Any] = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
+        kept = np.ascontiguousarray(kept)
         background = np.zeros((1, channels))
         if read_noise is None:
             background = np.ascontiguousarray(np.nan_to_num(own[:, order]))
+        good[part] = channels
+        noise_of = float(gain), read_variance, poisson
         outputs = parameters[part], grams[part], squares[part], settled[part]
         if code == shapes.GAUSSIAN:
-            fit_gaussians(axis, values, background, float(gain), read_variance, poisson, *outputs)
-        if not settled[part].all():
-            fit_rows(
-                code, kind, axis, values, background, float(gain), read_variance, poisson, ~settled[part], *outputs,
-                started[part],
-            )  # fmt: skip
+            fit_gaussians(axis, kept, own, reverse, background, *noise_of, *outputs)
+        rest = np.flatnonzero(~settled[part])
+        if not rest.size:
+            return
+        values, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
+        correct_rows(kept[rest], own[rest] if len(own) > 1 else own, reverse, values, count)
+        careful = [array[rest] for array in (*outputs, started[part])]
+        background = background[rest] if len(background) > 1 else background
+        fit_rows(code, kind, axis, values, background, *noise_of, *careful)
+        good[part][rest] = count
+        for array, result in zip((*outputs, started[part]), careful, strict=True):
+            array[rest] = result
 
     over_rows(fit_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
     if code == shapes.TWO:

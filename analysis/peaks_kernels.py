@@ -189,10 +189,10 @@ def moved_by(p: Array, trial: Array, kinds: NDArray[np.int64]) -> float:
 @njit(cache=True, nogil=True)
 def fit_rows(
     code: int, kinds: NDArray[np.int64], x: Array, rows: Array, background: Array, gain: float, read_variance: Array,
-    poisson: bool, wanted: NDArray[np.bool_], parameters: Array, grams: Array, squares: Array,
+    poisson: bool, parameters: Array, grams: Array, squares: Array,
     settled: NDArray[np.bool_], started: NDArray[np.bool_],
 ) -> None:  # fmt: skip
-    """Fit every ``wanted`` row of ``rows`` (n, channels), NaN where a channel is left out; ``x`` ascending.
+    """Fit every row of ``rows`` (n, channels), NaN where a channel is left out; ``x`` ascending.
 
     Weights come from the model where ``poisson``, else they are 1; they are held while a step is judged and renewed
     after it. Results: ``parameters`` (n, m), ``grams`` (n, m, m), ``squares`` the plain sum of squared residuals,
@@ -204,8 +204,6 @@ def fit_rows(
     factor, step, trial = np.empty((m, m)), np.empty(m), np.empty(m)
     finest = (x[channels - 1] - x[0]) / (20.0 * channels)
     for row in range(n):
-        if not wanted[row]:
-            continue
         y = rows[row]
         p = parameters[row]
         settled[row] = False
