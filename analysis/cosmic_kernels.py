@@ -14,7 +14,7 @@ Single = NDArray[np.float32]
 
 NEAR, FAR = 3, 4      # channels on either side that predict the middle one: a hit is at most three channels wide
 SPREAD = 1.3          # variance of value − prediction, in variances of the value
-WORD = 8              # channels whose suspicions are looked at together
+BLOCK = 64            # channels that are looked at closer together
 MOST_BRIGHTER = 10.0  # than a spectrum beside; larger ratios are taken as this
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 WIDE = 20             # channels on either side that tell the level of few counts
@@ -40,10 +40,8 @@ def threshold(signal: float, gain: float, read_variance: float, sigmas: float) -
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def screen(
-    y: Counts, dark: Single, gain: float, read_variance: float, sigmas: float, suspicious: NDArray[np.uint8]
-) -> int:
-    """Mark the channels that stick out; the cheap pass over all data. Returns how many."""
+def screen(y: Counts, dark: Single, gain: float, read_variance: float, sigmas: float) -> float:
+    """How many channels stick out; the cheap pass over all data."""
     wide()
     searched = y.size - 2 * FAR
     # shifted views: indices that cannot be negative, so that the loop vectorises
@@ -52,15 +50,13 @@ def screen(
     # single precision is enough to raise a suspicion, and twice as fast
     shift, factor = np.float32(sigmas * sigmas / (6.0 * gain)), np.float32(sigmas * sigmas * SPREAD)
     per_count, read = np.float32(factor / gain), np.float32(factor * read_variance)
-    zero, half = np.float32(0.0), np.float32(0.5)
-    found = np.int32(0)
+    zero, half, one = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+    found = zero
     for j in range(searched):
         a, b, c, d = far_left[j], near_left[j], near_right[j], far_right[j]
         level = half * (np.float32(max(min(a, b), min(c, d))) + np.float32(min(max(a, b), max(c, d))))
         excess = max(np.float32(middle[j]) - level - shift, zero)
-        out = excess * excess > max(level - level_of_dark[j], zero) * per_count + read
-        suspicious[j] = out
-        found += np.int32(out)
+        found += one if excess * excess > max(level - level_of_dark[j], zero) * per_count + read else zero
     return found
 
 
@@ -75,30 +71,27 @@ def scan(
     is a feature of the light and no hit.
     """
     n, channels = counts.shape
-    suspicious = np.zeros(channels, dtype=np.uint8)
-    words = suspicious.view(np.uint64) if channels % WORD == 0 else np.ones(channels // WORD + 1, dtype=np.uint64)
     hit = np.zeros(channels, dtype=np.bool_)
     totals = np.full(n, np.nan)
     single_dark = dark.astype(np.float32)
     total = 0
     for row in range(n):
         y = counts[row]
-        if screen(y, single_dark, gain, read_variance, 0.99 * sigmas, suspicious) == 0:
-            continue
-        any_hit = False
+        left = screen(y, single_dark, gain, read_variance, 0.99 * sigmas)
         first, last = channels, 0
-        for word in range(words.size):   # eight channels at a time: suspicions are rare
-            if words[word] == 0:
-                continue
-            for at in range(word * WORD, min((word + 1) * WORD, channels - 2 * FAR)):
-                j = FAR + at
-                if suspicious[at] and confirmed(
-                    counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas
-                ):
-                    hit[j] = True
-                    any_hit = True
-                    first, last = min(first, j), max(last, j)
-        if not any_hit:
+        block = FAR
+        while left > 0.0 and block < channels - FAR:   # suspicions are rare: blocks say where to look closer
+            end = min(block + BLOCK, channels - FAR)
+            here = y[block - FAR : end + FAR]
+            found = screen(here, single_dark[block - FAR : end + FAR], gain, read_variance, 0.99 * sigmas)
+            if found > 0.0:
+                left -= found
+                for j in range(block, end):
+                    if confirmed(counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas):
+                        hit[j] = True
+                        first, last = min(first, j), max(last, j)
+            block = end
+        if first > last:
             continue
         j = first
         while j <= last:   # the rim of a hit is fainter than its core
@@ -144,6 +137,8 @@ def confirmed(
     y = counts[row]
     level = prediction(y, j)
     excess = float(y[j]) - level
+    if not excess > threshold(level - dark[j], gain, read_variance, sigmas):
+        return False   # a higher level, below, only asks for more
     signal = max(level, around(y, j)) - dark[j]
     if not excess > threshold(signal, gain, read_variance, sigmas):
         return False

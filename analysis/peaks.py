@@ -152,7 +152,7 @@ def fit_peaks(
     poisson = noise == "poisson"
 
     def fit_part(part: slice) -> None:
-        own = np.ascontiguousarray(stack[part] if len(stack) > 1 else stack)
+        own = np.require(stack[part] if len(stack) > 1 else stack, requirements="CW")   # one type for the compiler
         kept: NDArray[Any] = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
         kept = np.ascontiguousarray(kept)
         background = np.zeros((1, channels))

@@ -14,13 +14,14 @@ from halidescope.analysis.unmixing import unmix
 
 def warm_up() -> None:
     """Call every compiled function once for detector integers and once for floating point."""
-    axis = np.linspace(1.8, 2.6, 64)
+    axis = np.linspace(1.8, 2.6, 512)   # so many that sums over blocks of channels are taken
     references = np.exp(-0.5 * ((axis - np.array([[2.1], [2.4]])) / 0.05) ** 2)
     light = np.rint(1000.0 * references + 5.0)
     for spectra in (light, light.astype(np.uint16)):
         unmix(spectra, references)
         unmix(spectra, references, noise="poisson")
-        unmix(spectra, references, noise="poisson", dark=np.zeros(64))    # a view of one dark cannot be written to
+        unmix(spectra, references, noise="poisson", dark=np.zeros(light.shape), saturation=60_000)
+        unmix(spectra, references, noise="poisson", dark=np.zeros(axis.size))    # a view of one dark cannot be written to
         find_cosmic_rays(spectra)
         fit_peaks(axis, spectra)
     holed = light.copy()

@@ -150,3 +150,41 @@ def test_nonsense_is_refused_in_words(spectra, references, options, words):
 
 def test_no_spectra_give_no_results():
     assert unmix(np.empty((0, 400)), bands(513, 590)).shares.shape == (0, 2)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "poisson"])
+def test_counts_give_the_same_bits_alone_and_together_and_the_numbers_of_floats(noise):
+    axis = np.linspace(450, 750, 1024)
+    references = np.exp(-0.5 * ((axis - np.array([[513.0], [590.0], [688.0]])) / 12) ** 2)
+    rng = np.random.default_rng(11)
+    mean = rng.dirichlet(np.ones(3), 37) * 2000 @ references
+    counts = (rng.poisson(mean) + 100).astype(np.uint16)
+    together = unmix(counts, references, noise=noise, dark=100, read_noise=2.0)
+    for row in (0, 1, 2, 17, 36):
+        alone = unmix(counts[row], references, noise=noise, dark=100, read_noise=2.0)
+        np.testing.assert_array_equal(alone.amplitudes, together.amplitudes[row])
+        np.testing.assert_array_equal(alone.covariance, together.covariance[row])
+        np.testing.assert_array_equal(alone.residual_rms, together.residual_rms[row])
+    floats = unmix(counts.astype(float), references, noise=noise, dark=100, read_noise=2.0)
+    np.testing.assert_allclose(together.amplitudes, floats.amplitudes, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(together.residual_rms, floats.residual_rms, rtol=1e-9)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "poisson"])
+def test_each_kind_of_bad_pixel_is_flagged_and_leaves_the_others_alone(noise):
+    references = bands(513, 560)
+    clean = np.tile(np.array([6e4, 4e4]) @ references + 50, (5, 1))
+    bad = clean.copy()
+    bad[1, 7] = np.nan
+    bad[2] = 50.0                    # all dark
+    bad[3] = 20.0                    # below the dark throughout
+    bad[4] = 65535.0                 # saturated throughout
+    result = unmix(bad, references, noise=noise, dark=50.0, saturation=65535)
+    assert result.flags[0] == 0
+    assert result.flags[1] & Flag.NOT_FINITE
+    assert result.flags[2] & Flag.NO_SIGNAL
+    assert result.flags[3] & Flag.NO_SIGNAL
+    assert result.flags[4] & Flag.SATURATED
+    assert not result.valid[1:].any()
+    assert np.isnan(result.shares[1:]).all()
+    np.testing.assert_array_equal(result.amplitudes[0], unmix(clean[0], references, noise=noise, dark=50.0).amplitudes)

@@ -8,6 +8,7 @@ from halidescope.analysis.detector import Detector
 from halidescope.analysis.online import OnlineSeries
 from halidescope.analysis.peaks import fit_peaks
 from halidescope.analysis.series import analyse_series
+from halidescope.analysis.unmixing import unmix
 from halidescope.analysis.warm import warm_up
 
 
@@ -39,6 +40,9 @@ def test_an_analysis_after_the_warm_up_compiles_nothing():
         detector = Detector(read_noise=2.0, saturation=60_000)
         analyse_series(time, counts, references, references_se=1e-4, detector=detector)
         find_cosmic_rays(counts)
+        fine = np.linspace(450, 700, 2048)
+        many = np.exp(-0.5 * ((fine - np.array([[585.0], [513.0], [640.0]])) / 12) ** 2)
+        unmix(np.rint(1000 * many).astype(np.uint16), many, noise="poisson")
         fit_peaks(1239.84 / axis, counts, noise="poisson")
         fit_peaks(1239.84 / axis, counts.astype(float), model="voigt")
     finally:
