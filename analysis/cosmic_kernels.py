@@ -57,7 +57,7 @@ def screen(y: Counts, dark: Single, gain: float, read_variance: float, sigmas: f
         level = half * (np.float32(max(min(a, b), min(c, d))) + np.float32(min(max(a, b), max(c, d))))
         excess = max(np.float32(middle[j]) - level - shift, zero)
         found += one if excess * excess > max(level - level_of_dark[j], zero) * per_count + read else zero
-    return found
+    return float(found)
 
 
 @njit(cache=True, nogil=True)

@@ -152,7 +152,7 @@ def fit_peaks(
     poisson = noise == "poisson"
 
     def fit_part(part: slice) -> None:
-        own = np.require(stack[part] if len(stack) > 1 else stack, requirements="CW")   # one type for the compiler
+        own = np.require(stack[part] if len(stack) > 1 else stack, requirements=["C", "W"])   # one type for numba
         kept: NDArray[Any] = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
         kept = np.ascontiguousarray(kept)
         background = np.zeros((1, channels))
@@ -160,7 +160,7 @@ def fit_peaks(
             background = np.ascontiguousarray(np.nan_to_num(own[:, order]))
         good[part] = channels
         noise_of = float(gain), read_variance, poisson
-        outputs = parameters[part], grams[part], squares[part], settled[part]
+        outputs: tuple[Any, ...] = parameters[part], grams[part], squares[part], settled[part]
         if code == shapes.GAUSSIAN:
             fit_gaussians(axis, kept, own, reverse, background, *noise_of, *outputs)
         rest = np.flatnonzero(~settled[part])
@@ -168,7 +168,7 @@ def fit_peaks(
             return
         values, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
         correct_rows(kept[rest], own[rest] if len(own) > 1 else own, reverse, values, count)
-        careful = [array[rest] for array in (*outputs, started[part])]
+        careful: list[Any] = [array[rest] for array in (*outputs, started[part])]
         background = background[rest] if len(background) > 1 else background
         fit_rows(code, kind, axis, values, background, *noise_of, *careful)
         good[part][rest] = count

@@ -21,7 +21,7 @@ def warm_up() -> None:
         unmix(spectra, references)
         unmix(spectra, references, noise="poisson")
         unmix(spectra, references, noise="poisson", dark=np.zeros(light.shape), saturation=60_000)
-        unmix(spectra, references, noise="poisson", dark=np.zeros(axis.size))    # a view of one dark cannot be written to
+        unmix(spectra, references, noise="poisson", dark=np.zeros(axis.size))   # one dark is read-only
         find_cosmic_rays(spectra)
         fit_peaks(axis, spectra)
     holed = light.copy()
