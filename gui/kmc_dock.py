@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.kmc_process import PROCESS_ITSELF, Answer, ComparisonProcess, News, Parameter, Question
-from halidescope.gui.kmc_question import QUANTITIES, NotComparableError, composition_of, configuration_of, curve_of
 from halidescope.gui.plots import Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
@@ -36,6 +35,7 @@ LABELS = {
     "iodide_ev": ("E_I", "eV"), "bromide_ev": ("E_Br", "eV"), "escape": ("escape A", ""),
     "log10_seconds_per_step": ("log₁₀ s per step", ""),
 }  # fmt: skip
+QUANTITIES = {"bromide-share": "Br-rich share", "peak-energy": "emission energy"}
 AUTOMATIC = 0.0   # of the composition: as the pristine emission says
 
 
@@ -194,6 +194,9 @@ class KmcPanel(QWidget):
         if self._waiting:
             return                   # the newest data are asked about when the answer is there
         self._stale = False
+        # loads the simulation's compiled code, which a window that nobody compares in does not need
+        from halidescope.gui.kmc_question import NotComparableError, composition_of, configuration_of, curve_of
+
         try:
             measured = curve_of(self._data, self.quantity.currentData())
             chosen = self.composition.value()

@@ -15,7 +15,7 @@ from halidescope.analysis.kmc.config import PAPER
 from halidescope.analysis.kmc.emulator import Prior, train
 from halidescope.gui import kmc_cache
 from halidescope.gui.kmc_dock import EMPTY, KmcPanel
-from halidescope.gui.kmc_process import NICENESS, ComparisonProcess, News, Question
+from halidescope.gui.kmc_process import CACHE_VARIABLE, NICENESS, ComparisonProcess, News, Question
 from halidescope.gui.kmc_question import composition_of, configuration_of
 from halidescope.gui.run_data import RunData
 from halidescope.gui.window import MainWindow
@@ -70,7 +70,7 @@ def test_the_window_compares_while_somebody_looks(
     followed: MainWindow, engine: PlayedEngine, cache: Path, qtbot: QtBot, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(kmc_cache.FOLDER_VARIABLE, str(cache))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
     engine.begin(str(tmp_path / "a.nxs"))
     engine.take(40)
     qtbot.waitUntil(lambda: followed.views.data.analysed == 40, timeout=5000)
