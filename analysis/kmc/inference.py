@@ -108,8 +108,6 @@ class Problem:
         self._length = float(config.steps) if config.run.scheme == "paper" else length
         fastest = np.log10(self.time_s[-1] / self._length)
         self.limits = np.vstack([emulator.prior.limits.T, [fastest, fastest + np.log10(SLOWEST)]])
-        covariance = np.diag(self.sigma**2) + self._offset**2
-        self._whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
 
     def parameters(self, unit: Floats) -> Floats:
         """Physical parameters of points of the unit cube, (n, 4)."""
@@ -136,9 +134,19 @@ class Problem:
         model = self.seen(self._emulator.table_ev, unit[:, 3])
         return _explaining(unit, self.with_errors(model, rng), self.value, rng), model
 
-    def misfit(self, values: Floats, model: Floats) -> Floats:
-        """Smallest squared misfit per point, offset and noise allowed for, over the model curves, (m,)."""
-        values, model = values @ self._whiten, model @ self._whiten
+    def whitening(self, slowness: float) -> Floats:
+        """Matrix (J, J) that makes noise, offset and the simulation's scatter at a time scale independent and of size 1.
+
+        The scatter is that of the curves left out in training, replica noise included.
+        """
+        scatter = self.seen(self._emulator.left_out, np.full(len(self._emulator.left_out), slowness))
+        scatter = scatter + self._origin * self._unit              # differences of energies have no origin
+        covariance = np.diag(self.sigma**2) + self._offset**2 + scatter.T @ scatter / len(scatter)
+        return np.linalg.inv(np.linalg.cholesky(covariance)).T
+
+    def misfit(self, values: Floats, model: Floats, whitening: Floats) -> Floats:
+        """Smallest squared misfit per point over the model curves, errors allowed for, (m,)."""
+        values, model = values @ whitening, model @ whitening
         squares = np.sum(values**2, axis=1)[:, None] - 2 * values @ model.T + np.sum(model**2, axis=1)
         return squares.min(axis=1) / self.value.size
 

@@ -85,7 +85,7 @@ def test_the_window_compares_while_somebody_looks(
     if os.name == "posix":
         assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
     engine.take(40)
-    qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70, timeout=10_000)
+    qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70, timeout=20_000)
     times, energies = followed.kmc.measured.getData()
     assert len(times) == len(energies) == 40                       # 80 points, averaged
     assert energies[-1] - energies[0] > 0.1                        # half way from 2.16 to 2.46 eV
@@ -112,10 +112,10 @@ def test_the_view_shows_film_band_and_posterior(panel: KmcPanel, qtbot: QtBot) -
     np.testing.assert_array_equal(panel.side.image.image, lattice[:, 10, :])
     assert panel.layer_label.text() == "layer z = 3"
     panel.composition.setValue(1.4)                                # another film: a training begins
-    qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=20_000)
     panel.composition.setValue(X)                                  # the training stops
     before = panel._asked
-    qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible(), timeout=20_000)
     assert panel._asked == before
     panel.clear()
     assert panel.score.text() == EMPTY
@@ -159,7 +159,7 @@ def test_a_process_that_dies_is_said_and_started_again(cache: Path, qtbot: QtBot
     process.ask(Question(2, {"lattice": {"siz": 3}}, [], [], []))
     qtbot.waitUntil(lambda: any("unknown key 'lattice.siz'" in news.problem for news in heard), timeout=TIMEOUT_MS)
     process.ask(question)
-    qtbot.waitUntil(lambda: any(news.answer is not None for news in heard), timeout=10_000)
+    qtbot.waitUntil(lambda: any(news.answer is not None for news in heard), timeout=20_000)
     process.close()
     process.close()
 
