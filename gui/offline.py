@@ -4,12 +4,13 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
 from halidescope.gui.feed import read_whole
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.panels import Views
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
@@ -27,6 +28,8 @@ class ScanWindow(QMainWindow):
         self.scan: Scan | None = None
         self.views = Views(self)
         self.views.set_theme(theme)
+        self.kmc = KmcPanel(self)
+        self.kmc.set_theme(theme)
         self.files = Lane("halidescope-file", self)
         self.setWindowTitle(f"{path.name} · Halidescope")
         self.about = QLabel(f"reading {path} …", self)
@@ -55,7 +58,7 @@ class ScanWindow(QMainWindow):
         self.scan = scan
         self.views.load(scan)
         is_map = self.views.data.grid is not None
-        for panel in ([self.views.map] if is_map else [self.views.live, self.views.series]):
+        for panel in ([self.views.map] if is_map else [self.views.live, self._series(scan)]):
             self.split.addWidget(panel)
         if not is_map and self.views.data.newest_index is not None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
@@ -71,6 +74,18 @@ class ScanWindow(QMainWindow):
         if scan.simulated:
             self.setWindowTitle(f"{self.path.name} · SIMULATED · Halidescope")
 
+    def _series(self, scan: Scan) -> QTabWidget:
+        """The series, and behind it the simulation, which is asked when somebody looks."""
+        tabs = QTabWidget(self)
+        tabs.addTab(self.views.series, "Series")
+        tabs.addTab(self.kmc, "KMC")
+        tabs.currentChanged.connect(lambda index: self.kmc.set_seen(tabs.widget(index) is self.kmc))
+        composition = scan.metadata["sample"].get("composition")
+        if composition:
+            self.kmc.composition.setValue(composition)
+        self.kmc.refresh(self.views.data)
+        return tabs
+
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
             raise error
@@ -80,6 +95,7 @@ class ScanWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop painting and let go of the file."""
         self.views.stop()
+        self.kmc.close_process()
         self.files.close()
         event.accept()
 

@@ -135,9 +135,9 @@ class Problem:
         return _explaining(unit, self.with_errors(model, rng), self.value, rng), model
 
     def whitening(self, slowness: float) -> Floats:
-        """Matrix (J, J) that makes noise, offset and the simulation's scatter at a time scale independent and of size 1.
+        """Matrix (J, J) that makes noise, offset and the simulation's scatter independent and of size 1.
 
-        The scatter is that of the curves left out in training, replica noise included.
+        The scatter is that of the curves left out in training, replica noise included, at one time scale.
         """
         scatter = self.seen(self._emulator.left_out, np.full(len(self._emulator.left_out), slowness))
         scatter = scatter + self._origin * self._unit              # differences of energies have no origin
