@@ -91,7 +91,8 @@ class DemoComparison:
         start: NDArray[np.int8] = start_of(films)
         end = films.trajectories[0].lattice
         verdict = (
-            "the simulation can make this curve" if result.p_value > 0.05 else "the simulation does not make this curve"
+            "the simulation can make this curve" if result.p_value > 0.05
+            else "the simulation does not make this curve, and the parameters are those of the nearest it makes"
         )
         return Section(
             TITLE,

@@ -208,12 +208,9 @@ class KmcPanel(QWidget):
             return
         self._asked += 1
         self._waiting = True
-        time_s, value, sigma = measured.arrays()
-        self.process.ask(
-            Question(
-                self._asked, configuration_of(x), time_s.tolist(), value.tolist(), sigma.tolist(), measured.kind
-            )
-        )
+        raw = (measured.time_s, measured.value, measured.sigma)
+        columns = [np.asarray(column, dtype=float).tolist() for column in raw]
+        self.process.ask(Question(self._asked, configuration_of(x), *columns, measured.kind))
 
     def _take(self, news: News) -> None:
         if news.stage:
@@ -255,7 +252,10 @@ class KmcPanel(QWidget):
         self.layer.setValue(middle if self.layer.value() == 0 else self.layer.value())
         self.side.show_species(self._lattice[:, middle, :])
         self._show_layer()
-        verdict = "the model can explain the data" if answer.p_value > 0.05 else "the model does not explain the data"
+        verdict = (
+            "the model can explain the data" if answer.p_value > 0.05
+            else "the model does not explain the data; parameters are those of its nearest curves"
+        )
         self.score.setText(
             f"discrepancy {answer.discrepancy:.2g} (curves of the model itself: {answer.null_median:.2g}, 95 % below "
             f"{answer.null_95:.2g}), p = {answer.p_value:.2g}: {verdict}"

@@ -23,8 +23,8 @@ LOOKS = 2
 """Measurements made of each design's curve, with different time scales and errors."""
 POINTS = (12, 40)
 """Fewest and most points of such a measurement."""
-NOISE_EV = (1e-3, 1e-2)
-"""Smallest and largest noise of a point."""
+NOISE_EV = (2e-3, 2e-2)
+"""Smallest and largest noise of a point, of the measurement and of the model together."""
 
 
 def calibrated(
@@ -54,7 +54,7 @@ def _level(emulator: Emulator, design: Floats, curve_ev: Floats, rng: np.random.
     slowness = rng.random()
     time = np.linspace(1 / points, 1, points)
     energy = np.interp(time / SLOWEST**slowness, GRID, curve_ev)
-    measured = Measured(time, energy, noise)
+    measured = Measured(time, energy, noise, model_sd=0.0)
     made = energy + measured.offset * rng.standard_normal() + noise * rng.standard_normal(points)
     samples, _ = Problem(replace(measured, value=made), emulator).posterior(rng)
     below = np.mean(samples < np.append(design, slowness), axis=0)

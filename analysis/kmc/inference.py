@@ -31,6 +31,9 @@ LEARNT_FROM = 0.2
 """Share of the table, the likest, on which the final regression is made."""
 KEPT = 0.05
 """Share of the table that is kept."""
+NEAREST = 16
+FAR = 3.0
+"""Mean squared misfit per point, to the mean of the nearest curves, from which on a curve is none of the model's."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Measured:
     offset_sd : float, optional
         How far emission may lie from the band gap all along (Stokes shift, calibration), as a standard deviation in the
         unit of the value; 0.03 eV or a share of 0.05 by default.
+    model_sd : float, optional
+        How far emission may lie from the band gap at each point besides its own error, since no lattice is a film: 0.01
+        eV or a share of 0.03 by default. Averaging does not lessen it.
     """
 
     time_s: ArrayLike
@@ -55,9 +61,12 @@ class Measured:
     sigma: ArrayLike
     kind: Kind = "peak-energy"
     offset_sd: float | None = None
+    model_sd: float | None = None
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Return time, value and sigma checked and, if the series is long, averaged to ``POINTS`` points.
+
+        ``model_sd`` is part of the sigma.
 
         Raises
         ------
@@ -80,8 +89,15 @@ class Measured:
         return (
             np.array([time[g].mean() for g in groups]),
             np.array([np.average(value[g], weights=sigma[g] ** -2.0) for g in groups]),
-            np.array([np.sum(sigma[g] ** -2.0) ** -0.5 for g in groups]),
+            np.hypot([np.sum(sigma[g] ** -2.0) ** -0.5 for g in groups], self.model),
         )
+
+    @property
+    def model(self) -> float:
+        """Standard deviation of what separates emission and band gap at each point."""
+        if self.model_sd is not None:
+            return self.model_sd
+        return 0.01 if self.kind == "peak-energy" else 0.03
 
     @property
     def offset(self) -> float:
@@ -132,7 +148,18 @@ class Problem:
         """Samples of the posterior on the unit cube (SAMPLES, 4), and the table's curves at the measured times."""
         unit = np.column_stack([self._emulator.table_unit, rng.random(len(self._emulator.table_unit))])
         model = self.seen(self._emulator.table_ev, unit[:, 3])
-        return _explaining(unit, self.with_errors(model, rng), self.value, rng), model
+        return _explaining(unit, self.with_errors(model, rng), self._within(model), rng), model
+
+    def _within(self, model: Floats) -> Floats:
+        """The measured curve, or, if it is far from everything that the model makes, one on the way to the nearest.
+
+        How parameters follow from curves is learnt from curves of the model, and means nothing for others.
+        """
+        whitening = self.whitening(0.5)
+        away = np.sum(((model - self.value) @ whitening) ** 2, axis=1)
+        nearest = model[np.argpartition(away, NEAREST)[:NEAREST]].mean(axis=0)
+        misfit = float(np.mean(((self.value - nearest) @ whitening) ** 2))
+        return nearest + (self.value - nearest) * min(1.0, np.sqrt(FAR / max(misfit, 1e-12)))
 
     def whitening(self, slowness: float) -> Floats:
         """Matrix (J, J) that makes noise, offset and the simulation's scatter independent and of size 1.

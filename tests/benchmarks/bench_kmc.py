@@ -95,7 +95,7 @@ def test_null_events(size: int, least: float, read_ns: float, capsys: pytest.Cap
     assert speed >= least
 
 
-@pytest.mark.parametrize(("size", "least"), [(20, 12.0), (64, None), (200, None)])
+@pytest.mark.parametrize(("size", "least"), [(20, 12.0), (64, None)])
 def test_against_kmcos(size: int, least: float | None, read_ns: float, capsys: pytest.CaptureFixture[str]) -> None:
     """kmcos and ours one after the other, ours twice around it; the least ratio is asked at 20³."""
     python = os.environ.get("KMCOS_PYTHON")
