@@ -209,8 +209,8 @@ class KmcPanel(QWidget):
         self._asked += 1
         self._waiting = True
         raw = (measured.time_s, measured.value, measured.sigma)
-        columns = [np.asarray(column, dtype=float).tolist() for column in raw]
-        self.process.ask(Question(self._asked, configuration_of(x), *columns, measured.kind))
+        time_s, value, sigma = (np.asarray(column, dtype=float).tolist() for column in raw)
+        self.process.ask(Question(self._asked, configuration_of(x), time_s, value, sigma, measured.kind))
 
     def _take(self, news: News) -> None:
         if news.stage:

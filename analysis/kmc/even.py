@@ -51,7 +51,7 @@ def arrival_of(state: Words, trial: Index, among: Index) -> float:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _aim(record: np.uint32, d: Index, size: int, strides: NDArray[np.int64]) -> tuple[int, int, np.uint32]:
+def _aim(record: np.uint32, d: Index, size: int, strides: NDArray[np.int64]) -> tuple[Index, Index, np.uint32]:
     """Site of a vacancy, site of its neighbour, and the neighbour's packed coordinates."""
     here = np.int64(record)
     moved = ((here >> SHIFT[d]) & MASK) + SIGN[d]

@@ -205,13 +205,28 @@ def _explaining(table: Floats, simulated: Floats, measured: Floats, rng: np.rand
     distance = np.sum((summary - target) ** 2, axis=1)
     kept = np.argsort(distance)[: int(KEPT / LEARNT_FROM * len(table))]
     weight = np.maximum(1 - distance[kept] / distance[kept[-1]], 1e-9)
-    away = summary[kept] - target
+    away = summary[kept] - _no_further_out(summary[kept], target)
     logit = np.log(table[kept] / (1 - table[kept]))
     root = np.sqrt(weight)[:, None]
     slope = np.linalg.lstsq(root * np.column_stack([np.ones(len(kept)), away]), root * logit, rcond=None)[0][1:]
     chosen = np.searchsorted(np.cumsum(weight) / weight.sum(), (np.arange(SAMPLES) + rng.random()) / SAMPLES)
     adjusted = (logit - away @ slope)[np.minimum(chosen, len(kept) - 1)]
     return 1 / (1 + np.exp(-adjusted))
+
+
+def _no_further_out(kept: Floats, target: Floats) -> Floats:
+    """The target (1, k), drawn towards the middle of the kept summaries (n, k) until it is no further out than they.
+
+    A regression among them says nothing about places beyond.
+    """
+    middle = kept.mean(axis=0)
+    precision = np.linalg.inv(np.cov(kept.T) + 1e-12 * np.eye(kept.shape[1]))
+
+    def distance(points: Floats) -> Floats:
+        return np.sqrt(np.einsum("ni,ij,nj->n", points - middle, precision, points - middle))
+
+    reach = float(np.quantile(distance(kept), 0.9))
+    return middle + (target - middle) * min(1.0, reach / max(float(distance(target)[0]), 1e-12))
 
 
 def _learnt(features: Floats, own: Floats, table: Floats) -> tuple[Floats, Floats]:
