@@ -25,6 +25,7 @@ from halidescope.gui.feed import SessionFeed
 from halidescope.gui.film_dock import FilmPanel
 from halidescope.gui.following import Following
 from halidescope.gui.instruments_dock import InstrumentsPanel
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.link import Opened
 from halidescope.gui.log_dock import LogPanel, OwnMessages
 from halidescope.gui.measure_dock import MeasurePanel
@@ -37,6 +38,7 @@ from halidescope.gui.recipe_library import RecipeLibrary
 from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import THEMES, Theme, apply_theme
 from halidescope.gui.tour import Tour
+from halidescope.gui.trends_dock import TrendsPanel
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class MainWindow(QMainWindow):
         self.microscope: MicroscopeFile | None = None
         self.feed = SessionFeed(self)
         self.views = Views(self)
+        self.kmc = KmcPanel(self)
         self.strip = StatusStrip(self)
         self.notice = Notice(self)
         self.tour = Tour(self)
@@ -63,6 +66,7 @@ class MainWindow(QMainWindow):
         self.queue = QueuePanel(self)
         self.instruments = InstrumentsPanel(self)
         self.film = FilmPanel(self)
+        self.trends = TrendsPanel(self)
         self.log = LogPanel(self)
         self.messages = OwnMessages(self)
         self.preflight = Preflight(self)
@@ -76,8 +80,10 @@ class MainWindow(QMainWindow):
         views = self.views
         self.docking = Docking(self, {
             "Measure": self.measure, "Queue": self.queue, "Live": views.live, "Series": views.series,
-            "Map": views.map, "Film": self.film, "Instruments": self.instruments, "Log": self.log,
+            "Map": views.map, "Trends": self.trends, "KMC": self.kmc, "Film": self.film,
+            "Instruments": self.instruments, "Log": self.log,
         })
+        self.docking["KMC"].visibilityChanged.connect(self.kmc.set_seen)
         self.entrance = Entrance(self)
         self.following = Following(self)
         self.theme_actions = build_menus(self)
@@ -121,6 +127,8 @@ class MainWindow(QMainWindow):
         measure.recipe_changed.connect(lambda _: self.judge())
         self.preflight.judged.connect(lambda words, refused: measure.set_preflight(words, refused=refused))
         self.preflight.places.connect(self.film.show_plan)
+        self.views.said.connect(self.say)
+        self.trends.said.connect(self.say)
         measure.library.said.connect(self._library_said)
         measure.start_asked.connect(partial(self._begin, feed.start))
         measure.queue_asked.connect(partial(self._begin, feed.enqueue))
@@ -222,8 +230,10 @@ class MainWindow(QMainWindow):
 
     def choose_scan(self) -> None:
         """Ask for saved scans, and show each in a window of its own."""
+        from halidescope.gui.offline import name_filter
+
         self._choose(
-            "Saved scans", "Scans (*.nxs *.journal);;All files (*)",
+            "Saved scans", name_filter(),
             self._show_scans, many=True,
         )
 
@@ -261,6 +271,8 @@ class MainWindow(QMainWindow):
         apply_theme(application, theme)
         self.views.set_theme(theme)
         self.film.set_theme(theme)
+        self.trends.set_theme(theme)
+        self.kmc.set_theme(theme)
         self.theme_actions[theme.name].setChecked(True)
         self.settings.setValue("theme", theme.name)
 
@@ -328,6 +340,8 @@ class MainWindow(QMainWindow):
         self.preflight.close()
         self.views.stop()
         self.film.stop()
+        self.trends.stop()
+        self.kmc.close_process()
         self.messages.close()
         self.feed.close()
         self.entrance.close()
