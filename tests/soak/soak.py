@@ -77,6 +77,7 @@ class Soak:
             while ends or faults or self.counts["points"] < 40 * self._kills:
                 self._map(ends, faults)
         except BaseException:
+            time.sleep(3.0)      # a watchdog may have something to say
             for name in ("session.watchdog.log", "session.log"):
                 log = self._folder / name
                 if log.exists():
@@ -172,7 +173,7 @@ class Soak:
         if window is not None:      # killed at any moment of its life, also while it comes up
             time.sleep(self._random.uniform(0.0, 3.0))
         try:
-            engine.client.start(recipe, out, resume=resume)
+            self._start(engine, recipe, out, resume=resume)
         except ProblemError as error:
             if "is finished already" in str(error):
                 return RunState.FINISHED
@@ -211,6 +212,18 @@ class Soak:
                 return status.state
             assert now < give_up, f"{out.name}: {status}"
             time.sleep(0.004)
+
+    def _start(self, engine: Engine, recipe: dict[str, object], out: Path, *, resume: bool) -> None:
+        """Start it; a fault that was latched when its engine died is refused, and cleared by a person."""
+        try:
+            engine.client.start(recipe, out, resume=resume)
+        except ProblemError as error:
+            if "mend its cause, clear it" not in str(error) and "close the loop" not in str(error):
+                raise
+            self.counts["refused for a latched fault"] += 1
+            engine.client.connect()
+            engine.client.clear_fault()
+            engine.client.start(recipe, out, resume=resume)
 
     def _live_engine(self) -> Engine:
         if self._engine is None:
