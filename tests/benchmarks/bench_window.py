@@ -25,7 +25,7 @@ from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
-from halidescope.gui.app import make_application
+from halidescope.gui.app import give_way, make_application
 from halidescope.gui.run_data import Grid, RunData
 from halidescope.gui.simulated import SimulatorProcess
 from halidescope.gui.window import MainWindow
@@ -142,6 +142,7 @@ def live() -> None:
         settings.setValue("folder", str(folder))
         with SimulatorProcess(folder / "microscope.toml", speed=1.0, film=1.5) as simulator:
             window = MainWindow(settings)
+            window.feed.opened.connect(lambda _: give_way())
             window.resize(1600, 1000)
             window.show()
             window.open_microscope(simulator.microscope_file, folder / "session.json")
