@@ -243,9 +243,12 @@ class MapPanel(QWidget):
         self.present.setPen(pg.mkPen(theme.warning, width=2))
         self.divider.setPen(pg.mkPen(theme.text, width=3))
         self.divider.setHoverPen(pg.mkPen(theme.accent, width=5))
-        self.scale.bar.setBrush(pg.mkBrush(theme.text))
-        self.scale.bar.setPen(pg.mkPen(theme.plot))
-        self.scale.text.setColor(theme.text)
+        light = theme.text if theme.name == "red" else "#ffffff"      # on a shade of its own: images are dark or bright
+        self.scale.bar.setBrush(pg.mkBrush(light))
+        self.scale.bar.setPen(pg.mkPen("#000000"))
+        self.scale.text.setColor(light)
+        self.scale.text.fill = pg.mkBrush(0, 0, 0, 150)
+        self.scale.text.update()
 
     # the image
 
