@@ -3,13 +3,14 @@
 What a scan holds is in :mod:`halidescope.acquisition.scan`; the NeXus layout in :mod:`halidescope.acquisition.nexus`.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.storage import write_finished
+from halidescope.acquisition.storage import save_scan, write_finished
 from halidescope.acquisition.tables import write_csv, write_npz
 
 JOURNAL_SUFFIX = ".journal"
@@ -27,27 +28,40 @@ def convert(source: Path, out: Path) -> None:
     """
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
-    if out.suffix == ".nxs":
-        if source.suffix != JOURNAL_SUFFIX:
-            raise RefusedRunError(f"{source} is not a journal; only a journal (.nxs.journal) is made into a .nxs file")
+    if out.suffix == ".nxs" and source.suffix == JOURNAL_SUFFIX:
         write_finished(source, out)
+        return
+    with open_any(source) as scan:
+        save(scan, out)
+
+
+def save(scan: Scan, out: Path) -> None:
+    """Write a scan in the format of the ending, whole or not at all; errors as :func:`convert`."""
+    if out.suffix == ".nxs":
+        save_scan(scan, out)
         return
     if out.suffix not in WRITERS:
         raise RefusedRunError(f"output file {out}: ending {out.suffix!r} is not known; use .nxs, {', '.join(WRITERS)}")
+    if out.exists():
+        raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
     part = out.with_name(f"{out.stem}.part{out.suffix}")
     try:
-        with open_any(source) as scan:
-            WRITERS[out.suffix](scan, part)
+        WRITERS[out.suffix](scan, part)
         part.replace(out)
     except OSError as error:
         raise ScanFileError(f"{out}: cannot be written ({error})") from error
     finally:
+        if part.is_dir():
+            shutil.rmtree(part)
         part.unlink(missing_ok=True)
 
 
 def write_hspy(scan: Scan, path: Path) -> None:
-    """A HyperSpy file with the true wavelength axis (needs HyperSpy)."""
+    """A HyperSpy file (.hspy, or a .zspy folder) with the true wavelength axis (needs HyperSpy)."""
     scan.to_hyperspy().save(str(path))
 
 
-WRITERS: dict[str, Callable[[Scan, Path], None]] = {".csv": write_csv, ".npz": write_npz, ".hspy": write_hspy}
+WRITERS: dict[str, Callable[[Scan, Path], None]] = {
+    ".csv": write_csv, ".npz": write_npz, ".hspy": write_hspy,
+    ".zspy": write_hspy,
+}

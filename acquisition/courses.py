@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from halidescope.acquisition.measurement import Measurement
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.recipes import DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries

@@ -201,6 +201,6 @@ def _derived(
             **scan.metadata, **({"count_type": "<f8"} if step == "average" else {}),
             "processing": [*scan.metadata.get("processing", []), done],
         },
-        "results": None, "read_spectra": read, "release": lambda: None, "spoiled": set(),
+        "results": None, "read_spectra": read, "release": lambda: None, "spoiled": set(), "stored_sum": None,
     }
     return replace(scan, **{**values, **changes})

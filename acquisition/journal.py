@@ -293,6 +293,16 @@ class JournalReader:
             raise ScanFileError(f"journal {self.path}: cannot be followed ({error})") from error
         return [self._record(row) for row in rows]
 
+    def records(self, sequences: list[int]) -> list[SpectrumRecord | None]:
+        """Many spectra at once, in the order asked for; None for each whose row is damaged or not there."""
+        marks = ",".join("?" * len(sequences))
+        try:
+            rows = self._db.execute(f"SELECT * FROM spectra WHERE sequence IN ({marks})", sequences).fetchall()
+        except UNREADABLE:            # a torn page somewhere among them: each by itself, so that only its own are lost
+            return [self.spectrum(sequence) for sequence in sequences]
+        found = {row[0]: row for row in rows}
+        return [self._record(found[sequence]) if sequence in found else None for sequence in sequences]
+
     def repeats(self) -> list[SpectrumRecord]:
         """Spectra taken again at points that were there already, as far as their rows are whole."""
         return [record for row in self._rows("repeats") if (record := self._record(row)) is not None]

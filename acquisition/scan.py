@@ -135,6 +135,7 @@ class Scan:
     more: Mapping[str, NDArray] = field(default_factory=dict)
     read_spectra: Callable[[tuple[int, ...] | None], Counts] = field(repr=False)
     release: Callable[[], None] = field(repr=False)
+    stored_sum: Floats | None = field(default=None, repr=False)
     spoiled: set[int] = field(default_factory=set, repr=False)    # found damaged while reading; grows
 
     def __enter__(self) -> Self:
@@ -157,6 +158,13 @@ class Scan:
     def spectrum(self, *point: int) -> Counts:
         """Raw counts of one point, shape (channels,), without reading the others: ``spectrum(row, column)``."""
         return self.read_spectra(point)
+
+    @property
+    def counts_sum(self) -> Floats:
+        """Sum of each point's raw counts over all channels, shape points, NaN where invalid; stored if possible."""
+        if self.stored_sum is not None:
+            return self.stored_sum
+        return np.where(self.valid, self.spectra.sum(axis=-1, dtype=np.float64), np.nan)
 
     @property
     def found_damaged(self) -> tuple[int, ...]:
@@ -227,10 +235,13 @@ class Scan:
 
     @property
     def true_axes(self) -> dict[str, Floats]:
-        """Planned axes, the time of a series replaced by the actual mid-exposure times where they are known."""
+        """Planned axes, the time of a series replaced by the actual mid-exposure times; between those where unknown."""
         axes = dict(self.axes)
-        if "time" in axes:
-            axes["time"] = np.where(np.isfinite(self.time_s), self.time_s, axes["time"])
+        known = np.isfinite(self.time_s)
+        if "time" in axes and self.time_s.shape == axes["time"].shape and known.any():
+            planned, at = axes["time"], np.flatnonzero(known)
+            late = np.interp(np.arange(len(planned)), at, (self.time_s - planned)[known])
+            axes["time"] = np.where(known, self.time_s, planned + late)
         return axes
 
     @property
