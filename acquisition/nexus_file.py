@@ -82,7 +82,7 @@ class NexusFile:
         for extra in (self._crc, self.counts_sum):
             if extra is not None and extra.shape != shape:
                 raise ValueError("its CRCs have another shape than its spectra")
-        points = int(np.prod(shape))
+        points = max(int(np.prod(shape)), int(np.prod(self.header.shape)))      # a series may have ended early
         runs = msgspec.json.decode(self._text(own, "missing_points"), type=dict[str, list[tuple[int, int]]])
         self.missing = {
             point: why for why, stretches in runs.items() for first, last in stretches

@@ -4,7 +4,10 @@ The journal's own format is in :mod:`halidescope.acquisition.journal`, the file'
 :mod:`halidescope.acquisition.nexus`.
 """
 
+import hashlib
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from halidescope.acquisition.journal import JournalReader, delete_journal, journ
 from halidescope.acquisition.listing import Listing, read_listing
 from halidescope.acquisition.nexus import write_nexus
 from halidescope.acquisition.nexus_file import NexusFile
+from halidescope.acquisition.places import on_network, spooled
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import Ending, Flag, Header
 from halidescope.acquisition.scan import Scan, dark_of
@@ -49,9 +53,14 @@ def finish(out: Path, *, overwrite: bool = False) -> list[int]:
     ScanFileError
         The file could not be written, or reads back differently. The journal is kept.
     """
-    damaged = write_finished(journal_path(out), out, overwrite=overwrite)
+    return finish_elsewhere(journal_path(out), out, overwrite=overwrite)
+
+
+def finish_elsewhere(journal: Path, out: Path, *, overwrite: bool = False) -> list[int]:
+    """As :func:`finish`, for a journal that need not lie where that of ``out`` would."""
+    damaged = write_finished(journal, out, overwrite=overwrite)
     if not damaged:
-        delete_journal(journal_path(out))
+        delete_journal(journal)
     return damaged
 
 
@@ -69,18 +78,44 @@ def write_finished(source: Path, out: Path, *, overwrite: bool = False) -> list[
         The file exists, could not be written, or reads back differently.
     """
     part = out.with_name(out.name + ".part")
+    if out.exists() and not overwrite:
+        raise ScanFileError(f"{out}: exists and is not overwritten; the measurement is safe in {source}")
     try:
+        local = spooled(part) if on_network(out.parent) else part
         with JournalReader(source) as journal:
-            damaged = write_nexus(JournalContents(journal), part)
-            _durable(part)
-            compare(journal, part)
-        if out.exists() and not overwrite:
-            raise ScanFileError(f"{out}: exists and is not overwritten; the measurement is safe in {source}")
+            damaged = write_nexus(JournalContents(journal), local)
+            _durable(local)
+            compare(journal, local)
+        if local != part:
+            copy_compared(local, part)
+            local.unlink()
         os.replace(part, out)
         _durable(out.parent)
     except (OSError, RuntimeError) as error:   # h5py reports a full disk as either
+        _drop(part, local)
         raise ScanFileError(f"{out}: cannot be written ({error}); the measurement is safe in {source}") from error
     return damaged
+
+
+def _drop(*parts: Path) -> None:
+    """Delete what is left of files that could not be written, as far as the disk lets us."""
+    for path in parts:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def copy_compared(source: Path, target: Path) -> None:
+    """Copy a file durably, and read it back; raises OSError if it cannot be, or differs."""
+    shutil.copyfile(source, target)
+    _durable(target)
+    if file_hash(source) != file_hash(target):
+        raise OSError(f"the copy {target} reads back differently")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_scan(scan: Scan, out: Path) -> None:

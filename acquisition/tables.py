@@ -29,13 +29,14 @@ def heading(name: str) -> str:
 def write_csv(scan: Scan, path: Path) -> None:
     """One row per valid spectrum: numbers with units in the header, then counts by wavelength; lines with # before."""
     spectra = scan.spectra
-    columns = {name: column for name, column in scan.columns.items() if name != "valid"}
+    held = scan.columns
+    columns = {name: held[name] for name in dict.fromkeys((*HEADINGS, "saturated", *held)) if name != "valid"}
     mark = " SIMULATED" if scan.simulated else ""
     what = "averaged" if scan.metadata.get("processing") else "raw counts"
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        file.write(f"{CSV_MARK}; {int(scan.valid.sum())} rows\r\n")
-        table.writerow([f"# {scan.metadata['title']}{mark}; {what}, dark not subtracted"])
+        file.write(f"{CSV_MARK}; {int(scan.valid.sum())} rows{mark and f';{mark}'}\r\n")
+        table.writerow([f"# {scan.metadata['title']}; {what}, dark not subtracted"])
         table.writerow([EXTRAS_MARK + msgspec.json.encode(extras_of(scan)).decode()])
         table.writerow(["point", *map(heading, columns), *(f"{value!r} nm" for value in scan.wavelength_nm.tolist())])
         table.writerows(_rows(scan, spectra, columns))
