@@ -4,7 +4,7 @@ Both give their spectra in blocks, so that a measurement need never be in memory
 their counts is complete once all blocks have been taken.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +33,7 @@ class Contents(Protocol):
     events: list[Event]
     results: OnlineResults | None
     repeats: list[SpectrumRecord]
+    light_spots: Sequence[tuple[float, float, float]]      # x, y in µm; own peak dose in J/cm²
 
     def blocks(self) -> Iterator[tuple[tuple[int, ...], int, NDArray]]:
         """Line of the outer axes, first place on the innermost one, and counts (n, channels)."""
@@ -73,6 +74,7 @@ class JournalContents:
         darks, _ = journal.dark()
         self.darks = [DarkRecord(d.sequence, d.start_s, d.exposure_s, d.counts[self._order]) for d in darks]
         self.events, self.results = journal.events(), journal.results
+        self.light_spots: Sequence[tuple[float, float, float]] = journal.light_spots()
         self.repeats = [_sorted(one, self._order) for one in journal.repeats()]
 
     def blocks(self) -> Iterator[tuple[tuple[int, ...], int, NDArray]]:
@@ -115,6 +117,7 @@ class ScanContents:
         self.darks = [DarkRecord(k, float("nan"), scan.dark.exposure_s, one) for k, one in enumerate(scan.dark.spectra)]
         self.events, self.results = list(scan.events), scan.results
         self.repeats = list(scan.repeats)
+        self.light_spots: Sequence[tuple[float, float, float]] = ()
 
     def blocks(self) -> Iterator[tuple[tuple[int, ...], int, NDArray]]:
         """Spectra in blocks."""

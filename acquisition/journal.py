@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from halidescope.acquisition.checkpoints import Checkpoints
+from halidescope.acquisition.light_page import light_path, read_page
 from halidescope.acquisition.places import journal_in_spool, on_network, spooled
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
@@ -139,7 +140,7 @@ class JournalWriter:
             if self._helper.gone():
                 raise ScanFileError(self._rescue()) from error
             raise ScanFileError(
-                f"journal {self.path}: cannot be written ({error}); what was measured is safe in it, make room on the disk"
+                f"journal {self.path}: cannot be written ({error}); what was measured is safe in it; make room there"
             ) from error
         self._helper.dirty.set()
 
@@ -335,6 +336,11 @@ class JournalReader:
                     why.setdefault(point, reason)
         return why
 
+    def light_spots(self) -> tuple[tuple[float, float, float], ...]:
+        """Every spot that was lit, with the dose of its own light: (x_um, y_um, dose_j_cm2)."""
+        page = light_path(self.path)
+        return read_page(page).spots if page.exists() else ()
+
     def _record(self, row: tuple) -> SpectrumRecord | None:
         *numbers, counts, crc = row
         if not isinstance(counts, bytes):
@@ -393,8 +399,8 @@ def _copied(path: Path, folder: Path) -> Path:
 
 
 def delete_journal(path: Path) -> None:
-    """Delete a closed journal with its log and index."""
-    for name in (path.name + "-wal", path.name + "-shm", path.name):
+    """Delete a closed journal with its log, its index and its page of light."""
+    for name in (path.name + "-wal", path.name + "-shm", light_path(path).name, path.name):
         path.with_name(name).unlink(missing_ok=True)
 
 

@@ -134,6 +134,11 @@ def _own(entry: h5py.Group, contents: Contents) -> None:
         new_field(own, "dark_spectra", np.array([dark.counts for dark in darks]), "counts")
         new_field(own, "dark_exposure_s", [dark.exposure_s for dark in darks], "s")
         new_field(own, "dark_start_s", [dark.start_s for dark in darks], "s")
+    if spots := contents.light_spots:
+        new_field(
+            own, "light_spots", np.array(spots),
+            description="x (um), y (um), peak dose of the spot's own light (J/cm^2), between exposures included",
+        )
     if repeats := contents.repeats:    # spectra taken again at points that have one already
         again = new_group(own, "repeats", "NXcollection")
         new_field(again, "counts", np.array([one.counts for one in repeats]), "counts")

@@ -89,6 +89,7 @@ class NexusFile:
             for point in range(max(first, 0), min(last, points - 1) + 1)
         }
         self.repeats = self._repeats(own["repeats"]) if "repeats" in own else ()
+        self.light_spots = self._numbers(own, "light_spots") if "light_spots" in own else np.empty((0, 3))
         darks = "dark_spectra" in own
         nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)
         self.dark_spectra = self._numbers(own, "dark_spectra") if darks else nothing

@@ -5,18 +5,21 @@ Nothing is measured here; :mod:`halidescope.acquisition.measurement` goes on whe
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
+from halidescope.acquisition.light_page import LightPage, PageContent, light_path, read_page
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
 from halidescope.acquisition.storage import compare
 
+SCHEDULED = ("time-series", "dark-recovery")       # their points mean nothing at another time
 IDENTITY = ("manufacturer", "model", "serial")     # a newer firmware is still the same instrument
 RECENT = 64        # of the last spectra, the brightest becomes the reference
 
@@ -39,6 +42,12 @@ class Past:
     darks : tuple of DarkRecord
     reference : SpectrumRecord or None
         A point to look at again, with its counts.
+    lost : dict
+        Point of a schedule → reason, where a fault cost it and its time is over; a map's are taken later instead.
+    spots : tuple of (x_um, y_um, dose_j_cm2)
+        Own dose of every spot that was lit, the light until it was made dark included.
+    lit_until_unknown : bool
+        Light was on at the last of them, and nobody made it dark that could tell.
     """
 
     header: Header
@@ -48,6 +57,9 @@ class Past:
     repeats: int
     darks: tuple[DarkRecord, ...]
     reference: SpectrumRecord | None
+    lost: dict[int, str] = field(default_factory=dict)
+    spots: tuple[tuple[float, float, float], ...] = ()
+    lit_until_unknown: bool = False
 
     @property
     def done(self) -> frozenset[int]:
@@ -56,6 +68,7 @@ class Past:
 
     def book(self, ledger: DoseLedger) -> None:
         """Tell a ledger of the light that these spots have had, as far as it does not know."""
+        ledger.learn(self.spots)
         for record in self.records:
             ledger.book(record.x_commanded_um, record.y_commanded_um, record.dose_j_cm2)
 
@@ -76,6 +89,7 @@ def look_back(out: Path) -> Past | None:
         _bring_back(out)
     if not journal.exists():
         return None
+    page = read_page(light_path(journal)) if light_path(journal).exists() else PageContent((), -1, 0.0, 0.0)
     with JournalReader(journal) as reader:
         places = reader.places()
         kept = [record for sequence in sorted(places.values()) if (record := reader.spectrum(sequence)) is not None]
@@ -85,12 +99,17 @@ def look_back(out: Path) -> Past | None:
             records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
             damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
             repeats=len(reader.repeats()), darks=tuple(darks), reference=_choose(kept),
+            lost={} if _retakes(reader.header.kind) else {
+                point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
+            },
+            spots=page.spots, lit_until_unknown=page.irradiance_w_cm2 > 0,
         )
 
 
 def finished_spectra(out: Path) -> int | None:
     """How many spectra the finished measurement ``out`` holds, None if it is not finished.
 
+    One that lacks points after faults, and whose points have no schedule, is not.
     A journal that a kill left beside it is compared with it and removed.
     """
     if not out.exists():
@@ -98,6 +117,8 @@ def finished_spectra(out: Path) -> int | None:
     file = NexusFile(out)
     file.close()
     if file.ending is None or file.ending.state != "finished":
+        return None
+    if _retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
         return None
     journal = journal_path(out)
     if journal.exists():
@@ -172,6 +193,11 @@ def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
     return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
 
 
+def _retakes(kind: str) -> bool:
+    """True if a point may be taken later than it was due."""
+    return kind not in SCHEDULED
+
+
 def _who(identity: dict[str, str]) -> str:
     return f"{identity['manufacturer']} {identity['model']} {identity['serial']}"
 
@@ -202,11 +228,20 @@ def _bring_back(out: Path) -> None:
                 writer.append_repeat(replace(repeat, counts=repeat.counts[back]))
             for event in file.events:
                 writer.append_event(event)
+            for why in {why for why in file.missing.values() if why.startswith(SKIPPED)}:
+                writer.set_missing((point for point, reason in file.missing.items() if reason == why), why)
         finally:
             writer.close()
+        page = LightPage(light_path(part), lambda at_s: at_s)
+        try:
+            for x_um, y_um, dose in file.light_spots:
+                page.put(page.add(x_um, y_um), x_um, y_um, dose, 0.0, 0.0)
+        finally:
+            page.close()
     finally:
         file.close()
     try:
+        os.replace(light_path(part), light_path(journal))
         os.replace(part, journal)
     except OSError as error:
         raise ScanFileError(f"journal {journal}: cannot be created ({error}); check the folder") from error

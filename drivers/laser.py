@@ -54,6 +54,7 @@ class LaserHead(WireInstrument):
         self.progress = progress
         self.found_emitting = False
         self._lit_between_s: tuple[float, float] | None = None
+        self._dark_between_s: tuple[float, float] | None = None
         self._wanted_mw: float | None = None
 
     @property
@@ -98,6 +99,14 @@ class LaserHead(WireInstrument):
         None before the first switch-on, and if it was at zero power.
         """
         return self._lit_between_s
+
+    @property
+    def dark_between_s(self) -> tuple[float, float] | None:
+        """Get when the light went, at the first switch-off after it was on: (command sent, answered).
+
+        Readings of ``time.perf_counter()``; None while it is on, and if it was found dark.
+        """
+        return self._dark_between_s
 
     # --- steps of the families -------------------------------------------------------------------------------------
 
@@ -175,7 +184,7 @@ class LaserHead(WireInstrument):
             The key was not turned in time, or no light came. The head is left switched off.
         """
         self._check_permitted()
-        self._lit_between_s = None
+        self._lit_between_s = self._dark_between_s = None
         setpoint_mw = self.power_setpoint_mw
         self.rest()
         dark_at_s = time.perf_counter()
@@ -246,12 +255,14 @@ class LaserHead(WireInstrument):
 
     def _go_dark(self) -> None:
         refusal: InstrumentError | None = None
+        asked_s = time.perf_counter()
         for _ in range(2):     # a lost or garbled answer gets a second chance before this counts as failed
             try:
                 self.command_off()
                 break
             except (ConnectionLostError, BadReplyError, RefusedError) as error:
                 refusal = error
+        answered_s = time.perf_counter()
         end = time.monotonic() + self.dark_wait_s
         while not self._dark():
             if time.monotonic() > end:
@@ -262,6 +273,7 @@ class LaserHead(WireInstrument):
                     f"turn the key, open the interlock or cut its power now",
                 )
             time.sleep(POLL_S)
+        self._dark_between_s = self._dark_between_s or (asked_s, answered_s)
 
     def _dark(self) -> bool:
         return not self.emission and bool(self.power_mw <= self._darkness_mw())

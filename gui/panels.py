@@ -35,6 +35,7 @@ class Views(QObject):
     def stop(self) -> None:
         """Paint no more."""
         self._timer.stop()
+        self.live.stop()
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -59,7 +60,7 @@ class Views(QObject):
         if len(wavelength_nm) == 0:
             return
         self.data.set_axis(wavelength_nm)
-        self.live.view.set_axis(self.data.wavelength_nm)
+        self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
 
     def add_spectra(self, spectra: Sequence[TakenSpectrum]) -> None:
@@ -67,6 +68,11 @@ class Views(QObject):
         self.data.add(spectra)
         self.live.show_spectrum(self.data, spectra[-1])
         self._stale = True
+
+    def show_live(self, spectrum: TakenSpectrum) -> None:
+        """Show a spectrum of a live view."""
+        if len(self.data.wavelength_nm):
+            self.live.show_live(spectrum)
 
     def add_results(self, results: object) -> None:
         """Take in a snapshot of the analysis."""
@@ -76,7 +82,7 @@ class Views(QObject):
     def load(self, scan: object) -> None:
         """Take in a measurement's file or journal."""
         self.data.load(scan)   # type: ignore[arg-type]
-        self.live.view.set_axis(self.data.wavelength_nm)
+        self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
         self._show_results()
@@ -91,7 +97,6 @@ class Views(QObject):
                 self.map.set_phases(data.labels, data)
             else:
                 self.series.set_phases(data.labels, data)
-        self.live.show_results(data)
         self._stale = True
 
     def _repaint(self) -> None:
@@ -103,3 +108,4 @@ class Views(QObject):
         else:
             self.series.show_stack(self.data)
             self.series.show_results(self.data)
+        self.live.show_results(self.data)       # results may have come a moment before their spectra

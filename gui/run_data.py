@@ -37,7 +37,13 @@ class TakenSpectrum(Protocol):
     @property
     def y_um(self) -> float: ...
     @property
+    def sample_power_uw(self) -> float: ...
+    @property
     def exposure_s(self) -> float: ...
+    @property
+    def dose_j_cm2(self) -> float: ...
+    @property
+    def dark_level(self) -> float: ...
     @property
     def saturated(self) -> bool: ...
     @property
@@ -232,6 +238,15 @@ class RunData:
         """Times in s, shape (n,), and shares, shape (n, k), of everything analysed."""
         shares = np.asarray(self._shares, dtype=float)
         return np.asarray(self._time_s, dtype=float), shares.reshape(len(self._time_s), len(self.labels))
+
+    def rows_since(self, first: int) -> list[tuple[float, float, float]]:
+        """Time in s, share of the growing phase, residual in counts: every row of the analysis from ``first`` on."""
+        return [
+            (time_s, np.nan if shares[-1] is None else shares[-1], np.nan if residual is None else residual)
+            for time_s, shares, residual in zip(
+                self._time_s[first:], self._shares[first:], self._residual_rms[first:], strict=True
+            )
+        ]
 
     def image(self, quantity: str) -> NDArray[np.float64]:
         """A map of a quantity, shape (ny, nx), not-a-number where nothing was measured.

@@ -59,7 +59,7 @@ def engine() -> PlayedEngine:
 def followed(window: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> MainWindow:
     """A window that follows ``engine``."""
     with qtbot.waitSignal(window.feed.status, timeout=5000):
-        window.follow(lambda: Opened(engine, engine, engine))
+        window.follow(lambda: Opened(engine, engine, engine, engine))
     return window
 
 
