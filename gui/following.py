@@ -59,6 +59,7 @@ class Following(QObject):
         feed.spectra.connect(self._show_spectra)
         feed.live.connect(self._show_live)
         feed.results.connect(views.add_results)
+        feed.results.connect(lambda _: window.kmc.refresh(views.data))
         feed.events.connect(self._show_events)
         feed.loaded.connect(self._loaded)
         feed.unreadable.connect(self._not_loaded)
@@ -117,7 +118,9 @@ class Following(QObject):
         if before is None or before.file != status.file:
             self._loading = ""
             window.views.begin(status.kind)
-            if status.kind:
+            if status.kind != MAP_KIND:
+                window.kmc.clear()
+            if status.kind == MAP_KIND or (status.kind and not window.kmc.seen):
                 window.docking["Map" if status.kind == MAP_KIND else "Series"].raise_()
         if status.file and not self._loading and (status.done or status.state.ended):
             self._loading = status.file
@@ -184,6 +187,7 @@ class Following(QObject):
     def _loaded(self, scan: Scan) -> None:
         if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
             self._window.views.load(scan)
+            self._window.kmc.refresh(self._window.views.data)
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:

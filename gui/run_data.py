@@ -239,6 +239,17 @@ class RunData:
         shares = np.asarray(self._shares, dtype=float)
         return np.asarray(self._time_s, dtype=float), shares.reshape(len(self._time_s), len(self.labels))
 
+    def shares_with_errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The same with the standard errors, shape (n, k)."""
+        time_s, shares = self.share_series()
+        return time_s, shares, np.asarray(self._shares_se, dtype=float).reshape(shares.shape)
+
+    def dark_subtracted(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Times in s, shape (n,), and spectra less the dark one, shape (n, channels), of all that are held."""
+        held = [(self._places[index][2], index) for index in self._counts]
+        spectra = [counts for _, index in held if (counts := self.counts(index)) is not None]
+        return np.array([time_s for time_s, _ in held]), np.stack(spectra) if spectra else np.empty((0, 0), np.float32)
+
     def rows_since(self, first: int) -> list[tuple[float, float, float]]:
         """Time in s, share of the growing phase, residual in counts: every row of the analysis from ``first`` on."""
         return [

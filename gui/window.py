@@ -25,6 +25,7 @@ from halidescope.gui.feed import SessionFeed
 from halidescope.gui.film_dock import FilmPanel
 from halidescope.gui.following import Following
 from halidescope.gui.instruments_dock import InstrumentsPanel
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.link import Opened
 from halidescope.gui.log_dock import LogPanel, OwnMessages
 from halidescope.gui.measure_dock import MeasurePanel
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         self.microscope: MicroscopeFile | None = None
         self.feed = SessionFeed(self)
         self.views = Views(self)
+        self.kmc = KmcPanel(self)
         self.strip = StatusStrip(self)
         self.notice = Notice(self)
         self.tour = Tour(self)
@@ -76,8 +78,9 @@ class MainWindow(QMainWindow):
         views = self.views
         self.docking = Docking(self, {
             "Measure": self.measure, "Queue": self.queue, "Live": views.live, "Series": views.series,
-            "Map": views.map, "Film": self.film, "Instruments": self.instruments, "Log": self.log,
+            "Map": views.map, "KMC": self.kmc, "Film": self.film, "Instruments": self.instruments, "Log": self.log,
         })
+        self.docking["KMC"].visibilityChanged.connect(self.kmc.set_seen)
         self.entrance = Entrance(self)
         self.following = Following(self)
         self.theme_actions = build_menus(self)
@@ -261,6 +264,7 @@ class MainWindow(QMainWindow):
         apply_theme(application, theme)
         self.views.set_theme(theme)
         self.film.set_theme(theme)
+        self.kmc.set_theme(theme)
         self.theme_actions[theme.name].setChecked(True)
         self.settings.setValue("theme", theme.name)
 
@@ -328,6 +332,7 @@ class MainWindow(QMainWindow):
         self.preflight.close()
         self.views.stop()
         self.film.stop()
+        self.kmc.close_process()
         self.messages.close()
         self.feed.close()
         self.entrance.close()
