@@ -51,7 +51,10 @@ class Checkpoints(threading.Thread):
             finally:
                 db.close()
         except sqlite3.Error as error:
-            self.problem = error
+            if self.gone():
+                self.vanished = True
+            else:
+                self.problem = error
 
     def stop(self) -> None:
         """End the helper. Safe to call twice."""

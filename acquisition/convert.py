@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from halidescope.acquisition.bundle import write_bundle
 from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.maps import write_maps_csv, write_ome_tiff
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import save_scan, write_finished
@@ -17,7 +19,7 @@ JOURNAL_SUFFIX = ".journal"
 
 
 def convert(source: Path, out: Path) -> None:
-    """Write the measurement ``source`` as ``out``, in the format of its ending: .nxs, .csv, .npz or .hspy.
+    """Write the measurement ``source`` as ``out``, in the format of its ending (:data:`WRITERS`, or .nxs).
 
     Raises
     ------
@@ -28,6 +30,7 @@ def convert(source: Path, out: Path) -> None:
     """
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
+    ending_of(out)
     if out.suffix == ".nxs" and source.suffix == JOURNAL_SUFFIX:
         write_finished(source, out)
         return
@@ -37,16 +40,15 @@ def convert(source: Path, out: Path) -> None:
 
 def save(scan: Scan, out: Path) -> None:
     """Write a scan in the format of the ending, whole or not at all; errors as :func:`convert`."""
-    if out.suffix == ".nxs":
+    ending = ending_of(out)
+    if ending == ".nxs":
         save_scan(scan, out)
         return
-    if out.suffix not in WRITERS:
-        raise RefusedRunError(f"output file {out}: ending {out.suffix!r} is not known; use .nxs, {', '.join(WRITERS)}")
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
-    part = out.with_name(f"{out.stem}.part{out.suffix}")
+    part = out.with_name(f"{out.name.removesuffix(ending)}.part{ending}")
     try:
-        WRITERS[out.suffix](scan, part)
+        WRITERS[ending](scan, part)
         part.replace(out)
     except OSError as error:
         raise ScanFileError(f"{out}: cannot be written ({error})") from error
@@ -56,12 +58,21 @@ def save(scan: Scan, out: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def ending_of(out: Path) -> str:
+    """The ending that tells the format; raises RefusedRunError if there is no such format."""
+    for ending in (".nxs", *WRITERS):
+        if out.name.endswith(ending):
+            return ending
+    raise RefusedRunError(f"output file {out}: ending {out.suffix!r} is not known; use .nxs, {', '.join(WRITERS)}")
+
+
 def write_hspy(scan: Scan, path: Path) -> None:
     """A HyperSpy file (.hspy, or a .zspy folder) with the true wavelength axis (needs HyperSpy)."""
     scan.to_hyperspy().save(str(path))
 
 
+# the longer endings first
 WRITERS: dict[str, Callable[[Scan, Path], None]] = {
-    ".csv": write_csv, ".npz": write_npz, ".hspy": write_hspy,
-    ".zspy": write_hspy,
+    ".maps.csv": write_maps_csv, ".ome.tif": write_ome_tiff, ".csv": write_csv, ".npz": write_npz, ".hspy": write_hspy,
+    ".zspy": write_hspy, ".zip": write_bundle,
 }

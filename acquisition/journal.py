@@ -239,6 +239,7 @@ class JournalReader:
             try:
                 pairs = self._connect(path)
             except sqlite3.OperationalError:
+                self._db.close()
                 # a log beside it needs a place for its index, which a full or read-only disk does not give
                 self._copy = TemporaryDirectory(prefix="halidescope-", ignore_cleanup_errors=True)
                 pairs = self._connect(_copied(path, Path(self._copy.name)))

@@ -33,7 +33,10 @@ def new_field(group: h5py.Group, name: str, value: Any, units: str = "", **attri
 
 def describe(entry: h5py.Group, header: Header, ending: Ending | None) -> None:
     """Title, times and kind of the measurement."""
-    new_field(entry, "definition", "NXoptical_spectroscopy", version="v2026.01")
+    new_field(
+        entry, "definition", "NXoptical_spectroscopy", version="v2026.01",
+        URL="https://manual.nexusformat.org/classes/applications/NXoptical_spectroscopy.html",
+    )
     new_field(entry, "title", header.title + (" (SIMULATED)" if header.simulated else ""))
     if header.started_at:          # unknown in files of some programs
         new_field(entry, "start_time", header.started_at)
@@ -49,7 +52,7 @@ def add_instrument(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
     wavelength_nm = header.calibration.get("laser_wavelength_nm")
     name = "unknown" if wavelength_nm is None else f"{wavelength_nm:.0f}nm"
     beam = new_group(instrument, f"beam_{name}", "NXbeam")
-    new_field(beam, "parameter_reliability", "nominal" if header.imported else "measurement")
+    new_field(beam, "parameter_reliability", "nominal" if header.imported else "measured")
     source = new_group(instrument, f"source_{name}", "NXsource")
     new_field(source, "type", "Laser")
     if wavelength_nm is not None:
@@ -59,6 +62,29 @@ def add_instrument(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
         new_field(beam, "average_power", float(power_uw), "uW")  # type: ignore[arg-type]
     if (waist_um := header.calibration.get("waist_um")) is not None:
         new_field(beam, "extent", [2 * waist_um] * 2, "um", description="1/e^2 diameter at the film")
+    add_optics(instrument, header)
+    detector = new_group(instrument, "detector_spectrometer", "NXdetector")
+    new_field(detector, "detector_channel_type", "multichannel")
+    new_field(detector, "detector_type", "spectrometer", custom=True)
+    axes = data.attrs["axes"]
+    raw = new_group(detector, "raw_data", "NXdata", signal="raw", axes=axes, interpretation="spectrum")
+    raw["raw"] = data["intensity"]
+    for field in axes:
+        raw[field] = data[field]
+    stage = new_group(instrument, "sample_stage", "NXmanipulator")
+    for role, group in (("laser", source), ("spectrometer", detector), ("stage", stage)):
+        made = new_group(group, "device_information", "NXfabrication")
+        identity = header.identities[role]
+        for field, key in (
+            ("vendor", "manufacturer"), ("model", "model"), ("serial_number", "serial"), ("firmware", "firmware"),
+        ):
+            new_field(made, field, identity[key] or "unknown")
+    program = new_group(instrument, "software_halidescope", "NXprogram")
+    new_field(program, "program", "halidescope", version=version("halidescope"))
+
+
+def add_optics(instrument: h5py.Group, header: Header) -> None:
+    """Objective and filters, as far as they are described."""
     lens: Any = header.details.get("objective") or {}
     objective = new_group(instrument, "objective", "NXoptical_lens")
     new_field(objective, "type", "objective")
@@ -72,23 +98,6 @@ def add_instrument(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
     for k, one in enumerate(filters, 1):
         element = new_group(instrument, f"filter_{k}", "NXfilter")
         new_field(element, "description", str(one))
-    detector = new_group(instrument, "detector_spectrometer", "NXdetector")
-    new_field(detector, "detector_channel_type", "multichannel")
-    new_field(detector, "detector_type", "spectrometer")
-    axes = data.attrs["axes"]
-    raw = new_group(detector, "raw_data", "NXdata", signal="intensity", axes=axes, interpretation="spectrum")
-    for field in ("intensity", *axes):
-        raw[field] = data[field]
-    stage = new_group(instrument, "sample_stage", "NXmanipulator")
-    for role, group in (("laser", source), ("spectrometer", detector), ("stage", stage)):
-        made = new_group(group, "device_information", "NXfabrication")
-        identity = header.identities[role]
-        for field, key in (
-            ("vendor", "manufacturer"), ("model", "model"), ("serial_number", "serial"), ("firmware", "firmware"),
-        ):
-            new_field(made, field, identity[key] or "unknown")
-    program = new_group(instrument, "software_halidescope", "NXprogram")
-    new_field(program, "program", "halidescope", version=version("halidescope"))
 
 
 def add_sample(entry: h5py.Group, header: Header) -> None:

@@ -65,6 +65,7 @@ def left_behind(folder: Path) -> list[LeftBehind]:
 
 def _look(path: Path) -> LeftBehind:
     out = path.with_name(path.name.removesuffix(SUFFIX))
+    used = in_use(path)          # asked before it is open here
     try:
         with JournalReader(path) as journal:
             header, spectra = journal.header, len(journal.places())
@@ -73,7 +74,7 @@ def _look(path: Path) -> LeftBehind:
                 planned *= size
             return LeftBehind(
                 path, journal.destination or out, header.title, header.started_at,
-                journal.ending.state if journal.ending else "cut off", spectra, planned, in_use(path),
+                journal.ending.state if journal.ending else "cut off", spectra, planned, used,
             )
     except ScanFileError as error:
         return LeftBehind(path, out, path.name, "", "damaged", 0, 0, in_use=False, problem=str(error))

@@ -93,8 +93,14 @@ def write_finished(source: Path, out: Path, *, overwrite: bool = False) -> list[
         _durable(out.parent)
     except (OSError, RuntimeError) as error:   # h5py reports a full disk as either
         _drop(part, local)
-        raise ScanFileError(f"{out}: cannot be written ({error}); the measurement is safe in {source}") from error
+        raise ScanFileError(f"{out}: cannot be written ({_why(error)}); the measurement is safe in {source}") from error
     return damaged
+
+
+def _why(error: OSError | RuntimeError) -> str:
+    """The operating system's words, without HDF5's."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).replace("\n", " ")
 
 
 def _drop(*parts: Path) -> None:
@@ -139,7 +145,7 @@ def save_scan(scan: Scan, out: Path) -> None:
         os.replace(part, out)
         _durable(out.parent)
     except (OSError, RuntimeError) as error:
-        raise ScanFileError(f"{out}: cannot be written ({error}); the data are still in {scan.source}") from error
+        raise ScanFileError(f"{out}: cannot be written ({_why(error)}); the data are still in {scan.source}") from error
     finally:
         part.unlink(missing_ok=True)
 

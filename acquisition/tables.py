@@ -14,6 +14,7 @@ from halidescope.acquisition.transport import extras_of, unit_of_column
 
 CSV_MARK = "# Halidescope table"
 EXTRAS_MARK = "# halidescope: "
+CELL = 30_000     # characters; spreadsheets cut cells off beyond 32,767
 HEADINGS = {      # friendlier names of the columns that everybody reads; the others are called as in the files
     "time_s": "time (s)", "x_um": "x (um)", "y_um": "y (um)", "sample_power_uw": "power (uW)",
     "exposure_s": "exposure (s)", "dose_j_cm2": "dose (J/cm^2)",
@@ -37,7 +38,9 @@ def write_csv(scan: Scan, path: Path) -> None:
         table = csv.writer(file)
         file.write(f"{CSV_MARK}; {int(scan.valid.sum())} rows{mark and f';{mark}'}\r\n")
         table.writerow([f"# {scan.metadata['title']}; {what}, dark not subtracted"])
-        table.writerow([EXTRAS_MARK + msgspec.json.encode(extras_of(scan)).decode()])
+        described = msgspec.json.encode(extras_of(scan)).decode()
+        for start in range(0, len(described), CELL):
+            table.writerow([EXTRAS_MARK + described[start : start + CELL]])
         table.writerow(["point", *map(heading, columns), *(f"{value!r} nm" for value in scan.wavelength_nm.tolist())])
         table.writerows(_rows(scan, spectra, columns))
 
