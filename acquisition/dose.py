@@ -166,6 +166,24 @@ class DoseLedger:
             self._before_j_cm2 = self._here.dose_j_cm2
             self._put()
 
+    def sweep(self, now_s: float, x_um: float, y_um: float) -> None:
+        """The stage has run straight and evenly to here since the last call; its light is spread along the way.
+
+        Spots half a waist apart give the same dose as an even line to better than 1e-8 (their sum is a Gaussian comb).
+        """
+        with self._lock:
+            light = self._irradiance_w_cm2 * (now_s - self._since_s)
+            self._since_s = now_s
+            start, self._here = self._here, self._spot(x_um, y_um)
+            if start is not None and light > 0:
+                way = (x_um - start.x_um, y_um - start.y_um)
+                pieces = max(1, math.ceil(math.hypot(*way) / (0.5 * self._waist_um)))
+                for k in range(pieces):
+                    along = (k + 0.5) / pieces
+                    spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
+                    spot.dose_j_cm2 += light / pieces
+            self._before_j_cm2 = self._here.dose_j_cm2
+
     def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
         """The last move ended elsewhere: the light since then was there."""
         with self._lock:

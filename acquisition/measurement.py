@@ -51,6 +51,8 @@ class Measurement(Generic[R]):
     ``past`` is what is there of it already, ``before`` the file of the part that was measured before this one.
     """
 
+    _open_ended = False      # True if there may be more points than the plan names
+
     def __init__(
         self, engine: "Engine", recipe: R, plan: Plan, out: Path, *, past: Past | None = None,
         before: Path | None = None,
@@ -91,7 +93,7 @@ class Measurement(Generic[R]):
         """Measure; on return the laser is dark and the file written. Returns how it ended, and why."""
         state, reason = RunState.FINISHED, ""
         try:
-            if self._left:
+            if self._left or self._open_ended:
                 self._prepare()
                 self._illuminate()
             else:
@@ -274,6 +276,11 @@ class Measurement(Generic[R]):
         except SkippedError as error:
             self._leave_out([point], str(error))
             return
+        self._keep(record, spectrum)
+
+    def _keep(self, record: SpectrumRecord, spectrum: Spectrum) -> None:
+        """Into the journal, and to whoever watches."""
+        assert self._journal is not None
         if self._after_pause:
             record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
             self._after_pause = False

@@ -213,6 +213,8 @@ class Entrance(QObject):
 
     def close(self) -> None:
         """Ask nobody any more; end the simulated microscope."""
+        for wizard in self._window.findChildren(ConnectionWizard):
+            wizard.reject()
         self._lane.close()
         self.demo.close()
 
