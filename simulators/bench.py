@@ -192,7 +192,6 @@ class Bench:
             exposure.drawn_uw_s = dict(exposure.light_uw_s)
             exposure.dark_from_s = dark_to_s
             if mean.any():
-                assert exposure.photoelectrons is not None      # began with the noise
                 exposure.photoelectrons += self.random.poisson(mean)
 
     def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
