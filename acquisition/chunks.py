@@ -128,6 +128,37 @@ class CubeReader:
             lost += [start + row for row in self._into(spectra[line], line, 0)]
         return spectra, lost
 
+    def sums(self, channels: slice) -> NDArray[np.float64]:
+        """Sum over some channels for every point, shape points, NaN where a chunk is lost; keeps no spectra."""
+        *outer, inner, width = self._dataset.shape
+        totals = np.full((*outer, inner), np.nan)
+        rows = self._dataset.chunks[-2] if self._own else inner
+
+        def total(line: tuple[int, ...], first: int, packed: bytes | None) -> None:
+            count = min(rows, inner - first)
+            spectra = np.empty((count, width), self._dataset.dtype)
+            if packed is None or not _unpack(packed, spectra, rows, 0):
+                return
+            totals[line][first : first + count] = spectra[:, channels].sum(axis=1, dtype=np.float64)
+
+        waiting: deque[Future[None]] = deque()
+        for line in np.ndindex(*outer):
+            for first in range(0, inner, rows):
+                if not self._own:
+                    part = self._dataset[(*line, slice(first, first + rows), channels)]
+                    totals[line][first : first + rows] = part.sum(axis=1, dtype=np.float64)
+                    continue
+                try:
+                    _, packed = self._dataset.id.read_direct_chunk((*line, first, 0))
+                except (OSError, RuntimeError):
+                    continue
+                waiting.append(self._pool.submit(total, line, first, packed))
+                while len(waiting) > 8 * THREADS:
+                    waiting.popleft().result()
+        for future in waiting:
+            future.result()
+        return totals
+
     def _into(self, spectra: NDArray, line: tuple[int, ...], first: int) -> list[int]:
         if not self._own:
             spectra[...] = self._dataset[(*line, slice(first, first + len(spectra)))]

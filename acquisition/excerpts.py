@@ -201,6 +201,7 @@ def _derived(
             **scan.metadata, **({"count_type": "<f8"} if step == "average" else {}),
             "processing": [*scan.metadata.get("processing", []), done],
         },
-        "results": None, "read_spectra": read, "release": lambda: None, "spoiled": set(), "stored_sum": None,
+        "results": None, "read_spectra": read, "release": lambda: None, "spoiled": set(),
+        "stored_sum": None, "read_sums": None,
     }
     return replace(scan, **{**values, **changes})

@@ -200,6 +200,14 @@ class NexusFile:
             rows[point] = 0
         return np.flatnonzero(wrong).tolist()
 
+    def sums(self, channels: slice) -> NDArray[np.float64]:
+        """Sum over some channels for every point, NaN where it cannot be read; raises ScanFileError."""
+        try:
+            with CubeReader(self.intensity) as reader:
+                return reader.sums(channels)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ScanFileError(f"{self._path}: spectra cannot be read ({error})") from error
+
     def spectrum(self, point: tuple[int, ...]) -> tuple[NDArray, bool]:
         """One spectrum, and whether it is whole (zeros if not); raises ScanFileError if it cannot be read."""
         shape = self.intensity.shape[:-1]

@@ -155,6 +155,7 @@ class Scan:
     more: Mapping[str, NDArray] = field(default_factory=dict)
     read_spectra: Callable[[tuple[int, ...] | None], Counts] = field(repr=False)
     release: Callable[[], None] = field(repr=False)
+    read_sums: Callable[[slice], Floats] | None = field(default=None, repr=False)
     stored_sum: Floats | None = field(default=None, repr=False)
     spoiled: set[int] = field(default_factory=set, repr=False)    # found damaged while reading; grows
 
@@ -185,6 +186,19 @@ class Scan:
         if self.stored_sum is not None:
             return self.stored_sum
         return np.where(self.valid, self.spectra.sum(axis=-1, dtype=np.float64), np.nan)
+
+    def band_sum(self, low_nm: float, high_nm: float) -> Floats:
+        """Sum of each point's raw counts between two wavelengths (both included), shape points, NaN where invalid.
+
+        Reads chunk by chunk where the file allows, without holding the spectra in memory.
+        """
+        first, last = np.searchsorted(self.wavelength_nm, [low_nm, np.nextafter(high_nm, np.inf)])
+        channels = slice(int(first), int(last))
+        if self.read_sums is not None and "spectra" not in self.__dict__:
+            sums = self.read_sums(channels)
+        else:
+            sums = self.spectra[..., channels].sum(axis=-1, dtype=np.float64)
+        return np.where(self.valid, sums, np.nan)
 
     @property
     def found_damaged(self) -> tuple[int, ...]:

@@ -265,7 +265,7 @@ def _from_nexus(path: Path) -> Scan:
         path, file.header, file.ending, file.columns, dark=dark_of(file.dark_spectra, exposure_s),
         events=file.events, results=file.results, wavelength_nm=file.wavelength_nm, saturated=file.saturated,
         damaged=file.damaged, missing=file.missing, repeats=file.repeats, read_spectra=read, release=file.close,
-        stored_sum=file.counts_sum, spoiled=spoiled,
+        read_sums=file.sums, stored_sum=file.counts_sum, spoiled=spoiled,
     )
     return scan if not file.damaged_columns else replace(
         scan, metadata={**scan.metadata, "damaged_columns": file.damaged_columns}

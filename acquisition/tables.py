@@ -53,10 +53,11 @@ def _rows(scan: Scan, spectra: np.ndarray, columns: dict[str, np.ndarray]) -> It
             yield [index, *cells, *spectra[point].tolist()]
 
 
-def write_npz(scan: Scan, path: Path) -> None:
+def write_npz(scan: Scan, path: Path, *, packed: bool = True) -> None:
     """Every array under its name in :class:`Scan`, everything else as JSON text; nothing pickled."""
+    write = np.savez_compressed if packed else np.savez
     arrays = {name: np.asarray(column) for name, column in scan.columns.items()}
-    np.savez_compressed(
+    write(
         path,
         allow_pickle=False,
         spectra=scan.spectra,

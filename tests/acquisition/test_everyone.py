@@ -14,7 +14,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.importers import guard, open_any
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.storage import finish, open_scan
 
@@ -38,7 +38,7 @@ def test_silx_finds_the_default_plot(file):
     with silx_open(str(file)) as opened, open_scan(file) as scan:
         default = nexus.get_default(opened)
         assert default.is_valid
-        assert default.signal_name == "intensity"
+        assert default.signal_name == "photoluminescence (counts)"
         assert default.interpretation == "spectrum"
         assert np.array_equal(default.signal[()], scan.spectra)
         assert default.axes_names[-1].startswith("wavelength")
@@ -126,13 +126,15 @@ def test_files_of_version_1_are_read(kind, ending, tmp_path):
         assert scan.metadata["reason"] == "asked to"
 
 
-def test_renishaw_wdf_by_rosettasciio_s_own_writer(tmp_path):
-    """RosettaSciIO ships a writer of WDF metadata for its tests; a file without spectra is refused with a sentence."""
-    generator = pytest.importorskip("rsciio.tests.generate_renishaw_test_file")
-    assert generator is not None
-    path = tmp_path / "empty.wdf"
+def test_a_reader_that_hangs_or_crashes_takes_nothing_with_it(tmp_path, monkeypatch):
+    """RosettaSciIO 0.15 comes to no end on a WDF file whose block has the length 0."""
+    monkeypatch.setattr(guard, "PATIENCE_S", 6.0)
+    path = tmp_path / "endless.wdf"
     path.write_bytes(b"WDF1" + bytes(600))
-    with pytest.raises(ScanFileError, match=r"RosettaSciIO \(renishaw\) cannot read it|axes"):
+    with pytest.raises(ScanFileError, match="came to no end within 6 s"):
+        open_any(path)
+    path.write_bytes(b"WDF1")
+    with pytest.raises(ScanFileError, match=r"RosettaSciIO \(renishaw\) cannot read it"):
         open_any(path)
 
 
@@ -149,8 +151,10 @@ LSX = """<?xml version="1.0"?><LabSpec><LSX_Tree Format="9" ID="0x0">
 <LSX Format="9" ID="0x2"><LSX ID="0x6D707974">X</LSX><LSX ID="0x7C696E75">µm</LSX><LSX ID="0x7D6CD4DB">0 2</LSX></LSX>
 <LSX Format="9" ID="0x3"><LSX ID="0x6D707974">Y</LSX><LSX ID="0x7C696E75">µm</LSX><LSX ID="0x7D6CD4DB">0 5</LSX></LSX>
 </LSX></LSX></LSX_Tree>
-<LSX_Matrix><LSX_Row>1 2 3</LSX_Row><LSX_Row>4 5 6</LSX_Row><LSX_Row>7 8 9</LSX_Row>
-<LSX_Row>10 11 12</LSX_Row></LSX_Matrix>
+<LSX_Matrix>
+<LSX_Row Size="3">1 2 3</LSX_Row><LSX_Row Size="3">4 5 6</LSX_Row>
+<LSX_Row Size="3">7 8 9</LSX_Row>
+<LSX_Row Size="3">10 11 12</LSX_Row></LSX_Matrix>
 </LabSpec>"""
 
 

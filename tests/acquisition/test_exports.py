@@ -34,6 +34,11 @@ def test_images_of_a_map_as_ome_tiff_and_as_a_table(measured, tmp_path):
     with open_scan(measured) as scan:
         sums = np.where(scan.valid, scan.spectra.sum(axis=-1), np.nan)
         assert np.array_equal(scan.counts_sum, sums, equal_nan=True)
+        with open_scan(measured) as unread:
+            band = (scan.wavelength_nm >= 500) & (scan.wavelength_nm <= 600)
+            expected = np.where(scan.valid, scan.spectra[..., band].sum(axis=-1), np.nan)
+            assert np.array_equal(unread.band_sum(500, 600), expected, equal_nan=True)
+            assert np.array_equal(scan.band_sum(500, 600), expected, equal_nan=True)
         with tifffile.TiffFile(tmp_path / "film.ome.tif") as file:
             planes, described = file.asarray(), file.ome_metadata
         assert planes.shape == (7, 3, 4)
