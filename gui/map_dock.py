@@ -15,6 +15,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
+    QGraphicsRectItem,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -107,6 +108,10 @@ class MapPanel(QWidget):
     def _build_plot(self) -> None:
         self.plot = Plot(left=("y", "µm"), bottom=("x", "µm"))
         self.plot.setAspectLocked(True)
+        self.backdrop = QGraphicsRectItem()         # the field, in the colour of what is missing
+        self.backdrop.setPen(pg.mkPen(None))
+        self.backdrop.setZValue(-100)
+        self.plot.addItem(self.backdrop)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
         self.bar = ColourBar(self.image, self.plot)
@@ -229,7 +234,7 @@ class MapPanel(QWidget):
         """Take on a theme's colours."""
         self._theme = theme
         self.plot.set_theme(theme)
-        self.plot.getPlotItem().getViewBox().setBackgroundColor(theme.missing)
+        self.backdrop.setBrush(pg.mkBrush(theme.missing))
         self.view.set_theme(theme)
         self.bar.set_theme(theme)
         self.region_plot.set_theme(theme)
@@ -273,6 +278,7 @@ class MapPanel(QWidget):
         if not data.labels:
             self._offer(quantities(()), keep=True)
         field = self._field()
+        self.backdrop.setRect(field)
         self.plot.setRange(field, padding=0.02)
         size = next((nice for nice in reversed(NICE_UM) if nice <= 0.25 * field.width()), NICE_UM[0])
         self.scale.size = size

@@ -14,7 +14,7 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.light_page import LightPage, end_light, light_path, read_page
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.states import RunState
 from halidescope.simulators.microscope import SimulatedMicroscope

@@ -111,6 +111,13 @@ def test_the_view_shows_film_band_and_posterior(panel: KmcPanel, qtbot: QtBot) -
     np.testing.assert_array_equal(panel.above.image.image, lattice[:, :, 3])
     np.testing.assert_array_equal(panel.side.image.image, lattice[:, 10, :])
     assert panel.layer_label.text() == "layer z = 3"
+    np.testing.assert_array_equal(np.bincount(lattice.ravel(), minlength=3), answer.species)
+    lost = answer.species_start[1] - answer.species[1]
+    assert answer.species[2] - answer.species_start[2] == lost
+    assert f"({lost} lost)" in panel.note.text()
+    _, shares = panel.halo_iodide.getData()
+    assert np.nanmax(shares) <= 100
+    assert len(shares) == len(answer.halo_radius) >= 9
     panel.composition.setValue(1.4)                                # another film: a training begins
     qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=20_000)
     panel.composition.setValue(X)                                  # the training stops
