@@ -3,8 +3,8 @@
 ``live``: simulated instruments, engine, watchdog, analyst in processes of their own, at real speed; a 2068-channel
 spectrum every 10 ms for 60 s, while live spectrum, colour map of the run and a 201 × 201 map are painted; says
 how regular the window's heartbeat is, how old data are when painted, how late and how many exposures were.
-``long``: 100,000 spectra (8 h at one every 0.3 s) through the same views; the time of a poll's work at the beginning and
-at the end, and the memory.
+``long``: 100,000 spectra (8 h at one every 0.3 s) through the same views; the time of a poll's work at the beginning
+and at the end, and the memory.
 """
 
 import os
