@@ -1,7 +1,9 @@
 """What a journal takes it gives back, and what is torn it tells; kills and power cuts have tests of their own."""
 
 import random
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import runs_of
+from halidescope.acquisition.resume import look_back
 from halidescope.acquisition.storage import open_scan
 
 from .conftest import header, record
@@ -70,3 +73,38 @@ def test_numbers_and_their_stretches_are_the_same(points):
     runs = runs_of(points)
     assert {point for first, last in runs for point in range(first, last + 1)} == points
     assert all(after[0] - before[1] > 1 for before, after in pairwise(runs))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_power_cut_costs_no_more_than_what_was_not_yet_durable(tmp_path, seed):
+    """The log's tail lost or full of zeros, as disks leave it: every row before is there, and it can be resumed."""
+    rng = random.Random(seed)
+    path = journal_path(tmp_path / "scan.nxs")
+    writer = JournalWriter(path, header())
+    durable = rng.randrange(1, 11)
+    for point in range(12):
+        writer.append(record(point, point))
+        if point == durable - 1:
+            with closing(sqlite3.connect(path)) as db:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    cut = tmp_path / "after"
+    cut.mkdir()
+    out = cut / "scan.nxs"
+    log = path.with_name(path.name + "-wal").read_bytes()
+    keep = rng.randrange(len(log))
+    tail = rng.choice([b"", bytes(len(log) - keep)])
+    journal_path(out).write_bytes(path.read_bytes())
+    journal_path(out).with_name(path.name + "-wal").write_bytes(log[:keep] + tail)
+    writer.close()
+    past = look_back(out)
+    assert past.damaged == 0
+    assert past.done == frozenset(range(len(past.done)))
+    assert len(past.done) >= durable
+    again = JournalWriter.reopen(journal_path(out))
+    for point in range(len(past.done), 12):
+        again.append(record(point, point))
+    again.close()
+    with open_scan(journal_path(out)) as scan:
+        assert scan.valid.all()
+        for point in range(12):
+            assert np.array_equal(scan.spectra.reshape(12, -1)[point], record(point, point).counts)
