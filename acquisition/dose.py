@@ -88,9 +88,8 @@ class DoseLedger:
         (ny, nx), reach = shape, self._cell_um
         xs = origin_um[0] + (np.arange(nx) + 0.5) * size_um[0] / nx
         ys = origin_um[1] + (np.arange(ny) + 0.5) * size_um[1] / ny
-        with self._lock:
-            self._settle(now_s)
-            spots = [(s.x_um, s.y_um, s.dose_j_cm2) for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0]
+        self.here(now_s)
+        spots = self.spots()
         dose = np.zeros(shape)
         for x_um, y_um, peak in spots:
             left, right = np.searchsorted(xs, (x_um - reach, x_um + reach))
@@ -151,6 +150,28 @@ class DoseLedger:
                 self._spot(x_um, y_um).number = number
             self._page = page
 
+    def spots(self) -> list[tuple[float, float, float]]:
+        """Every spot that had light: x, y in µm, and its own peak dose in J/cm², of which its surroundings get a part."""
+        with self._lock:
+            return [(s.x_um, s.y_um, s.dose_j_cm2) for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0]
+
+    def write_down(self, x_um: float, y_um: float) -> None:
+        """Write a spot onto the page although it was lit before the page began."""
+        with self._lock:
+            spot = self._spot(x_um, y_um)
+            if self._page is not None and spot.number < 0 and spot.dose_j_cm2 > 0:
+                spot.number = self._page.add(x_um, y_um)
+                self._page.put(spot.number, spot.x_um, spot.y_um, spot.dose_j_cm2, 0.0, self._since_s)
+
+    def change_film(self, spots: Iterable[tuple[float, float, float]]) -> None:
+        """Another film is under the beam, dark: nothing of the last one counts, these spots had light before."""
+        with self._lock:
+            here = self._here
+            self._cells.clear()
+            self._here = self._spot(here.x_um, here.y_um) if here is not None else None
+            self._before_j_cm2 = 0.0
+        self.learn(spots)
+
     def learn(self, spots: Iterable[tuple[float, float, float]]) -> None:
         """Take over what a page says: own doses (x_um, y_um, dose_j_cm2); more stays more."""
         with self._lock:
@@ -174,15 +195,18 @@ class DoseLedger:
         with self._lock:
             light = self._irradiance_w_cm2 * (now_s - self._since_s)
             self._since_s = now_s
-            start, self._here = self._here, self._spot(x_um, y_um)
+            start = self._here
             if start is not None and light > 0:
                 way = (x_um - start.x_um, y_um - start.y_um)
                 pieces = max(1, math.ceil(math.hypot(*way) / (0.5 * self._waist_um)))
                 for k in range(pieces):
                     along = (k + 0.5) / pieces
-                    spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
-                    spot.dose_j_cm2 += light / pieces
+                    self._here = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
+                    self._here.dose_j_cm2 += light / pieces
+                    self._put()
+            self._here = self._spot(x_um, y_um)
             self._before_j_cm2 = self._here.dose_j_cm2
+            self._put()
 
     def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
         """The last move ended elsewhere: the light since then was there."""
