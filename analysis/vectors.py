@@ -31,6 +31,8 @@ def wide(typing_context: Any) -> Any:
     return types.void(), generate
 
 
+wide: Any = intrinsic(_wide)
+
 def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Zeros that begin with a cache line."""
     size = int(np.prod(shape))
