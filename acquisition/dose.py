@@ -1,7 +1,8 @@
 """How much light every spot has had: the peak dose in J/cm², over a whole session.
 
 Peak dose is peak irradiance × time lit, so waiting, settling and moving count as much as exposing. A move is counted
-at its destination, where the stage spends most of it settling. Limits on dose are judged elsewhere.
+at its destination until the stage says that it stands there; then half of its light is spread along the way. Limits on
+dose are judged elsewhere.
 """
 
 import math
@@ -17,6 +18,8 @@ from halidescope.acquisition.light_page import LightPage
 
 LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
+TRAVELLING = 0.5   # of the time that a move takes
+MOST_PIECES = 16   # into which the way of a move is divided
 REACH = 2.0        # in waists: farther spots add less than exp(-8) = 0.03 % of their dose
 
 
@@ -73,6 +76,8 @@ class DoseLedger:
         self._irradiance_w_cm2 = 0.0
         self._since_s = 0.0
         self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
+        self._left: _Spot | None = None    # the spot that it left
+        self._left_s = 0.0
         self._page: LightPage | None = None
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
@@ -151,7 +156,7 @@ class DoseLedger:
             self._page = page
 
     def spots(self) -> list[tuple[float, float, float]]:
-        """Every spot that had light: x, y in µm, and its own peak dose in J/cm², of which its surroundings get a part."""
+        """Every spot that had light: x, y in µm, and its own peak dose in J/cm², which its surroundings share."""
         with self._lock:
             return [(s.x_um, s.y_um, s.dose_j_cm2) for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0]
 
@@ -183,8 +188,33 @@ class DoseLedger:
         """The stage leaves for another place, lit or not."""
         with self._lock:
             self._settle(now_s)
+            self._left, self._left_s = self._here, now_s
             self._here = self._spot(x_um, y_um)
             self._before_j_cm2 = self._here.dose_j_cm2
+            self._put()
+
+    def arrived(self, now_s: float) -> None:
+        """The stage stands where it was sent: part of the light of the move was on its way.
+
+        A stage in closed loop travels for about half of the time until it reports that it is on target, and settles in
+        the other half; the light of that half is spread evenly along the way.
+        """
+        with self._lock:
+            self._settle(now_s)
+            left, here = self._left, self._here
+            on_the_way = TRAVELLING * (now_s - self._left_s) * self._irradiance_w_cm2
+            self._left = None
+            if left is None or here is None or left is here or on_the_way <= 0:
+                return
+            here.dose_j_cm2 = max(0.0, here.dose_j_cm2 - on_the_way)
+            way = (here.x_um - left.x_um, here.y_um - left.y_um)
+            pieces = min(MOST_PIECES, max(1, math.ceil(math.hypot(*way) / self._waist_um)))
+            for k in range(pieces):
+                along = (k + 0.5) / pieces
+                self._here = self._spot(left.x_um + along * way[0], left.y_um + along * way[1])
+                self._here.dose_j_cm2 += on_the_way / pieces
+                self._put()
+            self._here = here
             self._put()
 
     def sweep(self, now_s: float, x_um: float, y_um: float) -> None:

@@ -111,6 +111,7 @@ class LineMapMeasurement(MapMeasurement):
         self._commanded = None
         ledger.moving_to(self._clock.now_s(), *line.start_um)
         stage.start_line(line)
+        ledger.here(self._clock.now_s())      # what was lit so far was lit there
         track = _Track(self._lit_s, line.start_um)
         before_s = self._lit_s
         with closing(self.instruments.spectrometer.stream(len(run))) as stream:

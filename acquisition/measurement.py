@@ -370,6 +370,7 @@ class Measurement(Generic[R]):
         self._commanded = None
         self.engine.ledger.moving_to(self._clock.now_s(), *place)
         self._position = self.instruments.stage.move_to(*place)
+        self.engine.ledger.arrived(self._clock.now_s())
         self._commanded = place
 
     def stands_at(self, position_um: tuple[float, float]) -> None:

@@ -1,4 +1,4 @@
-"""What a film has had of light outlives measurements, live views, engines and their death; and agrees with the truth."""
+"""What a film has had of light outlives measurements, live views and engines; and it agrees with the truth."""
 
 import os
 import signal
@@ -68,17 +68,21 @@ def test_the_ledger_agrees_with_the_film_within_one_per_cent(bench, tmp_path):
             client.manual_move(100.0, 20.0)
             client.live(10.0, 0.1, max_s=4.0)
             until(lambda: any("live view ended" in event.text for event in client.events()), "end of the live view")
-            for x, y in ((0.0, 0.0), (8.0, 4.0), (16.0, 8.0), (60.0, 60.0), (100.0, 20.0)):
-                truth = bench.ask(get="film.dose_j_cm2", x=x, y=y)
-                assert truth > 0
-                assert engine.ledger.at(x, y) == pytest.approx(truth, rel=0.03), (x, y)
+            places = {"map": [(x, y) for y in (0.0, 4.0, 8.0) for x in (0.0, 4.0, 8.0, 12.0, 16.0)],
+                      "series": [(60.0, 60.0)], "live view": [(100.0, 20.0)]}
+            for what, spots in places.items():
+                truth = sum(bench.ask(get="film.dose_j_cm2", x=x, y=y) for x, y in spots)
+                booked = sum(engine.ledger.at(x, y) for x, y in spots)
+                # 1 %, and 5 ms of this computer in when the light came and went
+                slack = 0.02 * bench.microscope.peak_irradiance_w_cm2({"map": 5.0, "series": 20.0}.get(what, 10.0))
+                assert booked == pytest.approx(truth, rel=0.01, abs=slack), what
             (row,) = client.dose_map((59.95, 59.95), (0.1, 0.1), (1, 1)).dose_j_cm2
             assert row[0] == pytest.approx(engine.ledger.at(60.0, 60.0), rel=1e-6)
     with Host(bench.microscope, session=tmp_path / "session.json") as again:      # another engine, the same film
         until(lambda: again.engine.ledger.at(60.0, 60.0) > 0, "the book")
         assert again.engine.ledger.at(60.0, 60.0) == pytest.approx(row[0], rel=1e-6)
         assert again.engine.ledger.at(100.0, 20.0) > 0
-        with pytest.raises(ProblemError, match="has had .* in this session, require_fresh"):
+        with pytest.raises(ProblemError, match=r"has had .* in this session, require_fresh"):
             again.engine.door.start({**SERIES, "require_fresh": True, "position_um": [60.0, 60.0]},
                                     str(tmp_path / "fresh.nxs"))
         again.engine.door.ask(lambda: again.engine.change_film("film 13"))
