@@ -1,7 +1,7 @@
 """How much light every spot has had: the peak dose in J/cm², over a whole session.
 
 Peak dose is peak irradiance × time lit, so waiting, settling and moving count as much as exposing. A move is counted
-at its destination until the stage says that it stands there; then half of its light is spread along the way. Limits on
+at its destination until the stage says that it stands there; then what fell on its way is spread along it. Limits on
 dose are judged elsewhere.
 """
 
@@ -18,7 +18,7 @@ from halidescope.acquisition.light_page import LightPage
 
 LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
-TRAVELLING = 0.5   # of the time that a move takes
+TRAVEL_S = 0.005   # of a small move of a piezo stage in closed loop
 MOST_PIECES = 16   # into which the way of a move is divided
 REACH = 2.0        # in waists: farther spots add less than exp(-8) = 0.03 % of their dose
 
@@ -196,13 +196,14 @@ class DoseLedger:
     def arrived(self, now_s: float) -> None:
         """The stage stands where it was sent: part of the light of the move was on its way.
 
-        A stage in closed loop travels for about half of the time until it reports that it is on target, and settles in
-        the other half; the light of that half is spread evenly along the way.
+        A stage in closed loop travels for at most half of the time until it reports that it is on target, and settles
+        in the rest; of the travel only what a fast stage needs is believed, because a busy computer makes moves seem
+        longer. That light is spread evenly along the way; a slow stage's goes to its destination, which is too much.
         """
         with self._lock:
             self._settle(now_s)
             left, here = self._left, self._here
-            on_the_way = TRAVELLING * (now_s - self._left_s) * self._irradiance_w_cm2
+            on_the_way = min(0.5 * (now_s - self._left_s), TRAVEL_S) * self._irradiance_w_cm2
             self._left = None
             if left is None or here is None or left is here or on_the_way <= 0:
                 return
