@@ -27,7 +27,7 @@ from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, c
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.manual import Manual
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan
+from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan, preflight_words
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import parse_recipe, parts_of
 from halidescope.acquisition.results import OnlineResults
@@ -360,6 +360,7 @@ class Engine:
         if film and film != self.film.name:
             self.change_film(film)
         chain = Chain(self, recipe, out, resume=command.resume)
+        self.events.note(preflight_words(plan, out))
         self.beam.allow()
         self.began_s = self.clock.now_s()
         self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="", queue_item=item)
