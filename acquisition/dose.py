@@ -136,9 +136,9 @@ class DoseLedger:
         self._since_s = now_s
         self._put()
 
-    def _put(self) -> None:
-        """Write the present spot down where it outlives this process."""
-        page, here = self._page, self._here
+    def _put(self, spot: _Spot | None = None) -> None:
+        """Write a spot, the present one by default, down where it outlives this process."""
+        page, here = self._page, spot or self._here
         if page is None or here is None or (here.number < 0 and self._irradiance_w_cm2 == 0):
             return
         if here.number < 0:
@@ -212,10 +212,9 @@ class DoseLedger:
             pieces = min(MOST_PIECES, max(1, math.ceil(math.hypot(*way) / self._waist_um)))
             for k in range(pieces):
                 along = (k + 0.5) / pieces
-                self._here = self._spot(left.x_um + along * way[0], left.y_um + along * way[1])
-                self._here.dose_j_cm2 += on_the_way / pieces
-                self._put()
-            self._here = here
+                spot = self._spot(left.x_um + along * way[0], left.y_um + along * way[1])
+                spot.dose_j_cm2 += on_the_way / pieces
+                self._put(spot)
             self._put()
 
     def sweep(self, now_s: float, x_um: float, y_um: float) -> None:
@@ -226,16 +225,15 @@ class DoseLedger:
         with self._lock:
             light = self._irradiance_w_cm2 * (now_s - self._since_s)
             self._since_s = now_s
-            start = self._here
+            start, self._here = self._here, self._spot(x_um, y_um)
             if start is not None and light > 0:
                 way = (x_um - start.x_um, y_um - start.y_um)
                 pieces = max(1, math.ceil(math.hypot(*way) / (0.5 * self._waist_um)))
                 for k in range(pieces):
                     along = (k + 0.5) / pieces
-                    self._here = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
-                    self._here.dose_j_cm2 += light / pieces
-                    self._put()
-            self._here = self._spot(x_um, y_um)
+                    spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
+                    spot.dose_j_cm2 += light / pieces
+                    self._put(spot)
             self._before_j_cm2 = self._here.dose_j_cm2
             self._put()
 
