@@ -128,10 +128,10 @@ def test_files_of_version_1_are_read(kind, ending, tmp_path):
 
 def test_a_reader_that_hangs_or_crashes_takes_nothing_with_it(tmp_path, monkeypatch):
     """RosettaSciIO 0.15 comes to no end on a WDF file whose block has the length 0."""
-    monkeypatch.setattr(guard, "PATIENCE_S", 6.0)
+    monkeypatch.setattr(guard, "PATIENCE_S", 4.0)
     path = tmp_path / "endless.wdf"
     path.write_bytes(b"WDF1" + bytes(600))
-    with pytest.raises(ScanFileError, match="came to no end within 6 s"):
+    with pytest.raises(ScanFileError, match="came to no end within 4 s"):
         open_any(path)
     path.write_bytes(b"WDF1")
     with pytest.raises(ScanFileError, match=r"RosettaSciIO \(renishaw\) cannot read it"):
@@ -142,7 +142,12 @@ LSX = """<?xml version="1.0"?><LabSpec><LSX_Tree Format="9" ID="0x0">
 <LSX Format="9" ID="0x6C62D4D9"><LSX Format="9" ID="0x7CECDBD7"></LSX><LSX Format="9" ID="0x8716361">
 <LSX Format="9" ID="0x6D7361DE"><LSX Format="7" ID="0x6D6D616E">Laser (nm)</LSX>
 <LSX Format="7" ID="0x7D6C61DB">405</LSX>
-<LSX Format="5" ID="0x8736F70">405.0</LSX></LSX></LSX><LSX Format="9" ID="0x7C73E2D2"></LSX></LSX>
+<LSX Format="5" ID="0x8736F70">405.0</LSX></LSX>
+<LSX Format="9" ID="0x6D7361DE"><LSX Format="7" ID="0x6D6D616E">ND Filter</LSX>
+<LSX Format="7" ID="0x7D6C61DB">10</LSX><LSX Format="5" ID="0x8736F70">10</LSX></LSX>
+<LSX Format="9" ID="0x6D7361DE"><LSX Format="7" ID="0x6D6D616E">Hole</LSX>
+<LSX Format="7" ID="0x7D6C61DB">100</LSX></LSX></LSX>
+<LSX Format="9" ID="0x7C73E2D2"></LSX></LSX>
 <LSX Format="7" ID="0x6C7469D9">film 12</LSX><LSX Format="7" ID="0x6D707974">map</LSX>
 <LSX Format="9" ID="0x7A74D9D6"><LSX Format="9" ID="0x7B697861">
 <LSX Format="9" ID="0x0"><LSX ID="0x6D707974">Intens</LSX><LSX ID="0x7C696E75">Cnt</LSX></LSX>

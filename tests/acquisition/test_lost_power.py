@@ -76,7 +76,7 @@ def states(folder: Path, count: int) -> Iterator[tuple[int, int, bytes, bytes]]:
             yield cut(observed, rng)
 
 
-@pytest.mark.parametrize("count", [120, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [102, pytest.param(3000, marks=pytest.mark.slow)])
 def test_after_a_power_cut_everything_synced_is_there_and_nothing_is_false(tmp_path, monkeypatch, count):
     monkeypatch.setattr(checkpoints, "CHECKPOINT_S", 1e6)       # the moments of syncing are ours
     place = tmp_path / "after"
