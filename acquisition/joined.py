@@ -3,6 +3,7 @@ power series.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def join(scans: Sequence[Scan], listing: Listing, source: str) -> Scan:
         raise ScanFileError(f"{source}: its parts have different wavelength axes; open them one by one")
     starts = np.cumsum([0, *(len(scan.valid) for scan in scans)])
 
-    def together(name: str) -> NDArray:
+    def together(name: str) -> Any:
         return np.concatenate([getattr(scan, name) for scan in scans])
 
     def read(point: tuple[int, ...] | None) -> NDArray[np.unsignedinteger]:
@@ -62,5 +63,8 @@ def join(scans: Sequence[Scan], listing: Listing, source: str) -> Scan:
         missing={start + point: why for start, scan in shifted for point, why in scan.missing.items()
                  if point < len(scan.valid)},
         repeats=tuple(repeat for scan in scans for repeat in scan.repeats), read_spectra=read, release=release,
-        **{name: together(name) for name in numbers},
+        more={
+            name: np.concatenate([scan.more[name] for scan in scans])
+            for name in first.more if all(name in scan.more for scan in scans)
+        }, **{name: together(name) for name in numbers},
     )

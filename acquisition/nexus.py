@@ -20,15 +20,11 @@ from numpy.typing import NDArray
 
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.quantities import axis_label, axis_unit
 from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header, SpectrumRecord, runs_of
 from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.transport import COLUMNS
 
-COLUMNS = {   # of a SpectrumRecord, with units; stored per point
-    "planned_s": "s", "start_s": "s", "time_s": "s", "time_se_s": "s",
-    "x_commanded_um": "um", "y_commanded_um": "um", "x_um": "um",
-    "y_um": "um", "sample_power_uw": "uW", "measured_power_uw": "uW", "exposure_s": "s", "dose_j_cm2": "J/cm^2",
-}
-_AXES = {"y": ("um", "stage y"), "x": ("um", "stage x"), "time": ("s", "time since the light came on")}
 _BLOCK = 64   # spectra held in memory at once
 
 
@@ -124,11 +120,10 @@ def _data(
                 column[place] = getattr(record, name)
         intensity[where] = counts
     for name, planned in header.axes.items():
-        units, long_name = _AXES[name]
         values = np.asarray(planned)
         if name == "time":     # actual times where there are any; the planned ones are among the columns
             values = np.where(np.isfinite(columns["time_s"]), columns["time_s"], values[: shape[0]])
-        _field(data, name, values, units, long_name=f"{long_name} ({units})")
+        _field(data, name, values, axis_unit(name), long_name=axis_label(name))
     _field(data, "wavelength", wavelength_nm[order], "nm", long_name="wavelength (nm)")
     for index, name in enumerate(names):
         data[name].make_scale(name)
@@ -253,10 +248,9 @@ def _view(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
             shown[where] = np.rint(counts[:, left] * (1 - share) + counts[:, left + 1] * share).astype(raw.dtype)
         shown.attrs.update(units="counts", long_name="photoluminescence (counts)", interpretation="spectrum")
     for name in header.axes:
-        units, long_name = _AXES[name]
         values = np.asarray(header.axes[name])[: raw.shape[names.index(name)]]
-        label = f"planned {long_name}" if name == "time" else long_name
-        _field(view, name, values, units, long_name=f"{label} ({units})")
+        label = f"planned {axis_label(name)}" if name == "time" else axis_label(name)
+        _field(view, name, values, axis_unit(name), long_name=label)
     _field(view, "wavelength", uniform_nm, "nm", long_name="wavelength (nm)")
     view.attrs.update({f"{name}_indices": index for index, name in enumerate(names)})
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2    # 1: up to 0.1.0, without CRCs and sums in the finished file
 
 
 class Flag(IntFlag):
@@ -43,7 +43,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known before the first spectrum.
 
     ``axes`` are the planned axes in the order of the data's dimensions, without the wavelength: for a map ``y`` and
-    ``x`` in µm, for a series ``time`` in s (planned starts after the light came on).
+    ``x`` in µm, for a series ``time`` in s (planned starts after the light came on), for points without a grid
+    ``point``; their units are in :mod:`halidescope.acquisition.quantities`.
     """
 
     kind: str
@@ -54,7 +55,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     identities: dict[str, dict[str, str]]        # role → manufacturer, model, serial, firmware
     axes: dict[str, list[float]]
     wavelength_nm: list[float]                   # in the detector's own pixel order
-    count_type: str                              # little-endian numpy type of the counts, "<u2" or "<u4"
+    count_type: str                              # little-endian numpy type: "<u2", "<u4"; imported also others
     calibration: dict[str, float]                # path transmission, waist, laser wavelength, saturation level
     versions: dict[str, str]
     started_at: str                              # ISO 8601, UTC
@@ -63,6 +64,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     light_on_utc_s: float | None = None          # the same instant in real time, s since 1970; outlives the engine
     simulated: bool = False
     speed: float = 1.0
+    details: dict[str, object] = {}              # operator, notes, objective, filters, environment, …: for people
+    imported: dict[str, object] | None = None    # of another program's file: format, name, what it said
+    processing: list[dict[str, object]] = []     # what was done to the data since, oldest first; empty: raw
+    history: list[dict[str, object]] = []        # changes of the description: when, by whom, from, to
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -10,13 +10,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Event, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
 
 Floats = NDArray[np.float64]
+Counts = NDArray[Any]                    # raw: unsigned integers; imported or averaged: floats too
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Scan:
     """One measurement. A map has the shape (ny, nx), a series (n,); call that shape *points*.
 
     Every array but the spectra is in memory; the spectra are read when first asked for. Where ``valid`` is False
-    nothing was measured, or the row is damaged: counts are 0 there and numbers NaN.
+    nothing was measured, or the row is damaged: counts are 0 there and numbers NaN. Spectra of a finished file are held
+    against their CRCs when they are read; those that do not match become invalid then (:attr:`found_damaged`).
 
     Attributes
     ----------
@@ -105,6 +108,9 @@ class Scan:
     repeats : tuple of SpectrumRecord
         Spectra taken again at points measured before a cut-off: how far stage and film had drifted. Counts in
         ascending wavelength.
+    more : dict
+        Further per-point quantities, shape points: ``planned_s``, ``start_s``, ``x_commanded_um``, ``y_commanded_um``,
+        ``measured_power_uw``, ``sequence``, ``flags`` of our own measurements, as far as they are known.
     """
 
     source: str
@@ -126,8 +132,10 @@ class Scan:
     damaged: tuple[int, ...] = ()
     missing: Mapping[int, str] = field(default_factory=dict)
     repeats: tuple[SpectrumRecord, ...] = ()
-    read_spectra: Callable[[tuple[int, ...] | None], NDArray[np.unsignedinteger]] = field(repr=False)
+    more: Mapping[str, NDArray] = field(default_factory=dict)
+    read_spectra: Callable[[tuple[int, ...] | None], Counts] = field(repr=False)
     release: Callable[[], None] = field(repr=False)
+    spoiled: set[int] = field(default_factory=set, repr=False)    # found damaged while reading; grows
 
     def __enter__(self) -> Self:
         return self
@@ -142,13 +150,18 @@ class Scan:
         self.release()
 
     @cached_property
-    def spectra(self) -> NDArray[np.unsignedinteger]:
+    def spectra(self) -> Counts:
         """Raw counts, nothing subtracted, shape points + (channels,)."""
         return self.read_spectra(None)
 
-    def spectrum(self, *point: int) -> NDArray[np.unsignedinteger]:
+    def spectrum(self, *point: int) -> Counts:
         """Raw counts of one point, shape (channels,), without reading the others: ``spectrum(row, column)``."""
         return self.read_spectra(point)
+
+    @property
+    def found_damaged(self) -> tuple[int, ...]:
+        """Points known to be damaged by now, those included that were found so when the spectra were read."""
+        return tuple(sorted({*self.damaged, *self.spoiled}))
 
     @property
     def simulated(self) -> bool:
@@ -173,34 +186,32 @@ class Scan:
             self.wavelength_nm, spectra.mean(axis=0) - self.dark.mean, np.sqrt(scatter + dark_variance)
         )
 
+    def crop(
+        self, *, wavelength_nm: Range | None = None, time_s: Range | None = None, x_um: Range | None = None,
+        y_um: Range | None = None,
+    ) -> "Scan":
+        """The part inside the given ranges, both ends included; see :func:`halidescope.acquisition.excerpts.crop`."""
+        from halidescope.acquisition.excerpts import crop
+
+        return crop(self, wavelength_nm=wavelength_nm, time_s=time_s, x_um=x_um, y_um=y_um)
+
+    def select(self, points: ArrayLike) -> "Scan":
+        """Some points as a series; see :func:`halidescope.acquisition.excerpts.select`."""
+        from halidescope.acquisition.excerpts import select
+
+        return select(self, points)
+
+    def average(self, *axes: str, every: int | None = None) -> "Scan":
+        """Mean over axes, or over groups of neighbours; see :func:`halidescope.acquisition.excerpts.average`."""
+        from halidescope.acquisition.excerpts import average
+
+        return average(self, *axes, every=every)
+
     def to_xarray(self) -> Any:
         """The spectra as an :class:`xarray.DataArray` with labelled axes; per-point quantities are coordinates."""
-        import xarray as xr
+        from halidescope.acquisition.exchange import to_xarray
 
-        points = tuple(self.axes)
-        units = {"y": "um", "x": "um", "time": "s"}
-        coordinates: dict[str, Any] = {
-            name: (name, values, {"units": units.get(name, "")}) for name, values in self._true_axes().items()
-        }
-        coordinates["wavelength"] = ("wavelength", self.wavelength_nm, {"units": "nm"})
-        for name, values, unit in (
-            ("time_s", self.time_s, "s"), ("time_se_s", self.time_se_s, "s"), ("x_um", self.position_um[..., 0], "um"),
-            ("y_um", self.position_um[..., 1], "um"), ("dose_j_cm2", self.dose_j_cm2, "J/cm^2"),
-            ("exposure_s", self.exposure_s, "s"), ("sample_power_uw", self.sample_power_uw, "uW"),
-            ("valid", self.valid, ""), ("saturated", self.saturated, ""),
-        ):
-            coordinates[name] = (points, values, {"units": unit})
-        return xr.DataArray(
-            self.spectra, dims=(*points, "wavelength"), coords=coordinates, name="intensity",
-            attrs={"units": "counts", "kind": self.kind, "simulated": self.simulated, "source": self.source},
-        )
-
-    def _true_axes(self) -> dict[str, Floats]:
-        """Planned axes, the time of a series replaced by the actual mid-exposure times where they are known."""
-        axes = dict(self.axes)
-        if "time" in axes:
-            axes["time"] = np.where(np.isfinite(self.time_s), self.time_s, axes["time"])
-        return axes
+        return to_xarray(self)
 
     def to_hyperspy(self) -> Any:
         """The spectra as a HyperSpy ``Signal1D`` with the true (not resampled) wavelength as data axis.
@@ -210,20 +221,23 @@ class Scan:
         ScanFileError
             HyperSpy is not installed.
         """
-        try:
-            from hyperspy.api import signals
-        except ImportError as error:
-            raise ScanFileError("HyperSpy is not installed; pip install 'halidescope[hyperspy]'") from error
-        units = {"y": "µm", "x": "µm", "time": "s"}
-        axes: list[dict[str, Any]] = [
-            {"name": name, "axis": values, "units": units.get(name, ""), "navigate": True}
-            if len(values) > 1 else
-            {"name": name, "size": 1, "offset": float(values[0]), "units": units.get(name, ""), "navigate": True}
-            for name, values in self._true_axes().items()
-        ]
-        axes.append({"name": "wavelength", "axis": self.wavelength_nm, "units": "nm", "navigate": False})
-        signal = signals.Signal1D(self.spectra, axes=axes)
-        signal.metadata.General.title = str(self.metadata["title"])
-        signal.metadata.Signal.quantity = "Intensity (counts)"
-        signal.metadata.add_dictionary({"halidescope": {"kind": self.kind, "simulated": self.simulated}})
-        return signal
+        from halidescope.acquisition.exchange import to_hyperspy
+
+        return to_hyperspy(self)
+
+    @property
+    def true_axes(self) -> dict[str, Floats]:
+        """Planned axes, the time of a series replaced by the actual mid-exposure times where they are known."""
+        axes = dict(self.axes)
+        if "time" in axes:
+            axes["time"] = np.where(np.isfinite(self.time_s), self.time_s, axes["time"])
+        return axes
+
+    @property
+    def columns(self) -> dict[str, NDArray]:
+        """Every per-point quantity by its name, those of ``more`` included; shape points each."""
+        return {
+            "time_s": self.time_s, "time_se_s": self.time_se_s, "x_um": self.position_um[..., 0],
+            "y_um": self.position_um[..., 1], "exposure_s": self.exposure_s, "sample_power_uw": self.sample_power_uw,
+            "dose_j_cm2": self.dose_j_cm2, "valid": self.valid, "saturated": self.saturated, **self.more,
+        }

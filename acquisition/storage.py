@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +20,10 @@ from halidescope.acquisition.nexus import COLUMNS, NexusFile, kept_shape, write_
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Flag, Header
 from halidescope.acquisition.scan import Scan, dark_of
+from halidescope.acquisition.transport import metadata_of
+
+MORE = ("planned_s", "start_s", "x_commanded_um", "y_commanded_um", "measured_power_uw", "sequence", "flags")
+JOURNAL_MARK, HDF5_MARK = b"SQLite format 3", b"\x89HDF"
 
 
 def finish(out: Path, *, overwrite: bool = False) -> list[int]:
@@ -134,10 +138,23 @@ def open_scan(path: Path | str, *, part: int | None = None) -> Scan:
             magic = file.read(16)
     except OSError as error:
         raise ScanFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    if magic.startswith(b"SQLite format 3"):
+    if magic.startswith(JOURNAL_MARK):
         return _from_journal(path)
     listing = read_listing(path)
     return _from_nexus(path) if listing is None else _from_list(path, listing, part)
+
+
+def is_ours(path: Path, start: bytes) -> bool:
+    """Whether a file that begins so is a journal, or a NeXus file or list that Halidescope wrote (or seems to have)."""
+    if start.startswith(JOURNAL_MARK):
+        return True
+    if not start.startswith(HDF5_MARK):
+        return path.suffix == ".nxs"
+    try:
+        with h5py.File(path, "r") as file:
+            return "entry/halidescope" in file or "halidescope/list" in file or path.suffix == ".nxs"
+    except (OSError, KeyError, RuntimeError):
+        return path.suffix == ".nxs"      # damaged: whoever opens it says how
 
 
 def _from_list(path: Path, listing: Listing, part: int | None) -> Scan:
@@ -177,7 +194,8 @@ def _from_journal(path: Path) -> Scan:
         spectra = np.zeros((*shape, len(order)), header.count_type)
         columns: dict[str, NDArray] = {name: np.full(shape, np.nan) for name in COLUMNS}
         columns["valid"] = np.zeros(shape, bool)
-        flags = np.zeros(shape, np.int64)
+        columns["sequence"] = np.full(shape, -1, np.int64)
+        columns["flags"] = flags = np.zeros(shape, np.int64)
         damaged = []
         for point, sequence in places.items():
             record = journal.spectrum(sequence)
@@ -187,7 +205,7 @@ def _from_journal(path: Path) -> Scan:
             place = np.unravel_index(point, shape)
             spectra[place] = record.counts[order]
             columns["valid"][place] = True
-            flags[place] = record.flags
+            columns["sequence"][place], flags[place] = record.sequence, record.flags
             for name in COLUMNS:
                 columns[name][place] = getattr(record, name)
         darks, _ = journal.dark()
@@ -204,19 +222,12 @@ def _from_journal(path: Path) -> Scan:
 
 def _scan(path: Path, header: Header, ending: Ending | None, columns: dict[str, NDArray], **rest: Any) -> Scan:
     shape = columns["valid"].shape
+    more = {name: columns[name] for name in MORE if name in columns}
     return Scan(
         source=str(path), kind=header.kind, valid=columns["valid"], time_s=columns["time_s"],
         time_se_s=columns["time_se_s"],
         position_um=np.stack([columns["x_um"], columns["y_um"]], axis=-1), exposure_s=columns["exposure_s"],
         sample_power_uw=columns["sample_power_uw"], dose_j_cm2=columns["dose_j_cm2"],
         axes={name: np.asarray(axis)[:size] for (name, axis), size in zip(header.axes.items(), shape, strict=True)},
-        metadata=_metadata(header, ending), **rest,
+        metadata=metadata_of(header, ending), more=more, **rest,
     )
-
-
-def _metadata(header: Header, ending: Ending | None) -> dict[str, Any]:
-    """The header without its arrays, and how the measurement ended (state ``cut off`` if nobody wrote it)."""
-    values: dict[str, Any] = msgspec.to_builtins(header)
-    del values["axes"], values["wavelength_nm"]
-    ended = ending or Ending(state="cut off", reason="the measurement was cut off before its end")
-    return {**values, "sample": header.recipe.get("sample", {}), **msgspec.to_builtins(ended)}
