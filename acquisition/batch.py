@@ -17,7 +17,7 @@ from halidescope.acquisition.references import Endmembers, endmembers_for, load_
 from halidescope.acquisition.replay import replay_or_why_not
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
-from halidescope.analysis.composition import energy_ev
+from halidescope.analysis.composition import Medium, energy_ev
 from halidescope.analysis.cosmic import CosmicRays
 from halidescope.analysis.diffusion import Profile, fit_profile
 from halidescope.analysis.figures import RadialProfile
@@ -41,6 +41,7 @@ SHARES_NOTE = (
     "yields differ."
 )
 FEWEST_CHANNELS = 64     # of the test of whiteness
+ROUNDING = 0.3           # counts; integers are no better known
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Analysis:
     labels: tuple[str, ...]
     numbers: dict[str, Number]
     notes: tuple[str, ...]
-    medium: str = "air"
+    medium: Medium = "air"
     result: SeriesResult | HaloResult | None = None
     endmembers: Endmembers | None = None
     unmixing: Unmixing | None = None
@@ -170,10 +171,10 @@ def _with_peaks(analysis: Analysis, scan: Scan, found: Conditions, settings: Ana
     inside = (scan.wavelength_nm >= low) & (scan.wavelength_nm <= high)
     if inside.sum() < 10:
         return replace(analysis, notes=(
-            *analysis.notes, f"No peaks: the spectra have {int(inside.sum())} channels between {low:g} and {high:g} nm.",
+            *analysis.notes, f"No peaks: the spectra have {int(inside.sum())} channels from {low:g} to {high:g} nm.",
         ))  # fmt: skip
     peaks = peak_map(
-        scan.wavelength_nm, np.where(scan.valid[..., None], found.counts, np.nan), medium=analysis.medium,  # type: ignore[arg-type]
+        scan.wavelength_nm, np.where(scan.valid[..., None], found.counts, np.nan), medium=analysis.medium,
         detector=found.detector, model=settings.peaks.model, between_nm=(low, high),
     )  # fmt: skip
     fitted = peaks.peaks.converged & (peaks.peaks.flags == 0)
@@ -259,10 +260,10 @@ def _map(
         good = np.isfinite(counts) & (errors > 0) & scan.valid[row]
         profile = fit_profile(x_um[good], counts[good], settings.map.diffusion_time_s, errors[good], offset=True)
         time_s = settings.map.diffusion_time_s
-        numbers["diffusivity_m2_s"] = Number(profile.diffusivity_m2_s, profile.diffusivity_m2_s_se)
+        numbers["diffusivity_m2_s"] = Number(float(profile.diffusivity_m2_s), float(profile.diffusivity_m2_s_se))
         numbers["halo_diffusivity_m2_s"] = Number(
             halo.halo.diffusivity_m2_s(time_s),
-            2 * halo.halo.diffusivity_m2_s(time_s) * halo.radius_um_se / halo.radius_um,
+            float(2 * halo.halo.diffusivity_m2_s(time_s) * halo.radius_um_se / halo.radius_um),
         )
     return replace(
         analysis, numbers={**numbers, **analysis.numbers}, notes=tuple(notes), result=halo, unmixing=halo.unmixing,
@@ -283,13 +284,17 @@ def _besides(
     if settings.unmixing.whiteness and len(scan.wavelength_nm) >= FEWEST_CHANNELS:
         residuals = check_residuals(
             found.counts, shapes, unmixed, dark=detector.dark, gain=detector.gain,
-            read_noise=max(detector.read_noise, 0.3),
+            read_noise=max(detector.read_noise, ROUNDING),
+            references_se=endmembers.spectra_se * (shapes.sum(axis=1) / endmembers.spectra.sum(axis=1))[:, None],
         )  # fmt: skip
         sound = scan.valid & unmixed.valid
         misfit = int((sound & ((residuals.flags & Flag.MISFIT) != 0)).sum())
         if sound.any():
-            numbers["median_reduced_chi2"] = Number(float(np.median(residuals.reduced_chi2[sound])))
-            numbers["misfit_share"] = Number(misfit / int(sound.sum()))
+            count, chi2 = int(sound.sum()), residuals.reduced_chi2[sound]
+            spread = float(np.std(chi2)) * np.sqrt(np.pi / 2 / count)      # of a median
+            numbers["median_reduced_chi2"] = Number(float(np.median(chi2)), float(spread) or None)
+            chance = (misfit + 0.5) / (count + 1)
+            numbers["misfit_share"] = Number(misfit / count, float(np.sqrt(chance * (1 - chance) / count)))
         if misfit:
             notes.append(
                 f"The endmembers do not describe {misfit} of {int(sound.sum())} spectra: their residuals are not noise."
@@ -299,10 +304,10 @@ def _besides(
         weighted = weighted_shares(unmixed, settings.references.relative_yields, errors)
         notes.append("Weighted shares are divided by the relative yields given; funnelling may remain in them.")
     if settings.unmixing.shift or settings.unmixing.broadening:
-        energy = np.asarray(energy_ev(scan.wavelength_nm, analysis.medium))  # type: ignore[arg-type]
+        energy = np.asarray(energy_ev(scan.wavelength_nm, analysis.medium))
         nuisance = unmix_with_nuisance(
             found.counts, shapes, energy, shift=settings.unmixing.shift, broadening=settings.unmixing.broadening,
-            dark=detector.dark, gain=detector.gain, read_noise=max(detector.read_noise, 0.3),
+            dark=detector.dark, gain=detector.gain, read_noise=max(detector.read_noise, ROUNDING),
             saturation=detector.saturation,
         )  # fmt: skip
         numbers |= _moved(nuisance, scan.valid, endmembers.labels)

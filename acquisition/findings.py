@@ -91,15 +91,15 @@ def _write_data(entry: h5py.Group, scan: Scan, analysis: Analysis) -> None:
         data[name] = values
         data[name].attrs["units"] = UNITS.get(name, "")
     arrays = arrays_of(scan, analysis)
-    signal = next(name for name in ("peak", "residual_rms", "valid") if name in arrays)
+    signal: str = next(name for name in ("peak", "residual_rms", "valid") if name in arrays)
     if analysis.unmixing is not None and analysis.labels:
         last = analysis.unmixing.shares[..., -1]
         arrays["grown_share"] = (last, "")
         signal = "grown_share"
         data["endmember"] = np.array(analysis.labels, dtype=h5py.string_dtype())
     data.attrs.update(signal=signal, axes=names)
-    for name, (values, unit) in arrays.items():
-        array = np.asarray(values)
+    for name, (found, unit) in arrays.items():
+        array = np.asarray(found)
         data.create_dataset(name, data=array.astype(np.uint8) if array.dtype == bool else array)
         data[name].attrs["units"] = unit
     if (rays := analysis.cosmic) is not None:

@@ -33,7 +33,7 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.halo import HaloResult
 from halidescope.analysis.heat import temperature_rise
 from halidescope.analysis.iodine import peak_map
-from halidescope.analysis.rounding import plus_minus
+from halidescope.analysis.rounding import plus_minus, scientific
 from halidescope.analysis.series import SeriesResult
 
 Numbers = NDArray[np.float64]
@@ -194,7 +194,7 @@ def figure_9(power_uw: float, waist_um: float = 1.0, *, ambient_k: float = 293.0
     generated = float(carriers.generation(power_uw * 1e-6, waist_um * 1e-6))
     density = float(carriers.steady_state(generated))
     words = [
-        f"{power_uw:g} µW: n = {density:.3g} cm⁻³",
+        f"{power_uw:g} µW: n = {scientific(density)} cm⁻³",
         f"L_D = {float(carriers.diffusion_length_nm(density)):.0f} nm",
     ]
     return heat_and_carriers_figure(

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halidescope.acquisition.analysis_file import ReferencesTable
+from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.scan import MeanSpectrum, Scan
-from halidescope.acquisition.storage import open_scan as open_any
-from halidescope.analysis.composition import energy_ev, peak_energy
+from halidescope.analysis.composition import Medium, energy_ev, peak_energy
 from halidescope.analysis.detector import Detector
 from halidescope.analysis.extraction import extract_endmembers
 from halidescope.analysis.library import BAND_SIGMA_EV, library_spectrum, model_band
@@ -73,7 +73,7 @@ def load_endmembers(paths: Sequence[Path], labels: Sequence[str] = ()) -> Endmem
     )
 
 
-def endmembers_for(scan: Scan, asked: ReferencesTable, detector: Detector, medium: str) -> Endmembers | None:
+def endmembers_for(scan: Scan, asked: ReferencesTable, detector: Detector, medium: Medium) -> Endmembers | None:
     """What an analysis file asks for, else what the scan's recipe named; None if there is neither.
 
     Raises
@@ -81,7 +81,7 @@ def endmembers_for(scan: Scan, asked: ReferencesTable, detector: Detector, mediu
     BadFileError, ScanFileError
         As :func:`load_endmembers`; a library or a model that does not hold a composition; nothing to be extracted.
     """
-    energy = np.asarray(energy_ev(scan.wavelength_nm, "air" if medium == "air" else "vacuum"))
+    energy = np.asarray(energy_ev(scan.wavelength_nm, medium))
     try:
         if asked.files:
             return load_endmembers([Path(name) for name in asked.files], asked.labels)

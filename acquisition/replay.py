@@ -95,6 +95,6 @@ def _record(index: int, time_s: float, time_se_s: float, counts: np.ndarray) -> 
     """A spectrum as the analyst takes it; what it does not look at is unknown here."""
     unknown = float("nan")
     return SpectrumRecord(
-        index, index, unknown, unknown, time_s, time_se_s, unknown, unknown, unknown, unknown, unknown, unknown, unknown,
-        unknown, Flag.NONE, counts,
+        index, index, unknown, unknown, time_s, time_se_s, unknown, unknown, unknown, unknown, unknown, unknown,
+        unknown, unknown, Flag.NONE, counts,
     )  # fmt: skip

@@ -44,8 +44,8 @@ class Detector:
         The bound would lift the mean of shares that are zero, and what is fitted to many shares sees their mean.
         """
         return unmix(
-            spectra, unit_sum(references, self.response), nonnegative=False, noise="poisson", dark=self.dark, gain=self.gain,
-            read_noise=self.read_noise, saturation=self.saturation,
+            spectra, unit_sum(references, self.response), nonnegative=False, noise="poisson", dark=self.dark,
+            gain=self.gain, read_noise=self.read_noise, saturation=self.saturation,
         )  # fmt: skip
 
 
