@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.acquisition.endmembers import choose_endmembers
-from halidescope.acquisition.recipes import RasterMap, SingleRecipe, TimeSeries
+from halidescope.acquisition.endmembers import Endmembers, choose_endmembers
+from halidescope.acquisition.recipes import Background, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
@@ -51,7 +51,9 @@ class Analyst:
         self._sent = 0
         self._growing = isinstance(recipe, TimeSeries)
         self._head = OnlineResults(kind=recipe.kind)
-        endmembers = choose_endmembers(recipe, wavelength_nm)
+        endmembers: Endmembers | str = "a background has no shares"
+        if not isinstance(recipe, Background):
+            endmembers = choose_endmembers(recipe, wavelength_nm)
         if isinstance(endmembers, str):
             self._note = endmembers
             return

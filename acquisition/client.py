@@ -244,6 +244,10 @@ class EngineClient:
         """End the live view; dark now is faster and needs no command."""
         self._ask("live_off")
 
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, once its cause is mended; emission stays off."""
+        self._ask("clear_fault")
+
     def take_dark(self, exposure_s: float, count: int = 10) -> DarkTaken:
         """Average dark spectra, the laser proven off; a live view at that exposure shows their level."""
         return self._ask("take_dark", DarkTaken, exposure_s=exposure_s, count=count)

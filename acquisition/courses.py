@@ -1,6 +1,7 @@
 """How each kind of recipe goes through its points: when the light is on, what a late point means, what is left out."""
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,11 @@ from halidescope.acquisition.measurement import Measurement
 from halidescope.acquisition.nexus import NexusFile
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.recipes import DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries
+from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.resume import Past, schedule_shift_s
 from halidescope.acquisition.states import RunState
+from halidescope.acquisition.stopping import Stopping
 
 if TYPE_CHECKING:
     from halidescope.acquisition.engine import Engine
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
 DELAY_S = 0.02         # real seconds that asking for a spectrum and getting it may take, on top of its exposure
 TIME_IS_OVER = "the duration is over"
+LOOK_S = 0.2           # real seconds between two looks whether a series has seen enough
 OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
 
 
@@ -29,7 +32,7 @@ class MapMeasurement(Measurement[RasterMap]):
         with self._light():
             self._look_again()
             while self._left:
-                self._look()
+                self.look()
                 if self._door.pause_wanted:
                     self._pause()
                 self._take(self._left[0])
@@ -37,20 +40,23 @@ class MapMeasurement(Measurement[RasterMap]):
 
     def _remaining_s(self, last: SpectrumRecord) -> float:
         taken = self._rows - (self._past.rows if self._past else 0)
-        assert self._beam.lit_at_s is not None
-        busy_s = self._clock.now_s() - self._beam.lit_at_s
+        assert self.beam.lit_at_s is not None
+        busy_s = self._clock.now_s() - self.beam.lit_at_s
         return (len(self._left) - 1) * max(busy_s / taken, last.exposure_s)
 
 
 class SeriesMeasurement(Measurement[TimeSeries]):
-    """One spot under constant light for the recipe's duration, or until its dose cap.
+    """One spot under constant light for the recipe's duration, or until its dose cap, a plateau or a well-known rate.
 
     A late spectrum is taken at once and never shifts those after it. Only darkness (a pause, a cut-off) shifts the
     schedule, by its length.
     """
 
+    _next_look = 0.0
+
     def _illuminate(self) -> None:
         why = ""
+        self._stopping = Stopping(self._recipe)
         with self._light():
             self._look_again()
             if self._past and self._past.records:
@@ -62,7 +68,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
                 self._hold()
         if why == TIME_IS_OVER and self._recipe.interval_s == 0 and self._recipe.spacing == "even":
             # as fast as exposures allow: the plan counted none of the instruments' own delays, so nothing is missing
-            self._note(f"{self._done} spectra, as fast as instruments allowed, of {self._plan.spectra} without delays")
+            self.note(f"{self._done} spectra, as fast as instruments allowed, of {self._plan.spectra} without delays")
         elif why:
             self._leave_out(self._left, why)
         if why:
@@ -79,7 +85,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
         series = self._recipe
         assert point.due_s is not None
         while True:
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             lit_s = self._lit_s - self._paused_s
@@ -92,27 +98,36 @@ class SeriesMeasurement(Measurement[TimeSeries]):
                 grace_s = max(series.step_s, OVERRUN * series.duration_s, STALL_S * self._clock.speed)
             if point.index > 0 and lit_s > series.duration_s + grace_s:
                 return TIME_IS_OVER
+            if why := self._seen_enough():
+                return why
             if lit_s >= point.due_s:
                 return ""
             assert self._zero_s is not None
             self._wait_until(self._zero_s + self._planned_s(point.due_s))
+
+    def _seen_enough(self) -> str:
+        """Why the online results allow to end; empty if they do not."""
+        if not self._stopping.wanted or time.monotonic() < self._next_look:
+            return ""
+        self._next_look = time.monotonic() + LOOK_S
+        return self._stopping.why(self.engine.analyst.results(self._stopping.seen))
 
     def _capped_in_s(self) -> float:
         """How long the light may stay on here before the dose cap is reached, s."""
         cap = self._recipe.dose_cap_j_cm2
         if cap is None:
             return math.inf
-        return (cap - self._engine.ledger.here(self._clock.now_s())) / self._beam.irradiance_w_cm2
+        return (cap - self.engine.ledger.here(self._clock.now_s())) / self.beam.irradiance_w_cm2
 
     def _hold(self) -> None:
         """A series keeps its light on for its whole duration, its dose cap allowing."""
         assert self._zero_s is not None
         while self._clock.now_s() < (end_s := self._zero_s + self._planned_s(self._recipe.duration_s)):
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             if (left_s := self._capped_in_s()) <= 0:
-                self._note("light off before the duration is over: the dose cap is reached", "warning")
+                self.note("light off before the duration is over: the dose cap is reached", "warning")
                 return
             self._wait_until(min(end_s, self._clock.now_s() + left_s))
 
@@ -152,9 +167,9 @@ class RecoveryMeasurement(Measurement[DarkRecovery]):
     def _await(self, point: Point) -> bool:
         """Wait in the dark until the point is due; False if its time is over."""
         assert point.due_s is not None
-        self._engine.publish(state=RunState.RUNNING)
+        self.engine.publish(state=RunState.RUNNING)
         while True:
-            self._look()
+            self.look()
             if self._door.pause_wanted:
                 self._pause()
             if self._zero_s is None:       # the first look's light sets it
@@ -170,8 +185,37 @@ class RecoveryMeasurement(Measurement[DarkRecovery]):
         return max(0.0, self._recipe.duration_s - last.start_s)
 
 
+class BackgroundMeasurement(Measurement[Background]):
+    """Spectrum after spectrum at one place, in the dark or lit all the time."""
+
+    def _illuminate(self) -> None:
+        if self._recipe.sample_power_uw > 0:
+            with self._light():
+                self._look_again()
+                self._take_all()
+            return
+        self._set_zero(self._clock.now_s(), 0.0)
+        self.engine.publish(state=RunState.RUNNING)
+        self._take_all()
+
+    def _take_all(self) -> None:
+        while self._left:
+            self.look()
+            if self._door.pause_wanted:
+                self._pause()
+            self._take(self._left[0])
+            self._left.popleft()
+
+    def _planned_s(self, due_s: float) -> float:
+        return math.nan        # as fast as they come
+
+    def _remaining_s(self, last: SpectrumRecord) -> float:
+        return (len(self._left) - 1) * last.exposure_s
+
+
 KINDS: dict[type, type[Measurement[Any]]] = {
     TimeSeries: SeriesMeasurement, RasterMap: MapMeasurement, DarkRecovery: RecoveryMeasurement,
+    Background: BackgroundMeasurement,
 }
 
 

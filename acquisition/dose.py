@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from scipy.constants import c, h
 
+LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
 REACH = 2.0        # in waists: farther spots add less than exp(-8) = 0.03 % of their dose
 
@@ -40,6 +41,11 @@ class DoseMap(msgspec.Struct, frozen=True, kw_only=True):
     photons_per_um2: list[list[float]]
 
 
+def photons_per_um2(wavelength_nm: float) -> float:
+    """Photons on a µm² for one J/cm² of light: ``1e-8 J / (h c / λ)``."""
+    return 1e-8 * wavelength_nm * 1e-9 / (h * c)
+
+
 class DoseLedger:
     """Adds up the light of one film under a Gaussian focus.
 
@@ -54,7 +60,7 @@ class DoseLedger:
     (TEM00 profile; da Cunha et al. 2025, laser-induced temperature).
     """
 
-    def __init__(self, waist_um: float, wavelength_nm: float = 405.0) -> None:
+    def __init__(self, waist_um: float, wavelength_nm: float = LASER_NM) -> None:
         self._waist_um = waist_um
         self.wavelength_nm = wavelength_nm
         self._cell_um = REACH * waist_um
@@ -62,12 +68,13 @@ class DoseLedger:
         self._here: _Spot | None = None
         self._irradiance_w_cm2 = 0.0
         self._since_s = 0.0
+        self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
     @property
     def photons_per_um2(self) -> float:
-        """Photons on a µm² for one J/cm²: ``1e-8 J / (h c / λ)``."""
-        return 1e-8 * self.wavelength_nm * 1e-9 / (h * c)
+        """Photons on a µm² for one J/cm²."""
+        return photons_per_um2(self.wavelength_nm)
 
     def map(
         self, origin_um: tuple[float, float], size_um: tuple[float, float], shape: tuple[int, int], now_s: float
@@ -124,12 +131,31 @@ class DoseLedger:
         with self._lock:
             self._settle(now_s)
             self._here = self._spot(x_um, y_um)
+            self._before_j_cm2 = self._here.dose_j_cm2
+
+    def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
+        """The last move ended elsewhere: the light since then was there."""
+        with self._lock:
+            self._settle(now_s)
+            there = self._spot(x_um, y_um)
+            if self._here is not None and there is not self._here:
+                misplaced = self._here.dose_j_cm2 - self._before_j_cm2
+                self._here.dose_j_cm2 -= misplaced
+                self._before_j_cm2 = there.dose_j_cm2
+                there.dose_j_cm2 += misplaced
+            self._here = there
 
     def light(self, now_s: float, irradiance_w_cm2: float) -> None:
         """The light goes on with this peak irradiance, changes to it, or goes off (0)."""
         with self._lock:
             self._settle(now_s)
             self._irradiance_w_cm2 = irradiance_w_cm2
+
+    def correct(self, off_by_s: float, irradiance_w_cm2: float) -> None:
+        """Light of the present spot was booked for ``off_by_s`` s too long (negative: too short)."""
+        with self._lock:
+            if self._here is not None:
+                self._here.dose_j_cm2 = max(0.0, self._here.dose_j_cm2 - off_by_s * irradiance_w_cm2)
 
     def book(self, x_um: float, y_um: float, dose_j_cm2: float) -> None:
         """Learn of light before this ledger began: the peak dose at a place was at least this; more stays more."""

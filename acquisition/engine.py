@@ -5,14 +5,16 @@ Its life is in :mod:`halidescope.acquisition.states`; what happens during a meas
 by hand in :mod:`halidescope.acquisition.manual`; commands come through :mod:`halidescope.acquisition.door`.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.awake import Awake
 from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
@@ -20,7 +22,7 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.endmembers import choose_endmembers
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.facts import InstrumentFacts, facts_of
-from halidescope.acquisition.instruments import Instruments, connect, connect_role
+from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
 from halidescope.acquisition.manual import Manual
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan
@@ -32,10 +34,9 @@ from halidescope.acquisition.safety import Beam
 from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import ItemState, QueueItem, Waiting
 from halidescope.drivers.errors import InstrumentError
-from halidescope.drivers.roles import Laser
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
-SLACK_S = 6.0      # real seconds that an instrument may take beyond what was expected: time-out, retry, reconnection
+SLACK_S = 2.0      # real seconds without a sign of life, beyond an announced exposure or wait, that are a hang
 
 
 class Guard(Protocol):
@@ -57,15 +58,12 @@ class Engine:
     Parameters
     ----------
     connector : callable
-        Makes the instruments from the microscope file.
-    reconnector : callable
-        Makes the laser alone, for when its connection fails while lit.
+        Connects the instrument of a role of the microscope file; given a sign of life to call before every request.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
-        connector: Callable[[MicroscopeFile], Instruments] = connect,
-        reconnector: Callable[[MicroscopeFile], Laser] = lambda microscope: connect_role(microscope, "laser"),
+        connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role,
     ) -> None:
         self.microscope = microscope
         self.door = Door()
@@ -75,6 +73,7 @@ class Engine:
         self.ring = ring
         self.guard = guard
         self.runs = 0
+        self.can_ask = False       # whether anybody can reach the door from outside, to answer a question
         self.instruments: Instruments | None = None
         self.beam: Beam | None = None
         self.facts = InstrumentFacts(connected=False, simulated=microscope.simulated)
@@ -83,9 +82,9 @@ class Engine:
         self.manual = Manual(self)
         self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
-        self._reconnector = reconnector
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
         self.on_status: Callable[[Status], None] | None = None
+        self._ident = threading.get_ident()      # of the thread whose signs of life count
         self.expected_by = time.monotonic() + SLACK_S
         self.began_s = 0.0
 
@@ -200,11 +199,26 @@ class Engine:
             self.on_status(self.status())
 
     def expect(self, real_s: float) -> None:
-        """Sign of life: the next one comes within ``real_s`` seconds of real time, plus an instrument's time-out."""
+        """Sign of life: the next one comes within ``real_s`` seconds of real time."""
         self.expected_by = time.monotonic() + real_s + SLACK_S
+
+    def alive(self) -> None:
+        """Sign of life before every request to an instrument; what was announced before stays.
+
+        Raises DarknessAskedError while light comes on that was forbidden meanwhile.
+        """
+        if threading.get_ident() == self._ident:
+            self.expected_by = max(self.expected_by, time.monotonic() + SLACK_S)
+            if self.beam is not None:
+                self.beam.look()
+
+    def connect_one(self, role: Role) -> Any:
+        """A new connection to one instrument. Raises InstrumentError, BadFileError."""
+        return self._connector(self.microscope, role, self.alive)
 
     def run(self) -> None:
         """Serve until asked to quit, then leave everything dark and closed."""
+        self._ident = threading.get_ident()
         next_look = 0.0
         self.analyst.start()
         try:
@@ -269,8 +283,9 @@ class Engine:
                 self._over(item, ItemState.REFUSED, f"not started: {error}")
                 command.accepted.set_exception(error)
                 return
-            command.accepted.set_result(None)
-            state, reason = chain.run()
+            with Awake(self.events.note):
+                command.accepted.set_result(None)
+                state, reason = chain.run()
             skipped = self.door.skip_wanted and state is RunState.ABORTED
             self._over(item, ItemState.SKIPPED if skipped else ItemState(state.value), reason)
             self.publish(state=state, reason=reason, elapsed_s=self.clock.now_s() - self.began_s, remaining_s=0.0)
@@ -300,7 +315,10 @@ class Engine:
         )
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
-        for part in parts_of(recipe):      # raises if a reference is no good
+        parts = parts_of(recipe)
+        if any(part.sample_power_uw > 0 for part in parts):
+            self.beam.require_ready()
+        for part in parts:      # raises if a reference is no good
             choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
         chain = Chain(self, recipe, out, resume=command.resume)
         self.beam.allow()
@@ -329,15 +347,16 @@ class Engine:
             return
         self.disconnect()
         self.expect(60.0)
-        self.instruments = self._connector(self.microscope)
+        self.instruments = connect(self.microscope, self.connect_one)
         self.beam = Beam(
             self.microscope, self.instruments.laser, self.clock, self.ledger,
-            reconnect=lambda: self._reconnector(self.microscope), announce=self.guard.lit,
+            reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
         )
         who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
         self.events.note(f"connected: {who}")
         self.limits = limits_of(self.instruments)
         self.facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
+        self.ledger.wavelength_nm = self.instruments.laser.wavelength_nm
         self.ledger.moving_to(self.clock.now_s(), *self.instruments.stage.position_um)
         if self.ring is not None:
             self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)

@@ -63,6 +63,7 @@ class Host:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.ring = RingWriter()
         self.engine = Engine(microscope, guard=self, ring=self.ring)
+        self.engine.can_ask = session is not None
         self.guard_log = log
         self.commander = Commander(self.engine.events.note)
         self._pipe = WatchedPipe(microscope, log, self._overdue)
@@ -233,6 +234,8 @@ class Host:
                 engine.door.ask(lambda: engine.manual.begin_live(request))
             case "live_off":
                 engine.door.ask(engine.manual.end_live)
+            case "clear_fault":
+                engine.door.ask(engine.manual.clear_fault)
             case "take_dark":
                 exposure_s, count = float(given["exposure_s"]), int(given["count"])
                 return engine.door.ask(lambda: engine.manual.take_dark(exposure_s, count))

@@ -13,7 +13,9 @@ from halidescope.drivers.errors import InstrumentError
 from halidescope.drivers.roles import Instrument, Laser, Spectrometer, Stage
 
 Role = Literal["laser", "stage", "spectrometer"]
+SignOfLife = Callable[[], object]
 ROLES: tuple[Role, ...] = ("laser", "stage", "spectrometer")
+ANSWER_S = 1.5    # real seconds that an answer may take; shorter than what a watchdog takes for a hang
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Instruments:
 
     def identities(self) -> dict[str, dict[str, str]]:
         """Role → manufacturer, model, serial, firmware."""
-        return {role: _identity(getattr(self, role)) for role in ROLES}
+        return {role: identity_of(getattr(self, role)) for role in ROLES}
 
     def close(self) -> None:
         """Close all three ports, also if one of them fails to; raises the first failure then."""
@@ -40,13 +42,19 @@ class Instruments:
             raise failures[0]
 
 
-def _identity(instrument: Instrument) -> dict[str, str]:
+def identity_of(instrument: Instrument) -> dict[str, str]:
+    """Manufacturer, model, serial, firmware."""
     who = instrument.identity
     return {"manufacturer": who.manufacturer, "model": who.model, "serial": who.serial, "firmware": who.firmware}
 
 
-def connect_role(microscope: MicroscopeFile, role: Role) -> Any:
+def connect_role(microscope: MicroscopeFile, role: Role, sign_of_life: SignOfLife | None = None) -> Any:
     """Connect one instrument of a microscope file.
+
+    Parameters
+    ----------
+    sign_of_life : callable, optional
+        Called before every request to it, from now on.
 
     Raises
     ------
@@ -58,13 +66,20 @@ def connect_role(microscope: MicroscopeFile, role: Role) -> Any:
     table: LaserTable | StageTable | SpectrometerTable = getattr(microscope, role)
     settings: dict[str, Any] = dict(table.settings)
     try:
-        return catalogue.connect(table.model, table.resource, role=role, **settings)
+        return catalogue.connect(
+            table.model, table.resource, role=role, timeout_s=ANSWER_S, sign_of_life=sign_of_life, **settings
+        )
     except (catalogue.UnknownModelError, catalogue.SettingError) as error:
         raise BadFileError(f"microscope file: [{role}] {error}") from error
 
 
-def connect(microscope: MicroscopeFile) -> Instruments:
+def connect(microscope: MicroscopeFile, one: Callable[[Role], Any] | None = None) -> Instruments:
     """Connect laser, stage and spectrometer; if one fails, those already connected are closed again.
+
+    Parameters
+    ----------
+    one : callable, optional
+        Connects the instrument of a role; :func:`connect_role` by default.
 
     Raises
     ------
@@ -74,7 +89,7 @@ def connect(microscope: MicroscopeFile) -> Instruments:
     connected: dict[str, Any] = {}
     try:
         for role in ROLES:
-            connected[role] = connect_role(microscope, role)
+            connected[role] = one(role) if one is not None else connect_role(microscope, role)
     except (InstrumentError, BadFileError):
         for instrument in connected.values():
             instrument.close()
@@ -148,7 +163,7 @@ def _check_role(microscope: MicroscopeFile, role: Role) -> DeviceReport:
         instrument = cast(Instrument, connect_role(microscope, role))
         try:
             return DeviceReport(
-                role=role, model=table.model, resource=table.resource, ok=True, identity=_identity(instrument),
+                role=role, model=table.model, resource=table.resource, ok=True, identity=identity_of(instrument),
                 values=_READ[role](instrument),
             )
         finally:

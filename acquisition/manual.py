@@ -79,7 +79,7 @@ class Manual:
         """Move the stage; returns the position read. Raises InstrumentError: outside the travel, stopped, blocked."""
         instruments, _ = self._ready()
         engine = self._engine
-        engine.expect(5.0)
+        engine.expect(0.0)
         for value, (lowest, highest) in zip((x_um, y_um), instruments.stage.limits_um, strict=True):
             if not lowest <= value <= highest:
                 break        # the driver says it in its words, and sends nothing; so nothing is booked there either
@@ -100,7 +100,7 @@ class Manual:
         except InstrumentError as error:
             self._engine.events.note(f"position not known after a failed move: {error}", "warning")
             return
-        self._engine.ledger.moving_to(self._engine.clock.now_s(), *position)
+        self._engine.ledger.stands_at(self._engine.clock.now_s(), *position)
         self._engine.publish(position_um=position)
 
     def begin_live(self, request: LiveRequest) -> None:
@@ -129,6 +129,13 @@ class Manual:
     def end_live(self) -> None:
         """End the live view, dark and proven; nothing happens if there is none."""
         self._request = None
+
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault, after a person has mended its cause; emission stays off."""
+        instruments, beam = self._ready()
+        beam.darken()
+        instruments.laser.clear_fault()
+        self._engine.events.note(f"{instruments.laser.device}: fault cleared on request", "warning")
 
     def take_dark(self, exposure_s: float, count: int) -> DarkTaken:
         """Average dark spectra, the laser proven off; the live view shows their level from then on.
@@ -184,7 +191,7 @@ class Manual:
                 instruments.spectrometer.set_exposure(request.exposure_s)
                 if power_uw is not None:
                     beam.set_power(power_uw)
-                    engine.expect(60.0)
+                    engine.expect(0.0)
                     stack.enter_context(beam.lit())
                 engine.events.note(f"live view: {how}, {request.exposure_s:g} s")
                 why = _Live(engine, instruments, beam, request, self._darks.get(request.exposure_s, 0.0)).run(self)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
 from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.mending import Mender, SkippedError
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.recipes import Point, SingleRecipe
@@ -54,9 +56,11 @@ class Measurement(Generic[R]):
     ) -> None:
         assert engine.instruments is not None
         assert engine.beam is not None
-        self._engine, self._recipe, self._plan, self._out = engine, recipe, plan, out
+        self.engine = engine
+        self._recipe, self._plan, self._out = recipe, plan, out
         self._past, self._before = past, before
-        self._instruments, self._beam = engine.instruments, engine.beam
+        self.instruments = engine.instruments
+        self.beam = engine.beam
         self._clock, self._door, self._events = engine.clock, engine.door, engine.events
         self._first_event = len(engine.events)
         self._noted: set[int] = set()     # events that are in the journal
@@ -65,7 +69,9 @@ class Measurement(Generic[R]):
         self._zero_s: float | None = None      # of all times; when the light first came on
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
         done = past.done if past else frozenset()
-        self._left = deque(point for point in plan.points if point.index not in done)
+        self._lost = past.lost if past else {}     # whose time was over when a fault cost them
+        there = done | self._lost.keys()
+        self._left = deque(point for point in plan.points if point.index not in there)
         self._done = len(done)
         self._rows = past.rows if past else 0      # of the journal, the next spectrum's number
         self._commanded: tuple[float, float] | None = None
@@ -75,6 +81,9 @@ class Measurement(Generic[R]):
         self._after_pause = past is not None
         self._analysed = False           # the analyst follows
         self._dark = np.empty(0)
+        self._reasons: dict[int, str] = {}       # of points left out
+        self._exposure_s: float | None = None    # set at the spectrometer
+        self._mender = Mender(self)
 
     def run(self) -> tuple[RunState, str]:
         """Measure; on return the laser is dark and the file written. Returns how it ended, and why."""
@@ -104,41 +113,45 @@ class Measurement(Generic[R]):
 
     def _prepare(self) -> None:
         """All that can be done in the dark: identities, interlock, exposure, dark spectra, first position, power."""
-        recipe, spectrometer = self._recipe, self._instruments.spectrometer
-        self._engine.expect(60.0)
-        self._beam.darken()
-        self._beam.require_ready()
-        wavelength_nm = spectrometer.wavelength_nm
-        exposure_real_s = self._clock.real_s(recipe.exposure_s)
-        self._engine.expect(3 * exposure_real_s)
-        spectrometer.set_exposure(recipe.exposure_s)
-        first = self._acquire()       # tells the type of the counts; dark like those that follow
+        recipe, persist = self._recipe, self._mender.persist
+        self.engine.expect(60.0)
+        self.beam.darken()
+        if recipe.sample_power_uw > 0:
+            self.beam.require_ready()
+        wavelength_nm = self.instruments.spectrometer.wavelength_nm
+        persist(lambda: self._set_exposure(recipe.exposure_s), "exposure")
+        # tells the type of the counts; dark like those that follow
+        first = persist(self._acquire, "first spectrum")
         self._open_journal(wavelength_nm, first.counts.dtype)
         self._take_darks(first.counts)
-        if self._beam.laser.emission:
-            raise ProblemError(f"{self._beam.laser.device}: emits during the dark spectra; check the laser's control")
-        self._engine.analyst.begin(journal_path(self._out))
+        if self.beam.laser.emission:
+            raise ProblemError(f"{self.beam.laser.device}: emits during the dark spectra; check the laser's control")
+        self.engine.analyst.begin(journal_path(self._out))
         self._analysed = True
-        self._look()
-        self._beam.set_power(recipe.sample_power_uw)
+        self.look()
+        if recipe.sample_power_uw > 0:
+            persist(lambda: self.beam.set_power(recipe.sample_power_uw), "power")
         again = self._past.reference if self._past else None
-        self._move(self._left[0] if again is None else _place_of(again))
+        place = self._left[0] if again is None else _place_of(again)
+        persist(lambda: self._move(place), "first position", at=place)
 
     def _open_journal(self, wavelength_nm: np.ndarray, count_type: np.dtype) -> None:
         path = journal_path(self._out)
         if self._past is None:
             self._journal = JournalWriter(path, make_header(
-                self._recipe, self._plan, self._engine.microscope, self._instruments, wavelength_nm=wavelength_nm,
+                self._recipe, self._plan, self.engine.microscope, self.instruments, wavelength_nm=wavelength_nm,
                 count_type=count_type, started_at=self._started_at,
             ))
         else:
             self._journal = JournalWriter.reopen(path)
-        self._engine.guard.journal(path)
-        self._note(f"{self._plan.title}: preparing")
+        self.engine.guard.journal(path)
+        self.note(f"{self._plan.title}: preparing")
         if self._past is not None:
-            self._past.book(self._engine.ledger)
+            self._past.book(self.engine.ledger)
+            for why in set(self._lost.values()):
+                self._journal.set_missing((point for point, reason in self._lost.items() if reason == why), why)
             again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
-            self._note(f"resumed: {len(self._past.done)} of {self._plan.spectra} points are there{again}", "warning")
+            self.note(f"resumed: {len(self._past.done)} of {self._plan.spectra} points are there{again}", "warning")
 
     def _take_darks(self, like: np.ndarray) -> None:
         """As many dark spectra as are asked for and not there yet."""
@@ -146,9 +159,9 @@ class Measurement(Generic[R]):
         recipe = self._recipe
         darks = [dark.counts for dark in self._past.darks] if self._past else []
         for k in range(len(darks), recipe.dark_spectra):
-            self._look()
+            self.look()
             start_s = self._clock.now_s()
-            counts = self._acquire().counts
+            counts = self._mender.persist(self._acquire, f"dark spectrum {k}").counts
             self._journal.append_dark(DarkRecord(k, start_s, recipe.exposure_s, counts))
             darks.append(counts)
         dark = np.array(darks, like.dtype).reshape(-1, len(like))
@@ -160,10 +173,16 @@ class Measurement(Generic[R]):
     def _light(self) -> Iterator[None]:
         """Light inside, dark and proven outside; the first one sets the zero of all times."""
         assert self._journal is not None
-        with self._beam.lit():
-            assert self._beam.lit_at_s is not None
-            self._set_zero(self._beam.lit_at_s, self._beam.lit_at_se_s)
+        with self.beam.dark_after():
+            self._mender.persist(self._switch_on, "light")
+            assert self.beam.lit_at_s is not None
+            self._set_zero(self.beam.lit_at_s, self.beam.lit_at_se_s)
             yield
+
+    def _switch_on(self) -> None:
+        if not self.beam.on:      # it is, when something else had to be mended first
+            self.engine.expect(0.0)
+            self.beam.relight()
 
     def _set_zero(self, at_s: float, se_s: float) -> None:
         """Fix the zero of all times, if it is not yet: now, or where a measurement that was cut off had it."""
@@ -176,8 +195,9 @@ class Measurement(Generic[R]):
         else:
             self._zero_s = at_s
             self._journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
-        self._note(f"light on: {self._beam.sample_power_uw:g} µW, {self._beam.irradiance_w_cm2:.3g} W/cm² peak")
-        self._engine.publish(state=RunState.RUNNING)
+        if self.beam.on:
+            self.note(f"light on: {self.beam.sample_power_uw:g} µW, {self.beam.irradiance_w_cm2:.3g} W/cm² peak")
+        self.engine.publish(state=RunState.RUNNING)
 
     @property
     def _lit_s(self) -> float:
@@ -192,59 +212,58 @@ class Measurement(Generic[R]):
             return
         assert self._past is not None
         assert self._journal is not None
-        now, _ = self._spectrum(_place_of(then), then.index, self._past.repeats)
+        place, repeats = _place_of(then), self._past.repeats
+        try:
+            now, _ = self._mender.persist(
+                lambda: self._spectrum(place, then.index, repeats), f"point {then.index} again", at=place,
+                skippable=True,
+            )
+        except SkippedError as error:
+            self.note(f"point {then.index} could not be looked at again: {error}", "warning")
+            return
         self._journal.append_repeat(now)
         wavelength_nm = np.asarray(self._past.header.wavelength_nm)
-        self._note(f"point {then.index} again: {drift_words(then, now, self._dark, wavelength_nm)}")
+        self.note(f"point {then.index} again: {drift_words(then, now, self._dark, wavelength_nm)}")
 
     def _wait_until(self, at_s: float) -> None:
         """Sleep, at most until the next look at the beam is due; wishes end it early."""
         at_s = min(at_s, self._clock.now_s() + BEAM_CHECK_S * self._clock.speed)
-        self._engine.expect(BEAM_CHECK_S)
+        self.engine.expect(BEAM_CHECK_S)
         self._clock.sleep_until(at_s)
-        self._check_beam()
+        self._mender.persist(self._check_beam, "while waiting")
 
     def _pause(self) -> None:
         """Dark until resumed or aborted."""
-        began_s = self._clock.now_s()
-        if self._beam.on:
-            with self._beam.interrupted():
-                self._stay_dark()
-        else:
-            self._stay_dark()
-        self._paused_s += self._clock.now_s() - began_s
+        began_s, before_s = self._clock.now_s(), self._paused_s
+        was_lit = self.beam.on
+        self.beam.darken()
+        self._stay_dark()
+        if was_lit:
+            self._mender.persist(self._switch_on, "light")
+        self._paused_s = before_s + self._clock.now_s() - began_s
         self._after_pause = True
-        self._note("resumed: light on" if self._beam.on else "resumed")
-        self._engine.publish(state=RunState.RUNNING)
+        self.note("resumed: light on" if self.beam.on else "resumed")
+        self.engine.publish(state=RunState.RUNNING)
 
     def _stay_dark(self) -> None:
-        self._note("paused: emission proven off")
-        self._engine.publish(state=RunState.PAUSED)
+        self.note("paused: emission proven off")
+        self.engine.publish(state=RunState.PAUSED)
         while self._door.pause_wanted:
-            self._engine.expect(1.0)
+            self.engine.expect(1.0)
             self._door.sleep(0.5)
-            self._look()
-        self._beam.require_ready()
-
-    def _ask(self, text: str, choices: list[str]) -> str:
-        """Have a person decide; dark while it waits, lit again afterwards if it was. Returns the choice."""
-        question = self._door.put_question(text, choices)
-        self._note(f"question: {text} ({', '.join(choices)})", "warning")
-        self._door.pause_wanted = True
-        try:
-            self._pause()
-        finally:
-            self._door.drop_question()
-        answer = self._door.answered
-        if answer is None:       # resumed without a word
-            raise AbortedError(f"no answer to: {question.text}")
-        self._note(f"answer: {answer}")
-        return answer
+            self.look()
+        self._mender.persist(self.beam.require_ready, "after the pause")
 
     def _take(self, point: Point) -> None:
-        """Move, expose, keep: one spectrum."""
+        """Move, expose, keep: one spectrum, or the reason why it was left out."""
         assert self._journal is not None
-        record, spectrum = self._spectrum(point, point.index, self._rows)
+        try:
+            record, spectrum = self._mender.persist(
+                lambda: self._spectrum(point, point.index, self._rows), f"point {point.index}", at=point, skippable=True
+            )
+        except SkippedError as error:
+            self._leave_out([point], str(error))
+            return
         if self._after_pause:
             record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
             self._after_pause = False
@@ -252,7 +271,7 @@ class Measurement(Generic[R]):
         self._show(record, spectrum)
         self._rows += 1
         self._done += 1
-        self._engine.publish(
+        self.engine.publish(
             done=self._done, remaining_s=self._remaining_s(record), position_um=self._position,
             dose_j_cm2=record.dose_j_cm2,
         )
@@ -265,17 +284,18 @@ class Measurement(Generic[R]):
         spectrum = self._acquire()
         arrival_s = self._lit_s
         if self._door.abort_reason is not None:
-            self._look()      # the light may have gone during the exposure: not a spectrum to keep
+            self.look()      # the light may have gone during the exposure: not a spectrum to keep
         due_s = float("nan") if point.due_s is None else self._planned_s(point.due_s)
         flags = Flag.SATURATED if spectrum.saturated else Flag.NONE
         flags |= Flag.LATE if start_s - due_s > self._recipe.exposure_s else Flag.NONE
-        dose = self._engine.ledger.here(self._clock.now_s())
+        dose = self.engine.ledger.here(self._clock.now_s())
         # the exposure lay somewhere between request and arrival; how much room it had is how well its time is known
         room_s = max(0.0, arrival_s - start_s - spectrum.exposure_s)
         time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
         return SpectrumRecord(
             sequence, index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
-            self._beam.sample_power_uw, self._measured_uw, spectrum.exposure_s, dose, flags, spectrum.counts,
+            self.beam.sample_power_uw if self.beam.on else 0.0, self._measured_uw if self.beam.on else 0.0,
+            spectrum.exposure_s, dose, flags, spectrum.counts,
         ), spectrum
 
     def _planned_s(self, due_s: float) -> float:
@@ -290,14 +310,15 @@ class Measurement(Generic[R]):
         """Register points that will not be measured, with the reason."""
         assert self._journal is not None
         left = [point.index for point in points]
+        self._reasons |= dict.fromkeys(left, reason)
         self._journal.set_missing(left, reason)
-        self._note(f"{len(left)} spectra left out: {reason}", "warning")
+        self.note(f"{len(left)} spectra left out: {reason}", "warning")
 
     def _show(self, record: SpectrumRecord, spectrum: Spectrum) -> None:
         """To whoever watches."""
-        if (ring := self._engine.ring) is not None:
+        if (ring := self.engine.ring) is not None:
             ring.write(RingSpectrum(
-                ring.next_sequence, self._engine.runs, record.index, record.time_s, *self._position,
+                ring.next_sequence, self.engine.runs, record.index, record.time_s, *self._position,
                 record.sample_power_uw, spectrum.exposure_s, record.dose_j_cm2, float(self._dark.mean()),
                 spectrum.saturated, spectrum.counts.astype(np.uint32),
             ))
@@ -309,42 +330,71 @@ class Measurement(Generic[R]):
         place = (point.x_um, point.y_um)
         if place == self._commanded:
             return
-        self._engine.expect(5.0)
-        self._engine.ledger.moving_to(self._clock.now_s(), *place)
-        self._position = self._instruments.stage.move_to(*place)
+        self.engine.expect(0.0)
+        self._commanded = None
+        self.engine.ledger.moving_to(self._clock.now_s(), *place)
+        self._position = self.instruments.stage.move_to(*place)
         self._commanded = place
 
+    def stands_at(self, position_um: tuple[float, float]) -> None:
+        """A move ended elsewhere."""
+        self._position = position_um
+        self.engine.ledger.stands_at(self._clock.now_s(), *position_um)
+
+    def restore(self, at: Point | None) -> None:
+        """In the dark, after something was mended: what had been set, and the stage in place."""
+        if self._exposure_s is not None:
+            self._set_exposure(self._exposure_s)
+        if self.beam.sample_power_uw > 0:
+            self.beam.set_power(self.beam.sample_power_uw)
+        place = self._commanded if at is None else (at.x_um, at.y_um)
+        self._commanded = None       # where the stage is, is to be proven
+        if place is not None:
+            self._move(Point(index=0, x_um=place[0], y_um=place[1]))
+
+    def dark_time(self, duration_s: float) -> None:
+        """Light that was there was gone for so long, and is back."""
+        if self._zero_s is not None:
+            self._paused_s += duration_s
+        self._after_pause = True
+        self._next_check = 0.0
+
+    def _set_exposure(self, exposure_s: float) -> None:
+        self.engine.expect(3 * self._clock.real_s(exposure_s))
+        self.instruments.spectrometer.set_exposure(exposure_s)
+        self._exposure_s = exposure_s
+
     def _acquire(self) -> Spectrum:
-        self._engine.expect(self._clock.real_s(self._recipe.exposure_s))
-        return self._instruments.spectrometer.acquire()
+        self.engine.expect(self._clock.real_s(self._recipe.exposure_s))
+        return self.instruments.spectrometer.acquire()
 
     def _check_beam(self) -> None:
         """Now and then: does the laser still emit, and as much as it should; raises if it does not."""
         if time.monotonic() < self._next_check:
             return
         self._next_check = time.monotonic() + BEAM_CHECK_S
-        self._engine.expect(0.0)
-        if not self._beam.on:
-            if self._beam.laser.emission:
-                raise ProblemError(f"{self._beam.laser.device}: emits while it must be dark; check the laser's control")
+        self.engine.expect(0.0)
+        if not self.beam.on:
+            if self.beam.laser.emission:
+                raise ProblemError(f"{self.beam.laser.device}: emits while it must be dark; check the laser's control")
             return
-        self._beam.require_lit()
-        noted = abs(self._beam.power_drift) > self._engine.microscope.laser.power_drift_note
-        self._measured_uw = self._beam.measure_power()
-        drift = self._beam.power_drift
-        if abs(drift) > self._engine.microscope.laser.power_drift_note and not noted:
-            self._note(
+        self.beam.require_lit()
+        noted = abs(self.beam.power_drift) > self.engine.microscope.laser.power_drift_note
+        self._measured_uw = self.beam.measure_power()
+        drift = self.beam.power_drift
+        if abs(drift) > self.engine.microscope.laser.power_drift_note and not noted:
+            self.note(
                 f"laser power drifts: {self._measured_uw:.4g} µW measured, set-point "
-                f"{self._beam.sample_power_uw:g} µW ({drift:+.1%})", "warning",
+                f"{self.beam.sample_power_uw:g} µW ({drift:+.1%})", "warning",
             )
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Raise if somebody wants the end."""
         self._door.look()
         if self._door.abort_reason is not None:
             raise AbortedError(self._door.abort_reason)
 
-    def _note(self, text: str, level: str = "info") -> None:
+    def note(self, text: str, level: str = "info") -> None:
         """An event, in the engine's list and in the journal."""
         event = self._events.note(text, level)
         if self._journal is not None:
@@ -355,8 +405,8 @@ class Measurement(Generic[R]):
 
     def _end(self, state: RunState, reason: str) -> tuple[RunState, str]:
         """Dark is proven (or the attempt failed loudly): now the file, whatever happened before."""
-        self._engine.publish(state=RunState.FINISHING, reason=reason)
-        self._engine.expect(FINISH_S)
+        self.engine.publish(state=RunState.FINISHING, reason=reason)
+        self.engine.expect(FINISH_S)
         if state is not RunState.FINISHED:
             self._events.note(f"{state}: {reason}", "warning" if state is RunState.ABORTED else "error")
         if self._journal is not None:
@@ -367,7 +417,7 @@ class Measurement(Generic[R]):
                 reason = f"{reason}; {error}" if reason else str(error)
                 state = RunState.FAILED
             finally:
-                self._engine.guard.journal(None)
+                self.engine.guard.journal(None)
         return state, reason
 
     def _close_file(self, state: RunState, reason: str) -> None:
@@ -375,17 +425,19 @@ class Measurement(Generic[R]):
         assert journal is not None
         with closing(journal):
             if not self._analysed and self._rows:
-                self._engine.analyst.begin(journal_path(self._out))
-            results = self._engine.analyst.finish(self._rows)
+                self.engine.analyst.begin(journal_path(self._out))
+            results = self.engine.analyst.finish(self._rows)
             if self._done:
                 journal.set_results(results)
             if state is not RunState.FINISHED:
                 journal.set_missing((point.index for point in self._left), f"{state}: {reason}")
-            self._note("emission proven off" if not self._beam.on else "EMISSION COULD NOT BE PROVEN OFF")
+            if skipped := sum(reason.startswith(SKIPPED) for reason in self._reasons.values()):
+                self.note(f"{skipped} spectra are missing after faults, each with its reason", "warning")
+            self.note("emission proven off" if not self.beam.on else "EMISSION COULD NOT BE PROVEN OFF")
             for event in self._events.since(self._first_event):      # what other threads noted meanwhile
                 if event.sequence not in self._noted:
                     journal.append_event(event)
-            dark_at_s = self._beam.dark_at_s
+            dark_at_s = self.beam.dark_at_s
             journal.end(Ending(
                 state=state.value, reason=reason, ended_at=self._clock.wall().isoformat(),
                 dark_utc_s=None if dark_at_s is None else self._clock.utc_s(dark_at_s),

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from halidescope.acquisition.faults import FaultsTable
 from halidescope.acquisition.problems import BadFileError, sentence_of
 
 
@@ -74,6 +75,7 @@ class MicroscopeFile(Table):
     stage: StageTable
     spectrometer: SpectrometerTable
     optics: OpticsTable = OpticsTable()
+    faults: FaultsTable = FaultsTable()
     simulation: SimulationTable | None = None
 
     @property

@@ -12,11 +12,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from halidescope.acquisition.change import ChangeRate, change_rate
+from halidescope.acquisition.dose import LASER_NM, photons_per_um2
 from halidescope.acquisition.instruments import Instruments
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.recipes import (
     AnyRecipe,
+    Background,
     DarkRecovery,
     Point,
     PowerSeries,
@@ -60,7 +63,10 @@ def limits_of(instruments: Instruments) -> Limits:
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a measurement will be; ``violations`` are sentences, empty if it may start."""
+    """What a measurement will be; ``violations`` are sentences, empty if it may start, ``warnings`` forbid nothing.
+
+    ``expected_change`` is the share of the film that the spot with most light will change by; None without a rate.
+    """
 
     title: str
     kind: str
@@ -69,13 +75,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     peak_dose_j_cm2: float
     peak_irradiance_w_cm2: float
+    expected_change: float | None
+    warnings: list[str]
     violations: list[str]
     plan_hash: str
     points: list[Point]
 
     def summary(self) -> dict[str, object]:
         """Everything but the single points, ready for JSON."""
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "points"}
+        known = {name: getattr(self, name) for name in self.__struct_fields__ if name != "points"}
+        return known | {"peak_photons_per_um2": self.peak_dose_j_cm2 * photons_per_um2(LASER_NM)}
 
 
 def make_plan(
@@ -104,7 +113,10 @@ def plan_part(recipe: SingleRecipe, microscope: MicroscopeFile, limits: Limits |
     irradiance = microscope.peak_irradiance_w_cm2(recipe.sample_power_uw)
     dark_s = recipe.dark_spectra * recipe.exposure_s
     lit_s = recipe.exposure_s + (MOVE_S if isinstance(recipe, RasterMap) else SWITCH_S)
-    if isinstance(recipe, TimeSeries):
+    if isinstance(recipe, Background):
+        measuring_s = len(points) * recipe.exposure_s
+        dose = irradiance * measuring_s
+    elif isinstance(recipe, TimeSeries):
         measuring_s, dose = recipe.duration_s, irradiance * recipe.duration_s
         dose = min(dose, recipe.dose_cap_j_cm2 or dose)      # it stops there by itself
     elif isinstance(recipe, DarkRecovery):
@@ -114,10 +126,16 @@ def plan_part(recipe: SingleRecipe, microscope: MicroscopeFile, limits: Limits |
         dose = irradiance * lit_s * _overlap(recipe.step_um / microscope.optics.waist_um)
     size = (len(points) + recipe.dark_spectra) * (limits.pixels if limits else PIXELS) * COUNT_BYTES
     violations = _travel(recipe, points, limits) + _exposure(recipe, limits) + _dose(recipe, dose)
-    violations += power_problems(microscope, recipe.sample_power_uw, (limits.laser, limits.head_mw) if limits else None)
+    if recipe.sample_power_uw > 0:
+        head = (limits.laser, limits.head_mw) if limits else None
+        violations += power_problems(microscope, recipe.sample_power_uw, head)
+    lit_longest_s = dose / irradiance if irradiance > 0 else 0.0
+    change, warnings, refusals = _change(recipe, change_rate(recipe.change), lit_longest_s)
+    violations += refusals
     return Plan(
         title=recipe.title, kind=recipe.kind, spectra=len(points), duration_s=dark_s + measuring_s, bytes=size,
-        peak_dose_j_cm2=dose, peak_irradiance_w_cm2=irradiance, violations=violations,
+        peak_dose_j_cm2=dose, peak_irradiance_w_cm2=irradiance, expected_change=change,
+        warnings=warnings, violations=violations,
         plan_hash=plan_hash(recipe, microscope), points=points,
     )
 
@@ -138,6 +156,8 @@ def _composite(recipe: AnyRecipe, microscope: MicroscopeFile, limits: Limits | N
         duration_s=sum(plan.duration_s for plan in parts), bytes=sum(plan.bytes for plan in parts),
         peak_dose_j_cm2=max(doses) if fresh else sum(doses),
         peak_irradiance_w_cm2=max(plan.peak_irradiance_w_cm2 for plan in parts),
+        expected_change=max((one for plan in parts if (one := plan.expected_change) is not None), default=None),
+        warnings=list(dict.fromkeys(warning for plan in parts for warning in plan.warnings)),
         violations=list(dict.fromkeys(violations)), plan_hash=plan_hash(recipe, microscope),
         points=[point for plan in parts for point in plan.points],
     )
@@ -146,7 +166,7 @@ def _composite(recipe: AnyRecipe, microscope: MicroscopeFile, limits: Limits | N
 def plan_hash(recipe: AnyRecipe, microscope: MicroscopeFile) -> str:
     """SHA-256 over what decides the measurement: the recipe, the path transmission and the focus."""
     what = {
-        "recipe": recipe.model_dump(mode="json", exclude={"sample", "analysis"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"sample", "analysis", "change"}),
         "sample_uw_per_head_mw": microscope.laser.sample_uw_per_head_mw, "waist_um": microscope.optics.waist_um,
     }
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
@@ -194,6 +214,23 @@ def _dose(recipe: SingleRecipe, dose_j_cm2: float) -> list[str]:
         f"{recipe.title}: peak dose of {dose_j_cm2:.4g} J/cm² planned, allowed up to {recipe.dose_cap_j_cm2:.4g} J/cm² "
         f"(dose_cap_j_cm2); lower sample_power_uw{mend}"
     ]
+
+
+def _change(
+    recipe: SingleRecipe, rate: ChangeRate | None, lit_s: float
+) -> tuple[float | None, list[str], list[str]]:
+    """Share that a spot will change by, and what there is to say against it: warnings, violations."""
+    if rate is None:
+        return None, [], []
+    share = rate.share(recipe.change, recipe.sample_power_uw, lit_s)
+    if isinstance(recipe, TimeSeries) or share <= recipe.change.limit_share:     # a series is there to change the film
+        return share, [], []
+    said = (
+        f"{recipe.title}: its light will change {share:.2%} of the film at a spot ({rate.rate_per_s:.3g}/s at "
+        f"{rate.power_uw:g} µW), stated limit {recipe.change.limit_share:.2%} (change.limit_share); lower "
+        "sample_power_uw or exposure_s"
+    )
+    return share, *(([said], []) if recipe.change.beyond == "warn" else ([], [said]))
 
 
 def _room(out: Path, size: int, recipe: AnyRecipe, resume: bool) -> list[str]:

@@ -1,6 +1,7 @@
 """All recipes: those made of several measurements, how they fall apart into these, and reading any of them.
 
-The recipes of one measurement are in :mod:`halidescope.acquisition.single_recipes`. Every part is a whole measurement
+The recipes of one measurement are in :mod:`halidescope.acquisition.single_recipes` and
+:mod:`halidescope.acquisition.map_recipes`. Every part is a whole measurement
 with its own file, dark spectra, time zero and fits; :mod:`halidescope.acquisition.chain` runs them one after another.
 """
 
@@ -13,27 +14,28 @@ import numpy as np
 import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from halidescope.acquisition.map_recipes import Order, RasterMap, Seed
 from halidescope.acquisition.problems import BadFileError, sentence_of
-from halidescope.acquisition.single_recipes import (
+from halidescope.acquisition.recipe_base import (
     AnalysisRequest,
+    ChangeEstimate,
     Coordinate,
-    DarkRecovery,
     Length,
     Point,
     Power,
     ProbeRecipe,
-    RasterMap,
     Recipe,
     Sample,
-    SingleRecipe,
-    TimeSeries,
 )
+from halidescope.acquisition.single_recipes import Background, DarkRecovery, TimeSeries
 
 __all__ = [
-    "RECIPES", "AnalysisRequest", "AnyRecipe", "DarkRecovery", "ExposureAndMaps", "Point", "PowerSeries", "ProbeRecipe",
-    "RasterMap", "Recipe", "Sample", "Sequence", "SingleRecipe", "TimeSeries", "is_single", "load_recipe", "main_part",
-    "parse_recipe", "part_paths", "parts_of",
+    "RECIPES", "AnalysisRequest", "AnyRecipe", "Background", "ChangeEstimate", "DarkRecovery", "ExposureAndMaps",
+    "Point", "PowerSeries", "ProbeRecipe", "RasterMap", "Recipe", "Sample", "Sequence", "SingleRecipe", "TimeSeries",
+    "is_single", "load_recipe", "main_part", "parse_recipe", "part_paths", "parts_of",
 ]  # fmt: skip
+
+SingleRecipe: TypeAlias = TimeSeries | RasterMap | DarkRecovery | Background     # one file each
 
 
 class PowerSeries(Recipe):
@@ -57,7 +59,7 @@ class PowerSeries(Recipe):
         (20.0, 20.0), description="first spot, the one with the smallest x and y of the stage, µm"
     )
     random_order: bool = Field(False, description="take the powers in random order, against drifts")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="of the random order; the same seed gives the same order")
+    seed: Seed = 0
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -104,9 +106,8 @@ class ExposureAndMaps(Recipe):
     )
     size_um: tuple[Length, Length] = Field((200.0, 200.0), description="width and height of the field, µm")
     step_um: Length = Field(4.0, description="distance between neighbouring points, µm")
-    order: Literal["serpentine", "raster"] = Field(
-        "serpentine", description="every other line backwards, or all lines forwards"
-    )
+    order: Order = "serpentine"
+    seed: Seed = 0
 
     @property
     def title(self) -> str:
@@ -123,7 +124,7 @@ class Sequence(Recipe):
     recipes: Annotated[
         tuple[
             Annotated[
-                TimeSeries | RasterMap | DarkRecovery | PowerSeries | ExposureAndMaps, Field(discriminator="kind")
+                SingleRecipe | PowerSeries | ExposureAndMaps, Field(discriminator="kind")
             ],
             ...,
         ],
@@ -138,7 +139,7 @@ class Sequence(Recipe):
             return values
         common = {
             name: values[name]
-            for name in ("sample", "analysis", "exposure_s", "dark_spectra", "require_fresh", "dose_cap_j_cm2")
+            for name in Recipe.model_fields
             if name in values
         }
         recipes = [common | one if isinstance(one, dict) else one for one in values["recipes"]]
@@ -198,6 +199,7 @@ def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
                 size_um=recipe.size_um,
                 step_um=recipe.step_um,
                 order=recipe.order,
+                seed=recipe.seed,
                 **_common(recipe),
             )
             yield around

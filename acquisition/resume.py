@@ -5,18 +5,20 @@ Nothing is measured here; :mod:`halidescope.acquisition.measurement` goes on whe
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from halidescope.acquisition.dose import DoseLedger
+from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
 from halidescope.acquisition.nexus import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
 from halidescope.acquisition.storage import compare
 
+SCHEDULED = ("time-series", "dark-recovery")       # their points mean nothing at another time
 IDENTITY = ("manufacturer", "model", "serial")     # a newer firmware is still the same instrument
 RECENT = 64        # of the last spectra, the brightest becomes the reference
 
@@ -39,6 +41,8 @@ class Past:
     darks : tuple of DarkRecord
     reference : SpectrumRecord or None
         A point to look at again, with its counts.
+    lost : dict
+        Point of a schedule → reason, where a fault cost it and its time is over; a map's are taken later instead.
     """
 
     header: Header
@@ -48,6 +52,7 @@ class Past:
     repeats: int
     darks: tuple[DarkRecord, ...]
     reference: SpectrumRecord | None
+    lost: dict[int, str] = field(default_factory=dict)
 
     @property
     def done(self) -> frozenset[int]:
@@ -85,12 +90,16 @@ def look_back(out: Path) -> Past | None:
             records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
             damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
             repeats=len(reader.repeats()), darks=tuple(darks), reference=_choose(kept),
+            lost={} if _retakes(reader.header.kind) else {
+                point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
+            },
         )
 
 
 def finished_spectra(out: Path) -> int | None:
     """How many spectra the finished measurement ``out`` holds, None if it is not finished.
 
+    One that lacks points after faults, and whose points have no schedule, is not.
     A journal that a kill left beside it is compared with it and removed.
     """
     if not out.exists():
@@ -98,6 +107,8 @@ def finished_spectra(out: Path) -> int | None:
     file = NexusFile(out)
     file.close()
     if file.ending is None or file.ending.state != "finished":
+        return None
+    if _retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
         return None
     journal = journal_path(out)
     if journal.exists():
@@ -172,6 +183,11 @@ def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
     return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
 
 
+def _retakes(kind: str) -> bool:
+    """True if a point may be taken later than it was due."""
+    return kind not in SCHEDULED
+
+
 def _who(identity: dict[str, str]) -> str:
     return f"{identity['manufacturer']} {identity['model']} {identity['serial']}"
 
@@ -202,6 +218,8 @@ def _bring_back(out: Path) -> None:
                 writer.append_repeat(replace(repeat, counts=repeat.counts[back]))
             for event in file.events:
                 writer.append_event(event)
+            for why in {why for why in file.missing.values() if why.startswith(SKIPPED)}:
+                writer.set_missing((point for point, reason in file.missing.items() if reason == why), why)
         finally:
             writer.close()
     finally:

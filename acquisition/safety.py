@@ -112,6 +112,8 @@ class Beam:
         self.dark_at_s: float | None = None # when emission was last proven off after light
         self.power_drift = 0.0              # share by which the power meter deviates from the set-point
         self._beyond = False
+        self._inside = False
+        self._lighting = False
 
     @property
     def irradiance_w_cm2(self) -> float:
@@ -138,10 +140,10 @@ class Beam:
     def require_ready(self) -> None:
         """Raise if interlock or a fault forbid light."""
         if not self.laser.interlock_closed:
-            raise InterlockError(self.laser.device, "interlock is open; close the loop and start again")
+            raise InterlockError(self.laser.device, "interlock is open; close the loop, clear its fault, start again")
         fault = self.laser.fault
         if fault is not None:
-            raise LaserFaultError(self.laser.device, f"reports a fault: {fault}; clear it at the laser and start again")
+            raise LaserFaultError(self.laser.device, f"reports a fault: {fault}; mend its cause, clear it, start again")
 
     def require_lit(self) -> None:
         """Raise, with the reason if the head tells one, if the head no longer emits although it should."""
@@ -182,45 +184,71 @@ class Beam:
         NotDarkError
             On leaving: emission could not be proven off.
         """
-        try:
-            self._turn_on()
+        with self.dark_after():
+            self.relight()
             yield
-        finally:
-            self.darken()
 
     @contextmanager
-    def interrupted(self) -> Iterator[None]:
-        """Dark inside a :meth:`lit` block; lit again afterwards, unless an exception ends it all."""
-        self.darken()
-        yield
-        self._turn_on()
+    def dark_after(self) -> Iterator[None]:
+        """The only place for :meth:`relight`: dark and verified outside, whatever happens inside."""
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+            self.darken()
 
-    def _turn_on(self) -> None:
+    def relight(self) -> None:
+        """Light, inside :meth:`dark_after` only. Raises DarknessAskedError, InstrumentError."""
+        if not self._inside:
+            raise RuntimeError("light is switched on only where darkness afterwards is certain")
         with self._switch:
             if self._forbidden.is_set():
                 raise DarknessAskedError
             self._announce(True)
-            self.on = True
+            self.on = self._lighting = True
             asked_s = self._clock.now_s()
             self._ledger.light(asked_s, self.irradiance_w_cm2)
-            self.laser.turn_on()
+            try:
+                self.laser.turn_on()
+            finally:
+                self._lighting = False
             if self._forbidden.is_set():
                 raise DarknessAskedError
             between = self.laser.lit_between_s
             dark_s, lit_s = map(self._clock.reading_s, between) if between else (asked_s, self._clock.now_s())
             self.lit_at_s = 0.5 * (dark_s + lit_s)
             self.lit_at_se_s = (lit_s - dark_s) / math.sqrt(12.0)   # of a uniform distribution over the bracket
+            self._ledger.correct(max(0.0, self.lit_at_s - asked_s), self.irradiance_w_cm2)
 
     def darken(self) -> None:
         """Switch off and prove it; safe to call when dark. Raises NotDarkError."""
         with self._switch:
+            asked_s, irradiance = self._clock.now_s(), self.irradiance_w_cm2
             self.laser = darken(self.laser, self._reconnect)
             now_s = self._clock.now_s()
             self._ledger.light(now_s, 0.0)
             if self.on:
                 self.dark_at_s = now_s
+                between = self.laser.dark_between_s
+                if between is not None and (gone_s := self._clock.reading_s(sum(between) / 2.0)) > asked_s:
+                    self._ledger.correct(now_s - gone_s, irradiance)
+                    self.dark_at_s = gone_s
             self.on = False
             self._announce(False)
+
+    def look(self) -> None:
+        """Called before every request: light that was forbidden while it comes on is not waited for."""
+        if self._lighting and self._forbidden.is_set():
+            self._lighting = False      # the head is switched off next, by more requests
+            raise DarknessAskedError
+
+    def reconnect(self) -> None:
+        """A new connection to the laser, which is dark on it; only while dark. Raises InstrumentError."""
+        with self._switch:
+            with suppress(InstrumentError):     # its end is lost already
+                self.laser.close()
+            self.laser = self._reconnect()
 
     def dark_now(self) -> None:
         """Forbid light until :meth:`allow`, and switch off; may be called from any thread. Raises NotDarkError."""

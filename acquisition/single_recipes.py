@@ -1,84 +1,17 @@
-"""Recipes of one measurement: what a person asks it to be, validated and frozen.
+"""Recipes of one measurement at one spot: what a person asks it to be, validated and frozen.
 
 A recipe knows its own points and times and nothing of instruments; :mod:`halidescope.acquisition.plan` holds it against
-a microscope. Every field has a unit in its name, a range, a default where one makes sense, and a description, so that
-forms, help texts and error messages come from here. Recipes made of several of these are in
+a microscope. Maps are in :mod:`halidescope.acquisition.map_recipes`, recipes made of several of these in
 :mod:`halidescope.acquisition.recipes`.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Literal, Self
 
-import msgspec
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Coordinate = Annotated[float, Field(allow_inf_nan=False)]
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Power = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One spectrum to be taken: which, where, and for a time series when (seconds after the light came on)."""
-
-    index: int
-    x_um: float
-    y_um: float
-    due_s: float | None = None
-
-
-class Sample(BaseModel):
-    """What lies under the objective, as far as it is known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field("", description="name of the film, as in the lab book")
-    composition: float | None = Field(None, ge=0, le=3, description="x in CsPbBr(3-x)I(x)")
-    notes: str = Field("", description="anything worth knowing in ten years")
-
-
-class AnalysisRequest(BaseModel):
-    """What the online analysis shall do with the spectra."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    references: tuple[str, ...] = Field(
-        (), max_length=6, description="measured files whose mean spectra are the endmembers, e.g. of pure films"
-    )
-    labels: tuple[str, ...] = Field((), max_length=6, description="names of the endmembers, in the same order")
-
-
-class Recipe(BaseModel):
-    """What all measurements have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    exposure_s: float = Field(0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s")
-    dark_spectra: int = Field(10, ge=0, le=1000, description="spectra taken with the laser dark before the measurement")
-    require_fresh: bool = Field(
-        False, description="refuse to start if a spot of this measurement has had light in this session"
-    )
-    dose_cap_j_cm2: float | None = Field(
-        None, gt=0, allow_inf_nan=False,
-        description="highest peak dose at any spot, J/cm²: a time series stops there, a map beyond it is refused",
-    )
-    sample: Sample = Sample()
-    analysis: AnalysisRequest = AnalysisRequest()
-
-    @property
-    def title(self) -> str:
-        """What this is, for people."""
-        raise NotImplementedError
-
-
-class ProbeRecipe(Recipe):
-    """A recipe of one power and one list of points, measured in one go and kept in one file."""
-
-    sample_power_uw: Power = Field(description="laser power at the sample, µW")
-
-    def points(self) -> Iterator[Point]:
-        """Every spectrum of the measurement, in the order of taking."""
-        raise NotImplementedError
+from halidescope.acquisition.recipe_base import Coordinate, Point, Power, ProbeRecipe
 
 
 class TimeSeries(ProbeRecipe):
@@ -99,6 +32,16 @@ class TimeSeries(ProbeRecipe):
         20, ge=1, le=1000, description="log spacing: spectra per decade of time, where exposures allow that many"
     )
     position_um: tuple[Coordinate, Coordinate] = Field((100.0, 100.0), description="the spot, x and y of the stage, µm")
+    stop_at_rate_error: float | None = Field(
+        None, gt=0, lt=1, description="stop when the average rate <k> is known to this relative standard error"
+    )
+    stop_at_plateau: float | None = Field(
+        None, gt=0, lt=1, description="stop when the share changes by less than this in plateau_s"
+    )
+    plateau_s: float = Field(60.0, gt=0, allow_inf_nan=False, description="time over which a plateau is judged, s")
+    stop_not_before_s: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="time before which neither plateau nor rate end the series, s"
+    )
 
     @property
     def step_s(self) -> float:
@@ -125,49 +68,6 @@ class TimeSeries(ProbeRecipe):
     @property
     def title(self) -> str:
         return f"time series {self.duration_s:g} s at {self.sample_power_uw:g} µW"
-
-
-class RasterMap(ProbeRecipe):
-    """Spectra on a rectangular grid, the probe weak enough not to change what it sees."""
-
-    kind: Literal["raster-map"] = "raster-map"
-    origin_um: tuple[Coordinate, Coordinate] = Field(
-        (0.0, 0.0), description="corner of the field with the smallest x and y, µm"
-    )
-    size_um: tuple[Length, Length] = Field((200.0, 200.0), description="width and height of the field, µm")
-    step_um: float = Field(4.0, gt=0, allow_inf_nan=False, description="distance between neighbouring points, µm")
-    order: Literal["serpentine", "raster"] = Field(
-        "serpentine", description="every other line backwards, or all lines forwards"
-    )
-
-    @property
-    def x_um(self) -> np.ndarray:
-        """Columns of the map, in µm, both edges included."""
-        return self.origin_um[0] + self.step_um * np.arange(int(np.floor(self.size_um[0] / self.step_um + 1e-9)) + 1)
-
-    @property
-    def y_um(self) -> np.ndarray:
-        """Rows of the map, in µm, both edges included."""
-        return self.origin_um[1] + self.step_um * np.arange(int(np.floor(self.size_um[1] / self.step_um + 1e-9)) + 1)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns, (ny, nx)."""
-        return len(self.y_um), len(self.x_um)
-
-    def points(self) -> Iterator[Point]:
-        """Line after line; ``index`` is the place in the map, row × columns + column, whatever the order of taking."""
-        xs, ys = self.x_um, self.y_um
-        for row, y_um in enumerate(ys):
-            backwards = self.order == "serpentine" and row % 2 == 1
-            columns = range(len(xs) - 1, -1, -1) if backwards else range(len(xs))
-            for column in columns:
-                yield Point(index=row * len(xs) + column, x_um=float(xs[column]), y_um=float(y_um))
-
-    @property
-    def title(self) -> str:
-        ny, nx = self.shape
-        return f"map {nx} × {ny} at {self.sample_power_uw:g} µW"
 
 
 class DarkRecovery(ProbeRecipe):
@@ -207,4 +107,25 @@ class DarkRecovery(ProbeRecipe):
         return f"dark recovery {self.duration_s:g} s, every {self.interval_s:g} s at {self.sample_power_uw:g} µW"
 
 
-SingleRecipe: TypeAlias = TimeSeries | RasterMap | DarkRecovery     # one file each
+class Background(ProbeRecipe):
+    """Spectra to be subtracted or looked at: of the detector in the dark, or of a bare place under the probe."""
+
+    kind: Literal["background"] = "background"
+    sample_power_uw: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="laser power at the sample, µW; 0: dark, emission proven off"
+    )
+    spectra: int = Field(20, ge=1, le=100_000, description="how many")
+    position_um: tuple[Coordinate, Coordinate] = Field(
+        (100.0, 100.0), description="where, x and y of the stage, µm; in the dark too, for stray light of the room"
+    )
+
+    def points(self) -> Iterator[Point]:
+        """One after another, at the same place."""
+        x_um, y_um = self.position_um
+        for k in range(self.spectra):
+            yield Point(index=k, x_um=x_um, y_um=y_um, due_s=k * self.exposure_s)
+
+    @property
+    def title(self) -> str:
+        how = f"at {self.sample_power_uw:g} µW" if self.sample_power_uw > 0 else "in the dark"
+        return f"background, {self.spectra} spectra {how}"

@@ -1,7 +1,7 @@
 """Supported models: the name a microscope file gives, what role it plays, and the class that drives it."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -74,7 +74,7 @@ def settings_of(driver: type[WireInstrument]) -> frozenset[str]:
         for parameter in inspect.signature(vars(room)["__init__"]).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    return frozenset(named - {"timeout_s", "progress"} | {"asrl"})
+    return frozenset(named - {"timeout_s", "progress", "sign_of_life"} | {"asrl"})
 
 
 def find(model: str, *, role: str | None = None) -> Model:
@@ -111,7 +111,8 @@ def connect(
     model: str, resource: str, *, role: None = ..., timeout_s: float = ..., **settings: Any
 ) -> WireInstrument: ...
 def connect(
-    model: str, resource: str, *, role: str | None = None, timeout_s: float = 3.0, **settings: Any
+    model: str, resource: str, *, role: str | None = None, timeout_s: float = 3.0,
+    sign_of_life: Callable[[], object] | None = None, **settings: Any,
 ) -> Any:
     """Open, identify and bring into its safe state: laser dark, servo on, spectrometer in its plain state.
 
@@ -125,6 +126,8 @@ def connect(
         Role that the model must play.
     timeout_s : float
         Longest wait for one answer in seconds.
+    sign_of_life : callable, optional
+        Called before every request, those made here included.
     **settings
         Handed on to the driver.
 
@@ -141,7 +144,8 @@ def connect(
     if unknown := settings.keys() - (allowed := settings_of(driver)):
         raise SettingError(f"{model} has no setting {sorted(unknown)[0]!r}; allowed: {', '.join(sorted(allowed))}")
     try:
-        instrument = driver(resource, timeout_s=timeout_s, **settings)
+        watched: dict[str, Any] = {} if sign_of_life is None else {"sign_of_life": sign_of_life}
+        instrument = driver(resource, timeout_s=timeout_s, **watched, **settings)
     except (TypeError, ValueError) as error:
         raise SettingError(f"{model}: a setting cannot be used: {error}") from error
     try:

@@ -55,6 +55,10 @@ def switch(text: str) -> bool:
     return text == "1"
 
 
+def _nobody_watches() -> None:
+    """The sign of life of an instrument that no engine uses."""
+
+
 class GarbledError(ValueError):
     """A line with characters that no instrument writes."""
 
@@ -71,6 +75,7 @@ class Transaction:
     def __enter__(self) -> None:
         self._instrument.lock.acquire()
         try:
+            self._instrument.sign_of_life()
             self._instrument.bring_in_step()
         except BaseException:
             self._instrument.lock.release()
@@ -110,6 +115,9 @@ class WireInstrument(Instrument):
         PyMeasure's name of the instrument.
     timeout_s : float
         Longest wait for one answer in seconds.
+    sign_of_life : callable, optional
+        Called before every request, in the thread that makes it: whoever watches over that thread knows that it goes
+        on, however many requests a move or a warm-up takes. What it raises ends the operation before the request.
     **kwargs
         Handed on to the adapter when ``adapter`` is a string.
 
@@ -131,9 +139,11 @@ class WireInstrument(Instrument):
     __getattribute__ = object.__getattribute__
 
     def __init__(
-        self, adapter: str | Adapter, name: str = "Instrument", *, timeout_s: float = 3.0, **kwargs: Any
+        self, adapter: str | Adapter, name: str = "Instrument", *, timeout_s: float = 3.0,
+        sign_of_life: Callable[[], object] = _nobody_watches, **kwargs: Any,
     ) -> None:
         self.lock = threading.RLock()
+        self.sign_of_life = sign_of_life
         self.timeout_s = timeout_s
         self._in_step = True
         self._landmarks_due = 0

@@ -54,6 +54,7 @@ class LaserHead(WireInstrument):
         self.progress = progress
         self.found_emitting = False
         self._lit_between_s: tuple[float, float] | None = None
+        self._dark_between_s: tuple[float, float] | None = None
         self._wanted_mw: float | None = None
 
     @property
@@ -98,6 +99,11 @@ class LaserHead(WireInstrument):
         None before the first switch-on, and if it was at zero power.
         """
         return self._lit_between_s
+
+    @property
+    def dark_between_s(self) -> tuple[float, float] | None:
+        """Get when the light went at the last switch-off: (command sent, answered), as :attr:`lit_between_s`."""
+        return self._dark_between_s
 
     # --- steps of the families -------------------------------------------------------------------------------------
 
@@ -246,12 +252,14 @@ class LaserHead(WireInstrument):
 
     def _go_dark(self) -> None:
         refusal: InstrumentError | None = None
+        asked_s = time.perf_counter()
         for _ in range(2):     # a lost or garbled answer gets a second chance before this counts as failed
             try:
                 self.command_off()
                 break
             except (ConnectionLostError, BadReplyError, RefusedError) as error:
                 refusal = error
+        self._dark_between_s = (asked_s, time.perf_counter())
         end = time.monotonic() + self.dark_wait_s
         while not self._dark():
             if time.monotonic() > end:

@@ -6,6 +6,8 @@ the message list of the manufacturer's open C library.
 """
 
 import struct
+from collections import deque
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,9 +17,12 @@ from pymeasure.adapters import Adapter
 
 from halidescope.drivers.errors import LimitError, RefusedError, WrongInstrumentError
 from halidescope.drivers.instrument import shown
+from halidescope.drivers.obp import Frame
 from halidescope.drivers.ocean_line import OBPInstrument
 from halidescope.drivers.ocean_messages import HDX, Message, OceanModel
 from halidescope.drivers.roles import Identity, Spectrum
+
+AHEAD = 2     # exposures of a stream that are asked for at once: the one under way and the next
 
 
 @dataclass(frozen=True)
@@ -218,19 +223,54 @@ class OceanSpectrometer(OBPInstrument):
         with self.lock:
             exposure_s, saturation = self.exposure_s, self.saturation_counts
             self._discard_mixed()
-            counts = self._expose(exposure_s)
+            counts = self._expose()
         return Spectrum(counts, exposure_s, bool(counts.max() >= saturation))
+
+    def stream(self, count: int) -> Generator[Spectrum, None, None]:
+        """Expose ``count`` times, one exposure right after the other, and give each spectrum as it comes.
+
+        The next exposure is asked for while one is under way, so that the time between two is the instrument's own.
+        Nobody else can ask the spectrometer meanwhile; close the iterator to end earlier.
+
+        Raises
+        ------
+        BadReplyError, ConnectionLostError
+            As :meth:`acquire`.
+        """
+        kind, asked = self.kind, 0
+        waiting: deque[int] = deque()
+        with self.lock:
+            self._discard_mixed()
+            exposure_s, saturation = self.exposure_s, self.saturation_counts
+            try:
+                for _ in range(count):
+                    while asked < count and len(waiting) < AHEAD:
+                        waiting.append(self.send(kind.spectrum, before=kind.before if asked == 0 else kind.before_next))
+                        asked += 1
+                    counts = self._counts(self.answer_to(waiting.popleft(), kind.spectrum, wait_s=self._longest_s))
+                    yield Spectrum(counts, exposure_s, bool(counts.max() >= saturation))
+            finally:
+                if waiting:
+                    self._in_step = False      # the next request first gives up what nobody waits for
 
     def _discard_mixed(self) -> None:
         if self._mixed:
-            self._expose(self.exposure_s)
+            self._expose()
             self._mixed = False
 
-    def _expose(self, exposure_s: float) -> NDArray[np.unsignedinteger]:
-        kind = self.kind
+    def _expose(self) -> NDArray[np.unsignedinteger]:
+        return self._counts(self.query(self.kind.spectrum, wait_s=self._longest_s, before=self.kind.before))
+
+    @property
+    def _longest_s(self) -> float:
+        """How long a spectrum may take, its transfer apart."""
+        trigger_s = self.trigger_wait_s if self._trigger != "normal" else 0.0
+        return self.exposure_s * self._averages + trigger_s
+
+    def _counts(self, answer: Frame) -> NDArray[np.unsignedinteger]:
+        """Counts of a spectrum that came, checked for being whole and new."""
+        kind, data = self.kind, answer.data
         expected = kind.metadata_bytes + self.pixels * np.dtype(kind.count_type).itemsize
-        wait_s = exposure_s * self._averages + (self.trigger_wait_s if self._trigger != "normal" else 0.0)
-        data = self.query(kind.spectrum, wait_s=wait_s, before=kind.before).data
         if len(data) != expected:
             raise self.bad_reply(kind.spectrum.name, f"{len(data)} bytes", f"{expected} bytes")
         self.check_metadata(data[: kind.metadata_bytes])

@@ -55,14 +55,26 @@ class OBPInstrument(WireInstrument):
         BadReplyError
             Not a frame, a truncated one, or the answer to another request.
         """
+        with self.lock:
+            return self.answer_to(self.send(message, data, flags=flags, before=before), message, data, wait_s=wait_s)
+
+    def send(
+        self, message: Message, data: bytes = b"", *, flags: obp.Flag = obp.NO_FLAGS, before: tuple[Message, ...] = ()
+    ) -> int:
+        """Send a request without waiting for its answer; returns its number, for :meth:`answer_to`."""
         frame = obp.Frame(message, data, flags, regarding=next(self._numbers) & 0xFFFFFFFF, checksum=self.checksum)
         with self.transaction(message.name):
             ahead = b"".join(obp.encode(obp.Frame(each, checksum=self.checksum)) for each in before)
             self.adapter.write_bytes(ahead + obp.encode(frame))
+        return frame.regarding
+
+    def answer_to(self, number: int, message: Message, data: bytes = b"", *, wait_s: float = 0.0) -> obp.Frame:
+        """The frame that answers a request that was sent, of those without an answer the first; see :meth:`query`."""
+        with self.transaction(message.name):
             answer = self._receive(message, self.timeout_s + wait_s)
-            if answer.regarding != frame.regarding:
+            if answer.regarding != number:
                 raise self.bad_reply(
-                    message.name, f"an answer to request {answer.regarding}", f"the answer to request {frame.regarding}"
+                    message.name, f"an answer to request {answer.regarding}", f"the answer to request {number}"
                 )
             if answer.message != message:
                 raise self.bad_reply(message.name, f"message 0x{answer.message:08x}", f"message 0x{message:08x}")

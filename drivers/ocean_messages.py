@@ -76,6 +76,11 @@ class OceanModel:
     count_mask: int = 0xFFFF
     triggers: Mapping[str, int] = field(default_factory=lambda: {"normal": 0})
 
+    @property
+    def before_next(self) -> tuple[Message, ...]:
+        """Commands that must precede a request while another spectrum is on its way, which they must not end."""
+        return tuple(each for each in self.before if each is Message.ACQUIRE)
+
 
 HDX = OceanModel(
     "HDX", Message.CORRECTED_SPECTRUM, triggers={"normal": 0, "edge": 1, "level": 3, "disabled": 255}

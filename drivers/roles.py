@@ -6,6 +6,7 @@ controller's own coordinates in µm, exposures are in seconds. Every method wait
 :class:`~halidescope.drivers.errors.InstrumentError`; none returns a made-up value.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -115,6 +116,14 @@ class Laser(Instrument, Protocol):
         uncertainty. None before the first switch-on, and after one at zero power.
         """
 
+    @property
+    def dark_between_s(self) -> tuple[float, float] | None:
+        """When light went at the last switch-off, as a bracket of real time like :attr:`lit_between_s`.
+
+        The first reading was taken right before the command was sent, the second right after it was answered. None
+        before the first switch-off.
+        """
+
     def set_power(self, power_mw: float) -> None:
         """Set the head's power in mW and read the set-point back. Does not switch emission."""
 
@@ -204,6 +213,9 @@ class LineScanner(Stage, Protocol):
     def finish_line(self) -> tuple[float, float]:
         """Wait for the line's end, compare, and return the position read; raises MoveError."""
 
+    def abandon_line(self) -> None:
+        """Stop on the way along a line, and be ready for other moves; nothing happens if no line was begun."""
+
 
 @runtime_checkable
 class Spectrometer(Instrument, Protocol):
@@ -234,6 +246,9 @@ class Spectrometer(Instrument, Protocol):
 
     def acquire(self) -> Spectrum:
         """Expose once and return the spectrum; waits exposure plus transfer, no longer than a bounded margin."""
+
+    def stream(self, count: int) -> Generator[Spectrum, None, None]:
+        """Expose ``count`` times without a pause between; gives each spectrum as it comes, may be closed earlier."""
 
 
 @runtime_checkable

@@ -231,6 +231,16 @@ class TwoAxisStage(WireInstrument):
         """Get whether the stage is on its way along the line."""
         return self._line is not None and self.moving
 
+    def abandon_line(self) -> None:
+        """Stop the stage on its way along a line and put everything back; nothing happens if no line was begun."""
+        with self.lock:
+            if self._line is not None:
+                self._line = None
+                try:
+                    self.stop()
+                finally:
+                    self.end_line()
+
     def finish_line(self) -> tuple[float, float]:
         """Wait for the line's end, put the velocity back, and return the position, compared with the line's stop.
 

@@ -101,7 +101,12 @@ def _say_plan(recipe: AnyRecipe, microscope: MicroscopeFile, out: Path, *, resum
         typer.echo(f"  {'duration':<18} {timedelta(seconds=round(plan.duration_s))}")
         typer.echo(f"  {'data':<18} {plan.bytes / 1e6:.1f} MB")
         typer.echo(f"  {'peak irradiance':<18} {plan.peak_irradiance_w_cm2:.4g} W/cm²")
-        typer.echo(f"  {'peak dose':<18} {plan.peak_dose_j_cm2:.4g} J/cm²")
+        photons = plan.summary()["peak_photons_per_um2"]
+        typer.echo(f"  {'peak dose':<18} {plan.peak_dose_j_cm2:.4g} J/cm², {photons:.3g} photons/µm²")
+        altered = "not known (no rate in [change])" if plan.expected_change is None else f"{plan.expected_change:.2%}"
+        typer.echo(f"  {'film that changes':<18} {altered}")
+        for warning in plan.warnings:
+            typer.echo(f"warning: {warning}", err=True)
     if plan.violations:
         raise RefusedRunError("; ".join(plan.violations))
 

@@ -7,7 +7,15 @@ from typing import Self
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from halidescope.acquisition.states import Status
 
@@ -58,3 +66,28 @@ class StatusBar:
             self._said = status.measurement
             self._task = self._progress.add_task(text, total=status.total or None)
         self._progress.update(self._task, description=text, completed=status.done, total=status.total or None)
+
+
+class ShareBar:
+    """A progress bar for a computation that can say how much of it is done; nothing on a pipe."""
+
+    def __init__(self, what: str) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+            console=console, disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(what, total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, done: float, total: float) -> None:
+        """Show how much is done."""
+        self._progress.update(self._task, completed=done, total=total)

@@ -1,8 +1,10 @@
 """Kinetic Monte Carlo of halide migration: exact clock, the paper's step scheme, ensembles, comparison with data."""
 
-from halidescope.analysis.kmc.comparison import Comparison, Measured, compare
+from halidescope.analysis.kmc.calibration import calibrated
+from halidescope.analysis.kmc.comparison import Comparison, compare
 from halidescope.analysis.kmc.config import PAPER, KmcConfig
 from halidescope.analysis.kmc.emulator import Emulator, Prior, train
+from halidescope.analysis.kmc.inference import Measured
 from halidescope.analysis.kmc.run import KmcResult, Trajectory, simulate, sweep
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "Measured",
     "Prior",
     "Trajectory",
+    "calibrated",
     "compare",
     "simulate",
     "sweep",

@@ -93,6 +93,14 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """``[sweep]``: run once per value of a key of another table, named ``table.key``."""
+
+    key: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class KmcConfig:
     """A kinetic Monte Carlo simulation of halide migration."""
 
@@ -184,6 +192,33 @@ class KmcConfig:
     def escape_probability(self) -> float:
         """A of the escape probability, zero if the reading has no escape."""
         return self.escape.probability if self.reading.escape == "chosen" else 0.0
+
+
+def read_tables(values: Mapping[str, Any]) -> tuple[KmcConfig, Sweep | None]:
+    """Read the tables of a file: the configuration, and the sweep if there is a table ``[sweep]``.
+
+    Raises
+    ------
+    ValueError
+        As :meth:`KmcConfig.from_mapping`; also for a sweep's value that its key does not take.
+    """
+    config = KmcConfig.from_mapping({name: table for name, table in values.items() if name != "sweep"})
+    if "sweep" not in values:
+        return config, None
+    table = values["sweep"]
+    if not isinstance(table, Mapping):
+        raise ValueError(f"'sweep' = {table!r}: must be a table of keys, [sweep]")
+    for key in table:
+        if key not in ("key", "values"):
+            raise ValueError(f"unknown key 'sweep.{key}'; [sweep] has key, values")
+    key, wanted = table.get("key"), table.get("values")
+    if not isinstance(key, str) or key.count(".") != 1:
+        raise ValueError(f"sweep.key = {key!r}: name a key as table.key, for example \"barriers.iodide_ev\"")
+    if not isinstance(wanted, list) or not wanted or not all(type(value) in (int, float) for value in wanted):
+        raise ValueError(f"sweep.values = {wanted!r}: must be a list of numbers, for example [0.08, 0.10, 0.12]")
+    for value in wanted:
+        config.replace(**{key.replace(".", "__"): value})
+    return config, Sweep(key, tuple(wanted))
 
 
 def _check_table(name: str, table: Any) -> None:

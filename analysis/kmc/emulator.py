@@ -1,13 +1,12 @@
 """A fast stand-in for the simulation: E_g(progress) as a smooth function of barriers and escape, with its own error.
 
 The simulation is run on a space-filling design of parameters; the curves are reduced to their principal components,
-and a Gaussian process for each component interpolates between the designs. What leave-one-out prediction gets wrong,
-replica noise included, is kept as the emulator's error and enters every likelihood.
+and a Gaussian process for each component interpolates between the designs. What leave-one-out prediction gets wrong at
+a design, replica noise included, is kept as a whole curve: added to a prediction nearby it makes a curve as the
+simulation would. A table of such curves all over the prior is what comparisons are made with.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import qmc
 
 from halidescope.analysis.kmc.config import KmcConfig
+from halidescope.analysis.kmc.pool import in_order
 from halidescope.analysis.kmc.run import run_replica
 
 Floats = NDArray[np.float64]
@@ -26,10 +26,11 @@ PARAMETERS = ("iodide_ev", "bromide_ev", "escape")
 GRID = np.linspace(0, 1, 64) ** 2
 """Share of the run at which a curve is kept; dense at the start, where it changes most."""
 COMPONENTS = 6
-"""Directions that are predicted; further ones, up to ``KEPT``, are the replicas' scatter and kept as errors only."""
-KEPT = 16
-NEARBY = 0.1
-"""Width, on the unit cube, of the neighbourhood in which errors are averaged."""
+"""Directions in which curves differ that are predicted; the rest is the replicas' scatter."""
+NEARBY = 0.15
+"""Width, on the unit cube, of the neighbourhood from whose designs errors are taken."""
+TABLE = 1 << 13
+"""Curves in the table."""
 
 
 @dataclass(frozen=True)
@@ -74,32 +75,48 @@ class Emulator:
 
     Attributes
     ----------
+    designs : ndarray (n, 3)
+        Points of the unit cube at which the simulation was run.
     mean : ndarray (grid,)
         Mean curve, eV; ``basis`` (components, grid) are the directions in which curves differ.
-    rest_sd : ndarray (grid,)
-        What the components leave out, eV.
+    simulated_ev, left_out : ndarray (n, grid)
+        Curve of each design, and what its prediction from all the others misses, eV.
+    table_unit, table_ev : ndarray (TABLE, 3), (TABLE, grid)
+        Points spread over the unit cube, and a curve for each, errors included.
+    levels : ndarray (m, 4)
+        How far into its posterior each of m known truths lies, 0 in the middle to 1 at an end, by parameter of a
+        comparison; see :mod:`halidescope.analysis.kmc.calibration`. Empty if that was not done.
     """
 
     config: KmcConfig
     prior: Prior
+    designs: Floats
     mean: Floats
     basis: Floats
     components: tuple[Component, ...]
-    rest_sd: Floats
-    left_out_rms_ev: float
+    simulated_ev: Floats
+    left_out: Floats
+    table_unit: Floats
+    table_ev: Floats
+    levels: Floats
 
-    def curves(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """E_g at ``GRID`` for parameters (n, 3) in the order of ``PARAMETERS``, (n, grid) eV, and its errors.
+    @property
+    def left_out_rms_ev(self) -> float:
+        """How far predictions are off, root mean square, eV."""
+        return float(np.sqrt(np.mean(self.left_out**2)))
 
-        The errors (n, components) are standard deviations along the rows of ``basis``: leave-one-out errors of the
-        designs around, nearer ones weighing more. Films in which little escapes scatter far more than converted ones.
-        """
+    def curves(self, parameters: Floats) -> Floats:
+        """Expected E_g at ``GRID`` for parameters (n, 3) in the order of ``PARAMETERS``, (n, grid) eV."""
+        return _expected(self.mean, self.basis, self.components, self._unit(parameters))
+
+    def curves_like_simulated(self, parameters: Floats, rng: np.random.Generator) -> Floats:
+        """The same with errors, each that of a design nearby: films in which little escapes scatter most."""
+        nearby = _designs_nearby(self._unit(parameters), self.designs, rng)
+        return self.curves(parameters) + self.left_out[nearby]
+
+    def _unit(self, parameters: Floats) -> Floats:
         low, high = self.prior.limits
-        unit = (np.asarray(parameters, dtype=float) - low) / (high - low)
-        scores = np.stack([component.predict(unit) for component in self.components[:COMPONENTS]], axis=1)
-        squares = np.stack([component.left_out for component in self.components], axis=1) ** 2
-        errors = np.sqrt(_nearness(unit, self.components[0].designs) @ squares)
-        return self.mean + scores @ self.basis[:COMPONENTS], errors
+        return (np.asarray(parameters, dtype=float) - low) / (high - low)
 
 
 def with_parameters(config: KmcConfig, parameters: Floats) -> KmcConfig:
@@ -145,54 +162,44 @@ def train(
     low, high = prior.limits
     sobol = qmc.Sobol(3, rng=np.random.default_rng(seed))
     unit = sobol.random_base2(int(np.ceil(np.log2(designs))))[:designs]
-    curves = np.empty((designs, GRID.size))
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        points = low + unit * (high - low)
-        jobs = pool.map(lambda i: simulated_curve(config, points[i], replicas, seed + 1 + i), range(designs))
-        for i, curve in enumerate(jobs):
-            curves[i] = curve
-            if progress is not None:
-                progress(i + 1, designs)
-    return fit(config, prior, unit, curves)
+    points = low + unit * (high - low)
+    curves = in_order(
+        lambda i: simulated_curve(config, points[i], replicas, seed + 1 + i), range(designs), workers=workers,
+        progress=progress,
+    )
+    return fit(config, prior, unit, np.stack(curves))
 
 
 def fit(config: KmcConfig, prior: Prior, unit: Floats, curves: Floats) -> Emulator:
     """Fit the emulator to curves (n, grid) simulated at points (n, 3) of the unit cube."""
     mean = curves.mean(axis=0)
     left, sizes, basis = np.linalg.svd(curves - mean, full_matrices=False)
-    basis = basis[:KEPT]
-    scores = left[:, :KEPT] * sizes[:KEPT]
-    components = tuple(
-        _fit_component(unit, score) if i < COMPONENTS else _scatter(unit, score) for i, score in enumerate(scores.T)
-    )
-    rest = curves - mean - scores @ basis
-    left_out = np.stack([component.left_out for component in components], axis=1)
-    return Emulator(
-        config=config,
-        prior=prior,
-        mean=mean,
-        basis=basis,
-        components=components,
-        rest_sd=np.sqrt(np.mean(rest**2, axis=0)),
-        left_out_rms_ev=float(np.sqrt(np.mean((left_out @ basis) ** 2))),
-    )
+    basis = basis[:COMPONENTS]
+    scores = left[:, :COMPONENTS] * sizes[:COMPONENTS]
+    components = tuple(_fit_component(unit, score) for score in scores.T)
+    left_out = np.stack([component.left_out for component in components], axis=1) @ basis
+    left_out += curves - mean - scores @ basis
+    rng = np.random.default_rng(config.run.seed)
+    table = qmc.Sobol(3, rng=rng).random(TABLE)
+    made = _expected(mean, basis, components, table) + left_out[_designs_nearby(table, unit, rng)]
+    return Emulator(config, prior, unit, mean, basis, components, curves, left_out, table, made, np.empty((0, 4)))
 
 
-def _nearness(unit: Floats, designs: Floats) -> Floats:
-    """Weights of the designs around points of the unit cube, (n, designs), each row adding up to 1."""
+def _expected(mean: Floats, basis: Floats, components: tuple[Component, ...], unit: Floats) -> Floats:
+    return mean + np.stack([component.predict(unit) for component in components], axis=1) @ basis
+
+
+def _designs_nearby(unit: Floats, designs: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
+    """For each point of the unit cube one design around it, drawn at random, nearer ones more often, (n,)."""
     near = np.exp(-0.5 * cdist(unit, designs, "sqeuclidean") / NEARBY**2)
-    return near / near.sum(axis=1, keepdims=True)
+    chances = np.cumsum(near, axis=1)
+    return np.sum(chances < rng.random((len(unit), 1)) * chances[:, -1:], axis=1)
 
 
 def _kernel(a: Floats, b: Floats, scales: Floats) -> Floats:
     """Matérn 5/2 correlation with one length scale per parameter."""
     distance = np.sqrt(5) * cdist(a / scales, b / scales)
     return (1 + distance + distance**2 / 3) * np.exp(-distance)
-
-
-def _scatter(unit: Floats, scores: Floats) -> Component:
-    """A component that is not predicted: zero, and its scores are the errors."""
-    return Component(unit, np.zeros(scores.size), 0.0, np.ones(3), 1.0, scores)
 
 
 def _fit_component(unit: Floats, scores: Floats) -> Component:

@@ -6,6 +6,7 @@ of reach of any atomistic clock, which is why the comparison with data fits a ti
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,8 +110,13 @@ class ExactFilm:
         """Number of vacancies now."""
         return int(self._count[0])
 
-    def advance(self, until_s: float = math.inf, max_events: int | None = None) -> None:
-        """Let the film evolve until a time of its clock or for a number of events, whichever comes first."""
+    def advance(
+        self, until_s: float = math.inf, max_events: int | None = None, look: Callable[[], object] = lambda: None
+    ) -> None:
+        """Let the film evolve until a time of its clock or for a number of events, whichever comes first.
+
+        ``look`` is called every some ten milliseconds; what it raises stops the film where it is.
+        """
         goal = 2**62 if max_events is None else int(self._tally[4]) + max_events
         if math.isinf(until_s) and max_events is None:
             raise ValueError("advance needs until_s or max_events: the film never stops by itself")
@@ -119,6 +125,7 @@ class ExactFilm:
                 self._rates, self._rates_until = self._heating.interval(self.time_s)
             done = int(self._tally[4])
             self._run_chunk(min(until_s, self._rates_until), goal - done)
+            look()
             still = self._tally[4] == done and math.isinf(until_s)
             if math.isinf(self._clock[0]) or (still and not self.species_counts()[:VACANCY].any()):
                 raise ArithmeticError("nothing in this film can move: it has no vacancy beside an ion; give run.time_s")

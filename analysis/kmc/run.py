@@ -1,9 +1,10 @@
 """Runs: one film, or an ensemble of replicas on all cores, and what is kept of them."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,14 @@ from halidescope.analysis.kmc.streams import stream
 
 SAMPLES = 200
 """Points of a curve of the exact clock besides the start; the paper's scheme has one a step."""
+BLOCK = 100
+"""Steps of the paper's scheme that are made at once; between blocks a run can be stopped and its progress seen."""
+LOOK_S = 0.2
+"""Seconds between two looks at how far the replicas are."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, int], None]
+"""Called with the number of finished replicas, parts of running ones included, and of all."""
+Tell = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -137,13 +144,20 @@ def simulate(config: KmcConfig | Mapping[str, Any], seed: int | None = None) -> 
     return run(asked if seed is None else asked.replace(run__seed=seed))
 
 
-def run_replica(config: KmcConfig, replica: int = 0, *, exact_spot: bool = False) -> Trajectory:
+class _StoppedError(Exception):
+    """The caller wants no more of a run."""
+
+
+def run_replica(
+    config: KmcConfig, replica: int = 0, *, exact_spot: bool = False, tell: Tell = lambda share: None
+) -> Trajectory:
     """Run one film from the stream of one replica of the configuration's seed.
 
     With ``exact_spot`` the columns that are read start with exactly the configured composition, as the whole film.
+    ``tell`` is called with the share of the run that is done; what it raises ends the run.
     """
     start = initial_film(config, config.run.seed, replica, inner=region(config.lattice.size) if exact_spot else None)
-    return (_paper if config.run.scheme == "paper" else _exact)(config, replica, start)
+    return (_paper if config.run.scheme == "paper" else _exact)(config, replica, start, tell)
 
 
 def run(config: KmcConfig, progress: Progress | None = None, *, workers: int | None = None) -> KmcResult:
@@ -152,35 +166,59 @@ def run(config: KmcConfig, progress: Progress | None = None, *, workers: int | N
     Parameters
     ----------
     progress : callable, optional
-        Called with the numbers of finished and of all replicas, from the calling thread.
+        Called from the calling thread some times a second and at the end; what it raises ends the runs.
     workers : int, optional
         Threads; the number of cores by default.
     """
     replicas = config.run.replicas
-    finished: dict[int, Trajectory] = {}
+    shares = [0.0] * replicas
+    stop = threading.Event()
+
+    def one(replica: int) -> Trajectory:
+        def tell(share: float) -> None:
+            shares[replica] = share
+            if stop.is_set():
+                raise _StoppedError
+
+        trajectory = run_replica(config, replica, tell=tell)
+        shares[replica] = 1.0
+        return trajectory
+
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        jobs = [pool.submit(run_replica, config, i) for i in range(replicas)]
+        jobs = [pool.submit(one, i) for i in range(replicas)]
         try:
-            for done, job in enumerate(as_completed(jobs), start=1):
-                trajectory = job.result()
-                finished[trajectory.replica] = trajectory
+            waiting = set(jobs)
+            while waiting:
+                done, waiting = wait(waiting, LOOK_S, FIRST_COMPLETED)
+                for job in done:
+                    job.result()
                 if progress is not None:
-                    progress(done, replicas)
+                    progress(sum(shares), replicas)
+            return KmcResult(config, tuple(job.result() for job in jobs))
         finally:
+            stop.set()
             for job in jobs:
                 job.cancel()
-    return KmcResult(config, tuple(finished[i] for i in range(replicas)))
 
 
 def sweep(
     config: KmcConfig, key: str, values: Iterable[float], progress: Progress | None = None
 ) -> Iterator[tuple[float, KmcResult]]:
-    """Run the configuration once per value of a key named ``table.key``; yields value and result as they are done."""
+    """Run the configuration once per value of a key named ``table.key``; yields value and result as they are done.
+
+    ``progress`` counts the replicas of all values.
+    """
     cases = [(value, config.replace(**{key.replace(".", "__"): value})) for value in values]
-    for done, (value, case) in enumerate(cases, start=1):
-        yield value, run(case)
+    total = sum(case.run.replicas for _, case in cases)
+    before = 0
+
+    def tell(done: float, _: int) -> None:
         if progress is not None:
-            progress(done, len(cases))
+            progress(before + done, total)
+
+    for value, case in cases:
+        yield value, run(case, tell)
+        before += case.run.replicas
 
 
 def _frame_at(samples: int, frames: int) -> set[int]:
@@ -188,7 +226,7 @@ def _frame_at(samples: int, frames: int) -> set[int]:
     return {round(samples * (i + 1) / (frames + 1)) for i in range(frames)}
 
 
-def _paper(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
+def _paper(config: KmcConfig, replica: int, lattice: NDArray[np.int8], tell: Tell) -> Trajectory:
     started = time.thread_time()
     size, steps = config.lattice.size, config.steps
     records = vacancy_records(lattice, size)
@@ -200,10 +238,11 @@ def _paper(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajec
     frames: list[NDArray[np.int8]] = []
     stops = sorted(_frame_at(steps, config.run.frames if replica == 0 else 0))
     at = 0
-    for stop in [*stops, steps]:
+    for stop in sorted({*stops, steps, *range(BLOCK, steps, BLOCK)} - {0}):
         run_steps(config, lattice, vacancies, count, at, stop, trace, words)
         at = stop
-        if len(frames) < len(stops):
+        tell(stop / steps)
+        if stop in stops:
             frames.append(lattice.reshape(size, size, size).copy())
     lost = int(trace.film[0, IODIDE] - trace.film[-1, IODIDE])
     return Trajectory(
@@ -223,7 +262,7 @@ def _paper(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajec
     )
 
 
-def _exact(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajectory:
+def _exact(config: KmcConfig, replica: int, lattice: NDArray[np.int8], tell: Tell) -> Trajectory:
     started = time.thread_time()
     size, events, read = config.lattice.size, config.events, region(config.lattice.size)
     film = ExactFilm(config, config.run.seed, replica, tracer=config.run.tracer, lattice=lattice)
@@ -231,11 +270,16 @@ def _exact(config: KmcConfig, replica: int, lattice: NDArray[np.int8]) -> Trajec
     inside, everywhere = np.zeros((SAMPLES + 1, 3), np.int64), np.zeros((SAMPLES + 1, 3), np.int64)
     pictures = _frame_at(SAMPLES, config.run.frames if replica == 0 else 0)
     frames: list[NDArray[np.int8]] = []
+
+    def look() -> None:
+        by_time = 0.0 if config.run.time_s is None else film.time_s / config.run.time_s
+        tell(max(by_time, 0.0 if events is None else film.counts.events / events))
+
     for i in range(SAMPLES + 1):
         until = np.inf if config.run.time_s is None else config.run.time_s * i / SAMPLES
         more = None if events is None else events * i // SAMPLES - film.counts.events
         if i and (more is None or more > 0):
-            film.advance(until, more)
+            film.advance(until, more, look)
         times[i], done[i] = film.time_s, film.counts.events
         inside[i], everywhere[i] = film.species_counts(read), film.species_counts()
         if i in pictures:

@@ -15,6 +15,7 @@ import pytest
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
+from halidescope.acquisition.results import OnlineResults
 from halidescope.simulators.microscope import SimulatedMicroscope
 
 PIXELS = 96
@@ -63,8 +64,11 @@ def record(sequence: int, index: int, seed: int = 0, pixels: int = PIXELS) -> Sp
 def write_journal(tmp_path: Path) -> Callable[..., Path]:
     """Writes a closed journal of the given points and returns the path of the file it belongs to."""
 
-    def write(head: Header, points: list[int], ending: Ending | None = FINISHED, darks: int = 4) -> Path:
-        out = tmp_path / "scan.nxs"
+    def write(
+        head: Header, points: list[int], ending: Ending | None = FINISHED, darks: int = 4, name: str = "scan.nxs",
+        results: OnlineResults | None = None,
+    ) -> Path:
+        out = tmp_path / name
         writer = JournalWriter(journal_path(out), head)
         for k in range(darks):
             counts = np.full(len(head.wavelength_nm), 100 + k, np.uint16)
@@ -74,6 +78,8 @@ def write_journal(tmp_path: Path) -> Callable[..., Path]:
             writer.append(record(sequence, point))
         at = "2025-01-01T00:00:01+00:00"
         writer.append_event(Event(sequence=0, time_s=1.0, at=at, level="info", text="light on"))
+        if results is not None:
+            writer.set_results(results)
         if ending is not None:
             writer.end(ending)
         writer.close()

@@ -22,6 +22,7 @@ class FakeLaser:
     power_setpoint_mw: float = 0.0
     closed: bool = False
     lit_between_s: tuple[float, float] | None = None
+    dark_between_s: tuple[float, float] | None = None
     calls: list[str] = field(default_factory=list)
     identity: Identity = field(default_factory=lambda: Identity("nobody", "fake", "1", "1"))
 

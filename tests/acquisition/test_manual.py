@@ -165,6 +165,11 @@ def test_every_end_of_a_live_view_is_dark(bench, client, tmp_path, how):
     }
     assert said[how] in ended
     assert "emission proven off" in ended
+    if how == "interlock":
+        bench.ask(clear="all")
+        with pytest.raises(ProblemError, match="interlock was opened; mend its cause, clear it, start again"):
+            client.start(MAP, tmp_path / "map.nxs")
+        client.clear_fault()
     if how in ("start", "queue"):
         until(lambda: client.status().state is RunState.FINISHED, "the map")
     assert bench.ask(get="laser.emission") is False

@@ -60,6 +60,31 @@ class TestSpectrometer:
         assert np.any(first.counts != second.counts)
         assert not first.saturated
 
+    def test_a_stream_exposes_without_a_pause(self, spectrometer, wire):
+        spectrometer.set_exposure(3.0)       # 50 ms of this computer
+        start_s = wire.get("clock.now_s")
+        spectra = list(spectrometer.stream(6))
+        took_s = wire.get("clock.now_s") - start_s
+        assert len(spectra) == 6
+        assert all(one.exposure_s == 3.0 and one.counts.shape == (spectrometer.pixels,) for one in spectra)
+        assert len({one.counts.tobytes() for one in spectra}) == 6
+        assert 18.0 < took_s < 21.0           # one by one, six answers' ways would come on top
+
+    def test_a_stream_may_end_early_or_break_and_is_recovered_from(self, spectrometer, wire):
+        spectrometer.set_exposure(0.1)
+        stream = spectrometer.stream(50)
+        next(stream)
+        stream.close()
+        assert spectrometer.acquire().exposure_s == 0.1
+        broken = spectrometer.stream(50)
+        next(broken)
+        wire.fault("spectrum-truncated")
+        with pytest.raises(BadReplyError):
+            list(broken)
+        wire.mend()
+        assert len(list(spectrometer.stream(3))) == 3
+        assert list(spectrometer.stream(0)) == []
+
     def test_saturation_is_told(self, spectrometer, wire):
         spectrometer.set_exposure(0.1)
         wire.fault("saturated")

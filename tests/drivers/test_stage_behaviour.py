@@ -177,6 +177,19 @@ class TestLineScanner:
         assert scanner.velocity_um_s == pytest.approx(before, rel=1e-3)
         assert scanner.move_to(10.0, 10.0) == pytest.approx((10.0, 10.0), abs=scanner.tolerance_um)
 
+    def test_a_line_that_is_abandoned_stops_at_once_and_leaves_no_trace(self, scanner, wire):
+        before = scanner.velocity_um_s
+        scanner.abandon_line()                # none was begun
+        scanner.start_line(Line((20.0, 40.0), (120.0, 40.0), pixels=20, pixel_s=2.0))
+        scanner.abandon_line()
+        there = wire.get("stage.position_um")
+        assert there[0] < 110.0
+        assert scanner.velocity_um_s == pytest.approx(before, rel=1e-3)
+        assert wire.get("stage.position_um") == pytest.approx(there, abs=0.3)
+        with pytest.raises(MoveError, match="no line was begun"):
+            scanner.finish_line()
+        assert scanner.move_to(10.0, 10.0) == pytest.approx((10.0, 10.0), abs=scanner.tolerance_um)
+
     def test_finish_without_a_line_is_an_error(self, scanner):
         with pytest.raises(MoveError, match="no line was begun"):
             scanner.finish_line()

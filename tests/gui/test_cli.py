@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from halidescope.acquisition.problems import RefusedRunError
@@ -256,20 +255,6 @@ def test_without_a_display_the_window_is_refused_in_a_sentence(
     monkeypatch.setattr(sys, "platform", "linux")
     assert run(arguments) == 2
     assert "no display" in capsys.readouterr().err
-
-
-def test_kmc_runs_a_configuration_and_names_unknown_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = tmp_path / "kmc.toml"
-    config.write_text('[lattice]\nsize = 8\n[run]\nscheme = "paper"\nsteps = 20\nseed = 1\n', encoding="utf-8")
-    assert run(["kmc", str(config), "--out", str(tmp_path / "kmc.npz"), "--json"]) == 0
-    summary = json.loads(capsys.readouterr().out)
-    assert summary["scheme"] == "paper"
-    assert 2.2 < summary["band_gap_start_ev"] < 2.4
-    with np.load(tmp_path / "kmc.npz") as stored:
-        assert stored["band_gap_ev"].shape[-1] == stored["progress"].size
-    config.write_text("[lattice]\nsides = 8\n", encoding="utf-8")
-    assert run(["kmc", str(config)]) == 2
-    assert "sides" in capsys.readouterr().err
 
 
 def test_a_demo_does_not_write_over_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,101 @@
+"""Kinds of recipes, end to end on one simulated microscope and one engine, as in a long session."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from halidescope.acquisition.host import Host
+from halidescope.acquisition.map_recipes import order_of_taking
+from halidescope.acquisition.states import RunState
+from halidescope.acquisition.storage import open_scan
+from halidescope.simulators.microscope import SimulatedMicroscope
+
+from .conftest import Bench, until
+
+MAP = {
+    "kind": "raster-map", "sample_power_uw": 5.0, "size_um": [12.0, 8.0], "step_um": 4.0, "exposure_s": 0.1,
+    "dark_spectra": 1,
+}
+BACKGROUND = {"kind": "background", "spectra": 6, "exposure_s": 0.1, "dark_spectra": 2, "position_um": [50.0, 60.0]}
+SERIES = {
+    "kind": "time-series", "sample_power_uw": 120.0, "duration_s": 5000.0, "interval_s": 2.0, "dark_spectra": 5,
+    "sample": {"composition": 1.5},
+}
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """One simulated microscope for all tests here; its film remembers."""
+    with SimulatedMicroscope(speed=100.0, seed=1) as simulated, closing(Bench(simulated)) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def host(bench):
+    """One engine."""
+    with Host(bench.microscope) as running:
+        yield running
+
+
+@pytest.fixture
+def measure(bench, host, tmp_path):
+    """Runs a recipe to its end, which must be good and dark; gives its scan, open."""
+    scans = []
+
+    def run(recipe, name="scan.nxs"):
+        host.engine.door.start(recipe, str(tmp_path / name))
+        until(lambda: host.engine.status().state.ended, "end", 60.0)
+        assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
+        assert bench.ask(get="laser.emission") is False
+        scans.append(open_scan(tmp_path / name))
+        return scans[-1]
+
+    yield run
+    for scan in scans:
+        scan.close()
+
+
+@pytest.mark.parametrize("order", ["interleaved", "random"])
+def test_the_file_is_the_same_map_whatever_the_order(measure, order):
+    scan = measure({**MAP, "order": order, "seed": 7})
+    assert scan.valid.all()
+    x, y = np.meshgrid(scan.axes["x"], scan.axes["y"])
+    assert np.allclose(scan.position_um, np.stack([x, y], axis=-1), atol=0.2)
+    assert np.array_equal(np.argsort(scan.time_s, axis=None), order_of_taking((3, 4), order, 7))
+    assert scan.metadata["recipe"]["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [({"stop_at_rate_error": 0.2}, "average rate is known"), ({"stop_at_plateau": 0.03}, "plateau")]
+)
+def test_a_measured_series_ends_early_and_says_why(measure, asked, said):
+    place = [20.0, 150.0] if "stop_at_plateau" in asked else [60.0, 150.0]
+    scan = measure({**SERIES, **asked, "position_um": place})
+    assert 10 < len(scan.time_s) < 600
+    assert scan.valid.all()
+    assert any(said in reason for reason in scan.missing.values())
+
+
+def test_a_dark_background_lights_nothing(bench, host, measure):
+    events = len(host.engine.events)
+    bench.ask(fault="interlock-open")      # needs no light, so it may be open
+    scan = measure(BACKGROUND)
+    bench.ask(clear="all")
+    host.engine.door.ask(host.engine.manual.clear_fault)      # the open loop is latched as a fault
+    assert not any("light on" in event.text for event in host.engine.events.since(events))
+    assert scan.valid.all()
+    assert scan.spectra.shape[0] == 6
+    assert np.all(scan.sample_power_uw == 0)
+    assert np.all(scan.dose_j_cm2 == 0)
+    assert np.allclose(scan.position_um, [50.0, 60.0], atol=0.2)
+    assert abs(scan.mean_spectrum().counts.mean()) < 5
+    assert "no shares" in scan.results.note
+    assert bench.ask(get="film.dose_j_cm2", x=50.0, y=60.0) == 0.0
+
+
+def test_a_lit_background_counts_its_light(measure):
+    scan = measure({**BACKGROUND, "sample_power_uw": 10.0})
+    assert np.all(scan.sample_power_uw == 10.0)
+    assert np.all(np.diff(scan.dose_j_cm2) > 0)
+    assert scan.mean_spectrum().counts.max() > 100
