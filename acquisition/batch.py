@@ -30,6 +30,7 @@ from halidescope.analysis.references import unit_sum
 from halidescope.analysis.residuals import ResidualTest, check_residuals
 from halidescope.analysis.series import SeriesResult, analyse_series
 from halidescope.analysis.series_numbers import NAMES
+from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixing
 from halidescope.analysis.yields import WeightedShares, weighted_shares
 
@@ -41,6 +42,7 @@ SHARES_NOTE = (
     "yields differ."
 )
 FEWEST_CHANNELS = 64     # of the test of whiteness
+PAIRS = 4                # of noisier endmembers, for what their noise does to movable ones
 ROUNDING = 0.3           # counts; integers are no better known
 
 
@@ -305,15 +307,57 @@ def _besides(
         notes.append("Weighted shares are divided by the relative yields given; funnelling may remain in them.")
     if settings.unmixing.shift or settings.unmixing.broadening:
         energy = np.asarray(energy_ev(scan.wavelength_nm, analysis.medium))
-        nuisance = unmix_with_nuisance(
-            found.counts, shapes, energy, shift=settings.unmixing.shift, broadening=settings.unmixing.broadening,
-            dark=detector.dark, gain=detector.gain, read_noise=max(detector.read_noise, ROUNDING),
-            saturation=detector.saturation,
-        )  # fmt: skip
+
+        def movable(references: NDArray[np.float64]) -> NuisanceUnmixing:
+            return unmix_with_nuisance(
+                found.counts, references, energy, shift=settings.unmixing.shift,
+                broadening=settings.unmixing.broadening, dark=detector.dark, gain=detector.gain,
+                read_noise=max(detector.read_noise, ROUNDING), saturation=detector.saturation,
+            )  # fmt: skip
+
+        nuisance = movable(shapes)
         numbers |= _moved(nuisance, scan.valid, endmembers.labels)
+        if isinstance(analysis.result, SeriesResult):
+            errors = endmembers.spectra_se * (shapes.sum(axis=1) / endmembers.spectra.sum(axis=1))[:, None]
+            rng = np.random.default_rng(0)
+            noise = [errors * rng.standard_normal(shapes.shape) for _ in range(PAIRS)] if errors.any() else []
+            drawn = [movable(shapes + sign * one) for one in noise for sign in (1, -1)]
+            numbers |= _free_kinetics(nuisance, drawn, scan, analysis.result.phi_time_s)
+            notes.append("Numbers named free_… come from shares with movable endmembers.")
     return replace(
         analysis, residuals=residuals, weighted=weighted, nuisance=nuisance, numbers=numbers, notes=tuple(notes)
     )
+
+
+def _free_kinetics(
+    found: NuisanceUnmixing, drawn: list[NuisanceUnmixing], scan: Scan, phi_time_s: float
+) -> dict[str, Number]:
+    """Yield and rates from the shares that movable endmembers give.
+
+    ``drawn`` are unmixings with noisier endmembers (F + δ, F − δ, …): their scatter is the endmembers' part of the
+    errors.
+    """
+
+    def kinetics(one: NuisanceUnmixing) -> dict[str, tuple[float, float]]:
+        share, error = one.unmixing.shares[..., -1], one.unmixing.shares_se[..., -1]
+        good = scan.valid & np.isfinite(scan.time_s) & one.unmixing.valid & (error > 0)
+        fit, _ = fit_with_time_errors(
+            scan.time_s[good], share[good], rising=True, sigma=error[good], t_se=np.nan_to_num(scan.time_se_s[good])
+        )
+        phi = fit.share_at(phi_time_s)
+        return {
+            "free_phi": (float(phi.value), float(phi.se)),
+            "free_average_rate_per_s": (float(fit.average_rate), float(fit.average_rate_se)),
+            "free_k1_per_s": (float(fit.k1), float(fit.k1_se)), "free_k2_per_s": (float(fit.k2), float(fit.k2_se)),
+        }  # fmt: skip
+
+    measured, others = kinetics(found), [kinetics(one) for one in drawn]
+    numbers = {}
+    for name, (value, se) in measured.items():
+        spread = float(np.sqrt(np.mean([(other[name][0] - value) ** 2 for other in others]))) if others else 0.0
+        if np.isfinite(value):
+            numbers[name] = Number(value, float(np.hypot(se, spread)))
+    return numbers
 
 
 def _moved(found: NuisanceUnmixing, valid: NDArray[np.bool_], labels: tuple[str, ...]) -> dict[str, Number]:

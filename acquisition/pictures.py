@@ -16,7 +16,7 @@ from halidescope.acquisition.scan import Scan
 from halidescope.analysis import carriers
 from halidescope.analysis.absorption import first_exciton
 from halidescope.analysis.arrhenius import Arrhenius
-from halidescope.analysis.composition import HC_EV_NM, energy_ev
+from halidescope.analysis.composition import HC_EV_NM, Medium, energy_ev
 from halidescope.analysis.figures import (
     FilmSpectra,
     PeakTrack,
@@ -32,7 +32,7 @@ from halidescope.analysis.figures import (
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.halo import HaloResult
 from halidescope.analysis.heat import temperature_rise
-from halidescope.analysis.iodine import peak_map
+from halidescope.analysis.iodine import highest_band, peak_map
 from halidescope.analysis.rounding import plus_minus, scientific
 from halidescope.analysis.series import SeriesResult
 
@@ -41,7 +41,8 @@ EMISSION_NM = (470.0, 760.0)
 
 
 def figure_1b(
-    films: Sequence[tuple[float, Scan]], absorption: Sequence[tuple[float, ArrayLike, ArrayLike]] = ()
+    films: Sequence[tuple[float, Scan]], absorption: Sequence[tuple[float, ArrayLike, ArrayLike]] = (), *,
+    medium: Medium = "air",
 ) -> Figure:
     """Luminescence of films with peaks, and absorption with first excitons.
 
@@ -50,14 +51,16 @@ def figure_1b(
     films : sequence of (x, Scan)
         Scans of pristine films; their mean spectra are drawn, peaks over energy turned to vacuum wavelengths.
     absorption : sequence of (x, wavelength_nm, absorbance)
-        From any spectrophotometer.
+        From any spectrophotometer, vacuum wavelengths.
+    medium : {"air", "vacuum"}
+        In which the scans' wavelengths are given.
     """
     absorbed = {x: (np.asarray(nm, dtype=float), np.asarray(values, dtype=float)) for x, nm, values in absorption}
     drawn = []
     for x, scan in films:
         mean = scan.mean_spectrum()
         found = peak_map(
-            scan.wavelength_nm, scan.spectra[scan.valid] - scan.dark.mean, medium="air", between_nm=EMISSION_NM
+            scan.wavelength_nm, scan.spectra[scan.valid] - scan.dark.mean, medium=medium, between_nm=EMISSION_NM
         )
         centres, errors = np.atleast_1d(found.peaks.centre), np.atleast_1d(found.peaks.centre_se)
         good = np.isfinite(centres) & (errors > 0)
@@ -178,12 +181,13 @@ def figure_7(
     if not isinstance(result, SeriesResult):
         raise ScanFileError(f"{scan.source}: a {scan.kind} has no kinetics to draw; give a time series with endmembers")
     rows = scan.valid & np.isfinite(scan.time_s)
-    band = result.kinetics.band(result.time_s)
+    track = peak_track(scan, analysis)
+    band = result.kinetics.band(track.time_s)
     power = float(np.nanmean(scan.sample_power_uw[scan.valid]))
     dark = None if recovery is None else peak_track(*recovery, shift_s=-dark_from_s)
     return segregation_figure(
-        scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], peak_track(scan, analysis), dark,
-        fit=(result.kinetics.evaluate(result.time_s), band.low, band.high),
+        scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], track, dark,
+        fit=(result.kinetics.evaluate(track.time_s), band.low, band.high),
         labels=(analysis.labels[0], analysis.labels[-1]), power_words=f"{power:.0f} µW",
     )  # fmt: skip
 
@@ -204,12 +208,17 @@ def figure_9(power_uw: float, waist_um: float = 1.0, *, ambient_k: float = 293.0
 
 
 def peak_track(scan: Scan, analysis: Analysis, *, shift_s: float = 0.0) -> PeakTrack:
-    """Peak wavelength (vacuum) and share of the last endmember against time, valid spectra with a sound peak only."""
-    if analysis.peaks is None or analysis.unmixing is None:
-        raise ScanFileError(f"{scan.source}: was analysed without peaks or endmembers, so there is no track to draw")
-    peaks = analysis.peaks.peaks
-    good = scan.valid & np.isfinite(scan.time_s) & np.asarray(peaks.converged) & analysis.unmixing.valid
-    centre, error = np.asarray(peaks.centre)[good], np.asarray(peaks.centre_se)[good]
+    """Wavelength (vacuum) of the highest band, and share of the last endmember, against time; sound spectra only."""
+    if analysis.unmixing is None or analysis.conditions is None:
+        raise ScanFileError(f"{scan.source}: was analysed without endmembers, so there is no track to draw")
+    low, high = EMISSION_NM
+    rows = np.flatnonzero(scan.valid & np.isfinite(scan.time_s) & analysis.unmixing.valid)
+    top = highest_band(
+        scan.wavelength_nm, analysis.conditions.counts[rows], medium=analysis.medium,
+        detector=analysis.conditions.detector, between_nm=(low, high),
+    )  # fmt: skip
+    sound = np.isfinite(top.peak_ev) & (top.peak_ev_se > 0)
+    good, centre, error = rows[sound], top.peak_ev[sound], top.peak_ev_se[sound]
     return PeakTrack(
         scan.time_s[good] + shift_s, HC_EV_NM / centre, HC_EV_NM / centre**2 * error,
         analysis.unmixing.shares[good, -1], analysis.unmixing.shares_se[good, -1],

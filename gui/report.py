@@ -84,7 +84,7 @@ class Report:
                 {
                     "title": section.title,
                     "text": section.text,
-                    "figures": [{"svg": _svg(p.figure), "caption": p.caption} for p in section.pictures],
+                    "figures": [{"svg": svg(p.figure), "caption": p.caption} for p in section.pictures],
                 }
                 for section in self.sections
             ],
@@ -108,7 +108,7 @@ def _set(row: Row) -> dict[str, str]:
     }
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The figure as an SVG element, text kept as text so that the page can be searched."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "halidescope"}):
