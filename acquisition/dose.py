@@ -6,11 +6,14 @@ at its destination, where the stage spends most of it settling. Limits on dose a
 
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from scipy.constants import c, h
+
+from halidescope.acquisition.light_page import LightPage
 
 LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
@@ -22,6 +25,7 @@ class _Spot:
     x_um: float
     y_um: float
     dose_j_cm2: float = 0.0
+    number: int = -1      # on the page
 
 
 class DoseMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +73,7 @@ class DoseLedger:
         self._irradiance_w_cm2 = 0.0
         self._since_s = 0.0
         self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
+        self._page: LightPage | None = None
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
     @property
@@ -125,12 +130,58 @@ class DoseLedger:
         if self._here is not None and self._irradiance_w_cm2 > 0:
             self._here.dose_j_cm2 += self._irradiance_w_cm2 * (now_s - self._since_s)
         self._since_s = now_s
+        self._put()
+
+    def _put(self) -> None:
+        """Write the present spot down where it outlives this process."""
+        page, here = self._page, self._here
+        if page is None or here is None or (here.number < 0 and self._irradiance_w_cm2 == 0):
+            return
+        if here.number < 0:
+            here.number = page.add(here.x_um, here.y_um)
+        page.put(here.number, here.x_um, here.y_um, here.dose_j_cm2, self._irradiance_w_cm2, self._since_s)
+
+    def keep(self, page: LightPage | None, spots: Iterable[tuple[float, float, float]] = ()) -> None:
+        """From now on write every spot that is lit onto a page, which has these spots already; None ends that."""
+        with self._lock:
+            for cell in self._cells.values():
+                for spot in cell:
+                    spot.number = -1
+            for number, (x_um, y_um, _) in enumerate(spots):
+                self._spot(x_um, y_um).number = number
+            self._page = page
+
+    def learn(self, spots: Iterable[tuple[float, float, float]]) -> None:
+        """Take over what a page says: own doses (x_um, y_um, dose_j_cm2); more stays more."""
+        with self._lock:
+            for x_um, y_um, dose in spots:
+                spot = self._spot(x_um, y_um)
+                spot.dose_j_cm2 = max(spot.dose_j_cm2, dose)
 
     def moving_to(self, now_s: float, x_um: float, y_um: float) -> None:
         """The stage leaves for another place, lit or not."""
         with self._lock:
             self._settle(now_s)
             self._here = self._spot(x_um, y_um)
+            self._before_j_cm2 = self._here.dose_j_cm2
+            self._put()
+
+    def sweep(self, now_s: float, x_um: float, y_um: float) -> None:
+        """The stage has run straight and evenly to here since the last call; its light is spread along the way.
+
+        Spots half a waist apart give the same dose as an even line to better than 1e-8 (their sum is a Gaussian comb).
+        """
+        with self._lock:
+            light = self._irradiance_w_cm2 * (now_s - self._since_s)
+            self._since_s = now_s
+            start, self._here = self._here, self._spot(x_um, y_um)
+            if start is not None and light > 0:
+                way = (x_um - start.x_um, y_um - start.y_um)
+                pieces = max(1, math.ceil(math.hypot(*way) / (0.5 * self._waist_um)))
+                for k in range(pieces):
+                    along = (k + 0.5) / pieces
+                    spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
+                    spot.dose_j_cm2 += light / pieces
             self._before_j_cm2 = self._here.dose_j_cm2
 
     def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
@@ -142,20 +193,24 @@ class DoseLedger:
                 misplaced = self._here.dose_j_cm2 - self._before_j_cm2
                 self._here.dose_j_cm2 -= misplaced
                 self._before_j_cm2 = there.dose_j_cm2
+                self._put()
                 there.dose_j_cm2 += misplaced
             self._here = there
+            self._put()
 
     def light(self, now_s: float, irradiance_w_cm2: float) -> None:
         """The light goes on with this peak irradiance, changes to it, or goes off (0)."""
         with self._lock:
             self._settle(now_s)
             self._irradiance_w_cm2 = irradiance_w_cm2
+            self._put()
 
     def correct(self, off_by_s: float, irradiance_w_cm2: float) -> None:
         """Light of the present spot was booked for ``off_by_s`` s too long (negative: too short)."""
         with self._lock:
             if self._here is not None:
                 self._here.dose_j_cm2 = max(0.0, self._here.dose_j_cm2 - off_by_s * irradiance_w_cm2)
+                self._put()
 
     def book(self, x_um: float, y_um: float, dose_j_cm2: float) -> None:
         """Learn of light before this ledger began: the peak dose at a place was at least this; more stays more."""

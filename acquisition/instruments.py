@@ -63,7 +63,13 @@ def connect_role(microscope: MicroscopeFile, role: Role, sign_of_life: SignOfLif
     BadFileError
         The file's model is unknown, or plays another role.
     """
-    table: LaserTable | StageTable | SpectrometerTable = getattr(microscope, role)
+    return connect_table(getattr(microscope, role), role, sign_of_life)
+
+
+def connect_table(
+    table: LaserTable | StageTable | SpectrometerTable, role: Role, sign_of_life: SignOfLife | None = None
+) -> Any:
+    """Connect one instrument by its table alone; raises as :func:`connect_role`."""
     settings: dict[str, Any] = dict(table.settings)
     try:
         return catalogue.connect(
@@ -153,14 +159,14 @@ def check(microscope: MicroscopeFile) -> CheckReport:
 
     An instrument that cannot be reached does not hide the others: its sentence is in the report.
     """
-    devices = [_check_role(microscope, role) for role in ROLES]
+    devices = [check_table(getattr(microscope, role), role) for role in ROLES]
     return CheckReport(ok=all(device.ok for device in devices), simulated=microscope.simulated, devices=devices)
 
 
-def _check_role(microscope: MicroscopeFile, role: Role) -> DeviceReport:
-    table = getattr(microscope, role)
+def check_table(table: LaserTable | StageTable | SpectrometerTable, role: Role) -> DeviceReport:
+    """Connect one instrument, read who it is, its limits and its state, and close it. Moves and lights nothing."""
     try:
-        instrument = cast(Instrument, connect_role(microscope, role))
+        instrument = cast(Instrument, connect_table(table, role))
         try:
             return DeviceReport(
                 role=role, model=table.model, resource=table.resource, ok=True, identity=identity_of(instrument),

@@ -17,6 +17,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from halidescope.acquisition.light_page import light_path, read_page
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
     NUMBER_FIELDS,
@@ -307,6 +308,11 @@ class JournalReader:
                     why.setdefault(point, reason)
         return why
 
+    def light_spots(self) -> tuple[tuple[float, float, float], ...]:
+        """Every spot that was lit, with the dose of its own light: (x_um, y_um, dose_j_cm2)."""
+        page = light_path(self.path)
+        return read_page(page).spots if page.exists() else ()
+
     def _record(self, row: tuple) -> SpectrumRecord | None:
         *numbers, counts, crc = row
         if not isinstance(counts, bytes):
@@ -357,8 +363,8 @@ class JournalReader:
 
 
 def delete_journal(path: Path) -> None:
-    """Delete a closed journal with its log and index."""
-    for name in (path.name + "-wal", path.name + "-shm", path.name):
+    """Delete a closed journal with its log, its index and its page of light."""
+    for name in (path.name + "-wal", path.name + "-shm", light_path(path).name, path.name):
         path.with_name(name).unlink(missing_ok=True)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
 from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.light_page import LightPage, light_path
 from halidescope.acquisition.mending import Mender, SkippedError
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
@@ -50,6 +51,8 @@ class Measurement(Generic[R]):
     ``past`` is what is there of it already, ``before`` the file of the part that was measured before this one.
     """
 
+    _open_ended = False      # True if there may be more points than the plan names
+
     def __init__(
         self, engine: "Engine", recipe: R, plan: Plan, out: Path, *, past: Past | None = None,
         before: Path | None = None,
@@ -65,6 +68,7 @@ class Measurement(Generic[R]):
         self._first_event = len(engine.events)
         self._noted: set[int] = set()     # events that are in the journal
         self._journal: JournalWriter | None = None
+        self._page: LightPage | None = None
         self._started_at = engine.clock.wall()
         self._zero_s: float | None = None      # of all times; when the light first came on
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
@@ -89,7 +93,7 @@ class Measurement(Generic[R]):
         """Measure; on return the laser is dark and the file written. Returns how it ended, and why."""
         state, reason = RunState.FINISHED, ""
         try:
-            if self._left:
+            if self._left or self._open_ended:
                 self._prepare()
                 self._illuminate()
             else:
@@ -145,9 +149,17 @@ class Measurement(Generic[R]):
         else:
             self._journal = JournalWriter.reopen(path)
         self.engine.guard.journal(path)
-        self.note(f"{self._plan.title}: preparing")
+        self._page = LightPage(light_path(path), self._clock.utc_s)
         if self._past is not None:
             self._past.book(self.engine.ledger)
+        self.engine.ledger.keep(self._page, self._past.spots if self._past else ())
+        self.note(f"{self._plan.title}: preparing")
+        if self._past is not None:
+            if self._past.lit_until_unknown:
+                self.note(
+                    "light was on when it was cut off, and nobody knows until when (the computer's power?); the dose "
+                    "at the last point is a lower bound", "warning",
+                )
             for why in set(self._lost.values()):
                 self._journal.set_missing((point for point, reason in self._lost.items() if reason == why), why)
             again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
@@ -264,6 +276,11 @@ class Measurement(Generic[R]):
         except SkippedError as error:
             self._leave_out([point], str(error))
             return
+        self._keep(record, spectrum)
+
+    def _keep(self, record: SpectrumRecord, spectrum: Spectrum) -> None:
+        """Into the journal, and to whoever watches."""
+        assert self._journal is not None
         if self._after_pause:
             record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
             self._after_pause = False
@@ -417,8 +434,16 @@ class Measurement(Generic[R]):
                 reason = f"{reason}; {error}" if reason else str(error)
                 state = RunState.FAILED
             finally:
+                self._let_go()
                 self.engine.guard.journal(None)
         return state, reason
+
+    def _let_go(self) -> None:
+        """The ledger's page has its last word."""
+        self.engine.ledger.keep(None)
+        if self._page is not None:
+            self._page.close()
+            self._page = None
 
     def _close_file(self, state: RunState, reason: str) -> None:
         journal = self._journal
@@ -442,6 +467,7 @@ class Measurement(Generic[R]):
                 state=state.value, reason=reason, ended_at=self._clock.wall().isoformat(),
                 dark_utc_s=None if dark_at_s is None else self._clock.utc_s(dark_at_s),
             ))
+        self._let_go()
         damaged = finish(self._out, overwrite=self._past is not None)
         if damaged:
             self._events.note(f"{len(damaged)} damaged rows are masked in {self._out}; its journal is kept", "warning")

@@ -210,6 +210,11 @@ def _own(entry: h5py.Group, journal: JournalReader, damaged: list[int]) -> None:
         _field(own, "dark_spectra", np.array([dark.counts[order] for dark in darks]), "counts")
         _field(own, "dark_exposure_s", [dark.exposure_s for dark in darks], "s")
         _field(own, "dark_start_s", [dark.start_s for dark in darks], "s")
+    if spots := journal.light_spots():
+        _field(
+            own, "light_spots", np.array(spots),
+            description="x (um), y (um), peak dose of the spot's own light (J/cm^2), between exposures included",
+        )
     repeats = journal.repeats()
     if repeats:    # spectra taken again at points that have one already
         again = _group(own, "repeats", "NXcollection")
@@ -300,6 +305,7 @@ class NexusFile:
                 for point in range(first, last + 1)
             }
             self.repeats = _repeats(own["repeats"]) if "repeats" in own else ()
+            self.light_spots: NDArray = own["light_spots"][()] if "light_spots" in own else np.empty((0, 3))
             self.wavelength_nm: NDArray = self._file["entry/data/wavelength"][()]
             nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)
             self.dark_spectra: NDArray = own["dark_spectra"][()] if "dark_spectra" in own else nothing

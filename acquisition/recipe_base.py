@@ -66,12 +66,28 @@ class ChangeEstimate(Table):
         return self.rate_per_s is not None or bool(self.series)
 
 
+class AutoExposure(Table):
+    """Finding an exposure that fills the detector well, at a stated cost of light."""
+
+    target: float | None = Field(
+        None, gt=0, lt=1,
+        description="share of the saturation level that the brightest pixel shall reach; none: exposure_s as it is",
+    )
+    dose_j_cm2: float = Field(20.0, gt=0, description="most light that finding it may give to its spot, J/cm²")
+    place: Literal["first point", "spot"] = Field(
+        "first point", description="where: at the measurement's first point, or at a spot that is given up for it"
+    )
+    spot_um: tuple[float, float] = Field((0.0, 0.0), description="that spot, x and y of the stage, µm")
+
+
 class Recipe(BaseModel):
     """What all measurements have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    exposure_s: float = Field(0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s")
+    exposure_s: float = Field(
+        0.2, gt=0, allow_inf_nan=False, description="exposure of one spectrum, s; with auto_exposure the longest"
+    )
     dark_spectra: int = Field(10, ge=0, le=1000, description="spectra taken with the laser dark before the measurement")
     require_fresh: bool = Field(
         False, description="refuse to start if a spot of this measurement has had light in this session"
@@ -83,6 +99,7 @@ class Recipe(BaseModel):
     sample: Sample = Sample()
     analysis: AnalysisRequest = AnalysisRequest()
     change: ChangeEstimate = ChangeEstimate()
+    auto_exposure: AutoExposure = AutoExposure()
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
+from halidescope.acquisition.light_page import LightPage, PageContent, light_path, read_page
 from halidescope.acquisition.nexus import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
@@ -43,6 +44,10 @@ class Past:
         A point to look at again, with its counts.
     lost : dict
         Point of a schedule → reason, where a fault cost it and its time is over; a map's are taken later instead.
+    spots : tuple of (x_um, y_um, dose_j_cm2)
+        Own dose of every spot that was lit, the light until it was made dark included.
+    lit_until_unknown : bool
+        Light was on at the last of them, and nobody made it dark that could tell.
     """
 
     header: Header
@@ -53,6 +58,8 @@ class Past:
     darks: tuple[DarkRecord, ...]
     reference: SpectrumRecord | None
     lost: dict[int, str] = field(default_factory=dict)
+    spots: tuple[tuple[float, float, float], ...] = ()
+    lit_until_unknown: bool = False
 
     @property
     def done(self) -> frozenset[int]:
@@ -61,6 +68,7 @@ class Past:
 
     def book(self, ledger: DoseLedger) -> None:
         """Tell a ledger of the light that these spots have had, as far as it does not know."""
+        ledger.learn(self.spots)
         for record in self.records:
             ledger.book(record.x_commanded_um, record.y_commanded_um, record.dose_j_cm2)
 
@@ -81,6 +89,7 @@ def look_back(out: Path) -> Past | None:
         _bring_back(out)
     if not journal.exists():
         return None
+    page = read_page(light_path(journal)) if light_path(journal).exists() else PageContent((), -1, 0.0, 0.0)
     with JournalReader(journal) as reader:
         places = reader.places()
         kept = [record for sequence in sorted(places.values()) if (record := reader.spectrum(sequence)) is not None]
@@ -93,6 +102,7 @@ def look_back(out: Path) -> Past | None:
             lost={} if _retakes(reader.header.kind) else {
                 point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
             },
+            spots=page.spots, lit_until_unknown=page.irradiance_w_cm2 > 0,
         )
 
 
@@ -222,9 +232,16 @@ def _bring_back(out: Path) -> None:
                 writer.set_missing((point for point, reason in file.missing.items() if reason == why), why)
         finally:
             writer.close()
+        page = LightPage(light_path(part), lambda at_s: at_s)
+        try:
+            for x_um, y_um, dose in file.light_spots:
+                page.put(page.add(x_um, y_um), x_um, y_um, dose, 0.0, 0.0)
+        finally:
+            page.close()
     finally:
         file.close()
     try:
+        os.replace(light_path(part), light_path(journal))
         os.replace(part, journal)
     except OSError as error:
         raise ScanFileError(f"journal {journal}: cannot be created ({error}); check the folder") from error

@@ -11,7 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
 
+from halidescope.acquisition.map_recipes import AdaptiveMap
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Event, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
@@ -69,6 +71,23 @@ class MeanSpectrum:
     counts_se: Floats
 
 
+@dataclass(frozen=True)
+class PointGrid:
+    """Scattered points on a grid: each place belongs to the point nearest to it.
+
+    Attributes
+    ----------
+    x_um, y_um : ndarray, shape (nx,) and (ny,)
+        Columns and rows of the finest grid, µm.
+    point : ndarray of int, shape (ny, nx)
+        Which point; ``values[grid.point]`` paints any per-point quantity, ``scan.spectra[grid.point]`` the cube.
+    """
+
+    x_um: Floats
+    y_um: Floats
+    point: NDArray[np.int64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scan:
     """One measurement. A map has the shape (ny, nx), a series (n,); call that shape *points*.
@@ -94,7 +113,8 @@ class Scan:
         Exposure; power at the sample; peak dose accumulated at the spot up to the end of the exposure.
     saturated : ndarray of bool, shape points
     axes : dict
-        Planned axes of the points, in order: ``y`` and ``x`` in µm, or ``time`` in s.
+        Planned axes of the points, in order: ``y`` and ``x`` in µm, ``time`` in s, or ``point`` (see
+        :meth:`point_grid`).
     dark : Dark
     events : tuple of Event
     results : OnlineResults or None
@@ -167,6 +187,24 @@ class Scan:
     def simulated(self) -> bool:
         """True if nothing of this was measured on a real film."""
         return bool(self.metadata["simulated"])
+
+    def point_grid(self) -> PointGrid:
+        """A scan of scattered points (an adaptive map) as a grid, without interpolating: every place has its point.
+
+        Raises
+        ------
+        ScanFileError
+            The scan is no adaptive map, or holds no valid spectrum.
+        """
+        if self.kind != "adaptive-map":
+            raise ScanFileError(f"{self.source}: a {self.kind} has its own axes; only an adaptive map needs a grid")
+        measured = np.flatnonzero(self.valid)
+        if len(measured) == 0:
+            raise ScanFileError(f"{self.source}: holds no valid spectrum; choose another file")
+        recipe = AdaptiveMap.model_validate(self.metadata["recipe"])
+        places = np.stack(np.meshgrid(recipe.x_um, recipe.y_um), axis=-1)
+        _, nearest = KDTree(self.position_um[measured]).query(places)
+        return PointGrid(recipe.x_um, recipe.y_um, measured[nearest])
 
     def mean_spectrum(self) -> MeanSpectrum:
         """Mean of all valid spectra minus the mean dark, with standard errors; an endmember for unmixing.

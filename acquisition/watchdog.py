@@ -27,8 +27,9 @@ import msgspec
 
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.journal import note_in_journal
+from halidescope.acquisition.light_page import end_light, light_path
 from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope
-from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.safety import darken
 from halidescope.drivers.errors import InstrumentError
 
@@ -182,12 +183,14 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
     told = list(told_before)
     began = time.monotonic()
     dark = False
+    dark_utc_s = 0.0
     while not dark and time.monotonic() - began < TRY_S:
         try:
-            laser = connect_role(microscope, "laser")
+            laser = connect_role(microscope, "laser")      # which switches it off if it emits
             try:
                 laser = darken(laser, lambda: connect_role(microscope, "laser"))
                 dark = True
+                dark_utc_s = _utc_s(laser.dark_between_s)
             finally:
                 laser.close()
         except (InstrumentError, ProblemError) as error:
@@ -196,12 +199,30 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
                 told.append(problem)
             time.sleep(0.2)       # the port of a process just ended may need a moment
     took_s = time.monotonic() - began
+    if dark and last.journal:
+        told.append(_book(Path(last.journal), dark_utc_s, microscope.speed))
     told.append(
         f"emission switched off and proven off {took_s:.2f} s after" if dark
         else "EMISSION COULD NOT BE PROVEN OFF: turn the key switch off"
     )
     _tell(hello, last, [text for text in told if text], dark)
     return 0 if dark else 1
+
+
+def _utc_s(between_s: tuple[float, float] | None) -> float:
+    """When light went, in real time; now if the head was found dark."""
+    return time.time() - (time.perf_counter() - sum(between_s) / 2.0 if between_s is not None else 0.0)
+
+
+def _book(journal: Path, dark_utc_s: float, speed: float) -> str:
+    """Book the light until now where the ledger of the engine cannot any more; says how much."""
+    page = light_path(journal)
+    if not page.exists():
+        return ""
+    try:
+        return end_light(page, dark_utc_s, speed)
+    except ScanFileError as error:
+        return f"the light until then could not be booked ({error})"
 
 
 def _end(pid: int) -> str:

@@ -102,7 +102,10 @@ class LaserHead(WireInstrument):
 
     @property
     def dark_between_s(self) -> tuple[float, float] | None:
-        """Get when the light went at the last switch-off: (command sent, answered), as :attr:`lit_between_s`."""
+        """Get when the light went, at the first switch-off after it was on: (command sent, answered).
+
+        Readings of ``time.perf_counter()``; None while it is on, and if it was found dark.
+        """
         return self._dark_between_s
 
     # --- steps of the families -------------------------------------------------------------------------------------
@@ -181,7 +184,7 @@ class LaserHead(WireInstrument):
             The key was not turned in time, or no light came. The head is left switched off.
         """
         self._check_permitted()
-        self._lit_between_s = None
+        self._lit_between_s = self._dark_between_s = None
         setpoint_mw = self.power_setpoint_mw
         self.rest()
         dark_at_s = time.perf_counter()
@@ -259,7 +262,7 @@ class LaserHead(WireInstrument):
                 break
             except (ConnectionLostError, BadReplyError, RefusedError) as error:
                 refusal = error
-        self._dark_between_s = (asked_s, time.perf_counter())
+        answered_s = time.perf_counter()
         end = time.monotonic() + self.dark_wait_s
         while not self._dark():
             if time.monotonic() > end:
@@ -270,6 +273,7 @@ class LaserHead(WireInstrument):
                     f"turn the key, open the interlock or cut its power now",
                 )
             time.sleep(POLL_S)
+        self._dark_between_s = self._dark_between_s or (asked_s, answered_s)
 
     def _dark(self) -> bool:
         return not self.emission and bool(self.power_mw <= self._darkness_mw())

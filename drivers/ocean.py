@@ -241,13 +241,14 @@ class OceanSpectrometer(OBPInstrument):
         waiting: deque[int] = deque()
         with self.lock:
             self._discard_mixed()
-            exposure_s, saturation = self.exposure_s, self.saturation_counts
+            exposure_s, saturation, expected = self.exposure_s, self.saturation_counts, self._expected_bytes
             try:
                 for _ in range(count):
                     while asked < count and len(waiting) < AHEAD:
                         waiting.append(self.send(kind.spectrum, before=kind.before if asked == 0 else kind.before_next))
                         asked += 1
-                    counts = self._counts(self.answer_to(waiting.popleft(), kind.spectrum, wait_s=self._longest_s))
+                    answer = self.answer_to(waiting.popleft(), kind.spectrum, wait_s=self._longest_s)
+                    counts = self._counts(answer, expected)
                     yield Spectrum(counts, exposure_s, bool(counts.max() >= saturation))
             finally:
                 if waiting:
@@ -259,30 +260,39 @@ class OceanSpectrometer(OBPInstrument):
             self._mixed = False
 
     def _expose(self) -> NDArray[np.unsignedinteger]:
-        return self._counts(self.query(self.kind.spectrum, wait_s=self._longest_s, before=self.kind.before))
+        expected = self._expected_bytes     # may have to be asked for, and nothing is asked behind an exposure
+        answer = self.query(self.kind.spectrum, wait_s=self._longest_s, before=self.kind.before)
+        return self._counts(answer, expected)
+
+    @property
+    def _expected_bytes(self) -> int:
+        """Get the length of a spectrum's data."""
+        return self.kind.metadata_bytes + self.pixels * self.kind.count_type.itemsize
 
     @property
     def _longest_s(self) -> float:
-        """How long a spectrum may take, its transfer apart."""
+        """Get how long a spectrum may take, its transfer apart."""
         trigger_s = self.trigger_wait_s if self._trigger != "normal" else 0.0
         return self.exposure_s * self._averages + trigger_s
 
-    def _counts(self, answer: Frame) -> NDArray[np.unsignedinteger]:
+    def _counts(self, answer: Frame, expected: int) -> NDArray[np.unsignedinteger]:
         """Counts of a spectrum that came, checked for being whole and new."""
         kind, data = self.kind, answer.data
-        expected = kind.metadata_bytes + self.pixels * np.dtype(kind.count_type).itemsize
         if len(data) != expected:
             raise self.bad_reply(kind.spectrum.name, f"{len(data)} bytes", f"{expected} bytes")
-        self.check_metadata(data[: kind.metadata_bytes])
-        counts = np.frombuffer(data, dtype=kind.count_type, offset=kind.metadata_bytes)
+        if kind.metadata_bytes:
+            self.check_metadata(data[: kind.metadata_bytes])
+            data = data[kind.metadata_bytes :]
+        counts = np.frombuffer(data, kind.count_type).astype(kind.count_type.newbyteorder("="))
         # noise never repeats in every pixel, unless every pixel is at its end of the range
-        if data[kind.metadata_bytes :] == self._last_data and counts.min() < counts.max():
+        if data == self._last_data and counts.min() < counts.max():
             raise self.bad_reply(kind.spectrum.name, "the spectrum before, pixel for pixel", "a new exposure")
-        self._last_data = data[kind.metadata_bytes :]
-        return np.bitwise_and(counts, counts.dtype.type(kind.count_mask)).astype(counts.dtype.newbyteorder("="))
+        self._last_data = data
+        counts &= counts.dtype.type(kind.count_mask)
+        return counts
 
     def check_metadata(self, metadata: bytes) -> None:
-        """Raise BadReplyError if what precedes the counts shows that they are not a new spectrum; most send none."""
+        """Raise BadReplyError if what precedes the counts shows that they are not a new spectrum."""
 
     # --- averages, trigger, dark -----------------------------------------------------------------------------------
 

@@ -7,6 +7,9 @@ C library.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
+
+import numpy as np
 
 
 class Message(IntEnum):
@@ -60,8 +63,8 @@ class OceanModel:
         Commands without acknowledgement that must precede it.
     metadata_bytes : int
         Bytes in front of the counts.
-    count_type : str
-        NumPy type of one pixel.
+    count_type : dtype
+        NumPy type of one pixel on the wire.
     count_mask : int
         Bits of a pixel that are counts.
     triggers : mapping of str to int
@@ -72,7 +75,7 @@ class OceanModel:
     spectrum: Message
     before: tuple[Message, ...] = ()
     metadata_bytes: int = 0
-    count_type: str = "<u2"
+    count_type: np.dtype[Any] = np.dtype("<u2")    # noqa: RUF009 - a dtype cannot be changed
     count_mask: int = 0xFFFF
     triggers: Mapping[str, int] = field(default_factory=lambda: {"normal": 0})
 
@@ -93,7 +96,7 @@ QE_PRO = OceanModel(
     Message.BUFFERED_SPECTRUM,
     before=(Message.ABORT, Message.CLEAR_BUFFER, Message.ACQUIRE),
     metadata_bytes=32,
-    count_type="<u4",
+    count_type=np.dtype("<u4"),
     count_mask=0x3FFFF,
     triggers={"normal": 0, "level": 1, "synchronous": 2, "edge": 3},
 )

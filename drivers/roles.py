@@ -118,10 +118,10 @@ class Laser(Instrument, Protocol):
 
     @property
     def dark_between_s(self) -> tuple[float, float] | None:
-        """When light went at the last switch-off, as a bracket of real time like :attr:`lit_between_s`.
+        """When light went, at the first switch-off after it was on, as a bracket of real time.
 
-        The first reading was taken right before the command was sent, the second right after it was answered. None
-        before the first switch-off.
+        Like :attr:`lit_between_s`; the first reading was taken right before the command was sent, the second right
+        after it was answered. None if the head was not switched off since it was on, or was found dark.
         """
 
     def set_power(self, power_mw: float) -> None:

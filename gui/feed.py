@@ -1,8 +1,8 @@
 """The only place of the window that knows the engine's door and ring: data and answers come out as signals.
 
 Spectra are polled from the shared-memory ring 30 times a second, in the window's thread: that never waits. Everything
-that goes through the door may wait, and has lanes of its own: one for status and results, one for orders, one for
-*dark now*, which must not queue behind anything, and one for files.
+that goes through the door may wait, and has lanes of its own: one for status and results, one for orders, one for what
+is done by hand, one for *dark now*, which must not queue behind anything, and one for files.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
+from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
-from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.ring import LIVE_RUN
 from halidescope.acquisition.states import RunState, Status
-from halidescope.acquisition.storage import open_scan
+from halidescope.acquisition.waiting import QueueItem
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Engine, Opened, Ring
+from halidescope.gui.run_data import read_whole
 
 RING_PERIOD_MS = 33
 STATUS_PERIOD_MS = 200
 LOST_AFTER = 3   # polls in a row without an answer
+FACTS_EVERY = 4  # polls between two looks at the instruments' facts, which change once a second at most
+MISTAKES = (ProblemError, InstrumentError, OSError, EOFError)    # what an engine or a file can have against an order
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class _Known:
     last: OnlineResults
     events: int
     lacks_ring: bool
+    wants_facts: bool
+    queue: tuple[QueueItem, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class _Moment:
     results: OnlineResults | None
     events: Sequence[Any]
     ring: Ring | None
+    facts: InstrumentFacts | None
+    queue: tuple[QueueItem, ...]
 
 
 class SessionFeed(QObject):
@@ -59,16 +67,22 @@ class SessionFeed(QObject):
         Five times a second.
     axis(ndarray), spectra(list)
         Wavelengths in nm, when a measurement's first spectra come; spectra since the last time, in order.
-    loaded(Scan)
-        A measurement's file or journal, asked for with :meth:`load`.
+    live(list)
+        Spectra of a live view, which nobody keeps.
+    facts(InstrumentFacts), queue(tuple)
+        What the instruments are and allow, about once a second; the queue, when it has changed.
+    dose_map(DoseMap), dark_taken(DarkTaken), moved(tuple), queued(int, str)
+        Answers to what was asked for by hand; the number and file of a measurement that was queued.
+    loaded(Scan, RunData)
+        A measurement's file or journal, asked for with :meth:`load`, and what views need of it.
     results(OnlineResults), events(list)
         Rows and events that were not handed on before.
     refused(str), not_dark(str)
         A command that was not done, as a sentence; the second means that the laser may still be lit.
     lost(str)
         The engine does not answer; polling goes on, ``found()`` follows if it comes back.
-    dark()
-        The engine says that the laser is verified dark, after :meth:`dark_now`.
+    darkening(), dark()
+        Darkness was asked for here; the engine says that the laser is verified dark, after :meth:`dark_now`.
     """
 
     opened = Signal(str)
@@ -84,7 +98,15 @@ class SessionFeed(QObject):
     lost = Signal(str)
     found = Signal()
     dark = Signal()
-    loaded = Signal(object)
+    darkening = Signal()
+    live = Signal(object)
+    facts = Signal(object)
+    queue = Signal(object)
+    queued = Signal(int, str)
+    dose_map = Signal(object)
+    dark_taken = Signal(object)
+    moved = Signal(object)
+    loaded = Signal(object, object)
     unreadable = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -92,17 +114,21 @@ class SessionFeed(QObject):
         self._watch = Lane("halidescope-watch", self)
         self._orders = Lane("halidescope-orders", self)
         self._urgent = Lane("halidescope-dark", self)
+        self._hands = Lane("halidescope-hands", self)
         self._files = Lane("halidescope-files", self)
         self._open: Opened | None = None
         self._ring: Ring | None = None
         self._sequence = 0
         self._run = -1         # the measurement that the status speaks of
+        self._channels = 0     # of the axis that was handed on last
         self._asked = False
         self._unanswered = 0
         self._file = ""
         self._results = 0
         self._last = OnlineResults()
         self._events = 0
+        self._polls = 0
+        self._queue: tuple[QueueItem, ...] = ()
         self._ring_timer = QTimer(self)
         self._ring_timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._ring_timer.setInterval(RING_PERIOD_MS)
@@ -126,15 +152,45 @@ class SessionFeed(QObject):
 
     def _take(self, opened: Opened) -> None:
         self._open = opened
-        self._file, self._results, self._events, self._unanswered = "", 0, 0, 0
+        self._file, self._results, self._events, self._unanswered, self._polls = "", 0, 0, 0, 0
+        self._queue = ()
         self.opened.emit(opened.microscope)
         self._status_timer.start()
         self._ring_timer.start()
         self._poll_door()
 
-    def start(self, recipe: dict[str, Any], out: Path) -> None:
-        """Begin a measurement; a refusal comes as :attr:`refused`."""
-        self._command(lambda session: session.start(recipe, out), lambda _: self.started.emit(str(out)))
+    def start(self, recipe: dict[str, Any], out: Path, *, resume: bool = False) -> None:
+        """Begin a measurement, or complete one that was cut off; a refusal comes as :attr:`refused`."""
+        self._command(lambda session: session.start(recipe, out, resume=resume), lambda _: self.started.emit(str(out)))
+
+    def enqueue(self, recipe: dict[str, Any], out: Path) -> None:
+        """Put a measurement at the end of the queue; its number comes as :attr:`queued`."""
+        self._command(lambda session: session.enqueue(recipe, out), lambda number: self.queued.emit(number, str(out)))
+
+    def move(self, item: int, place: int) -> None:
+        """Give a waiting measurement another place."""
+        self._command(lambda session: session.move(item, place))
+
+    def remove(self, item: int, then: Callable[[object], object] = lambda _: None) -> None:
+        """Take a measurement out of the queue."""
+        self._command(lambda session: session.remove(item), then)
+
+    def hold(self, on: bool) -> None:
+        """Let the queue hold, or go on."""
+        self._command(lambda session: session.hold(on))
+
+    def skip(self) -> None:
+        """End the running measurement of the queue and go on with the next; not behind other orders."""
+        if self._open is not None:
+            self._urgent.ask(self._open.urgent.skip, lambda _: None, self._refuse)
+
+    def answer(self, question: int, choice: str) -> None:
+        """Answer the question that the status shows."""
+        self._command(lambda session: session.answer(question, choice))
+
+    def take_command(self) -> None:
+        """Have the command, also if another window has it."""
+        self._command(lambda session: session.take_command())
 
     def pause(self) -> None:
         """Hold the measurement, the laser dark."""
@@ -146,6 +202,7 @@ class SessionFeed(QObject):
 
     def abort(self) -> None:
         """End the measurement: dark at once, then the file."""
+        self.darkening.emit()
         if self._open is not None:
             self._urgent.ask(self._open.urgent.abort, lambda _: None, self._refuse)
 
@@ -160,19 +217,73 @@ class SessionFeed(QObject):
 
     def dark_now(self) -> None:
         """Switch the laser off now, past everything that waits."""
+        self.darkening.emit()
         if self._open is None:
             self.not_dark.emit("no engine is connected, so this window reaches no laser; if one is lit, turn its key")
             return
         self._urgent.ask(self._open.urgent.dark_now, lambda _: self.dark.emit(), self._still_lit)
 
     def _still_lit(self, error: BaseException) -> None:
-        if not isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+        if not isinstance(error, MISTAKES):
             raise error
         self.not_dark.emit(f"{error}; the laser may still be lit: turn its key")
 
+    # by hand
+
+    def connect_instruments(self) -> None:
+        """Connect the instruments, if they are not."""
+        self._by_hand(lambda engine: engine.connect())
+
+    def disconnect_instruments(self) -> None:
+        """Let go of the instruments, so that other programs can use them."""
+        self._by_hand(lambda engine: engine.disconnect())
+
+    def move_stage(self, x_um: float, y_um: float) -> None:
+        """Move the stage; where it stands then comes as :attr:`moved`."""
+        self._by_hand(lambda engine: engine.manual_move(x_um, y_um), self.moved.emit)
+
+    def stop_stage(self) -> None:
+        """Stop the stage, past the move that is under way."""
+        self._command(lambda session: session.stop_stage())
+
+    def live_on(
+        self, sample_power_uw: float | None, exposure_s: float, averages: int, dose_cap_j_cm2: float, max_s: float
+    ) -> None:
+        """Begin a live view, or change the one that is on."""
+        self._by_hand(lambda engine: engine.live(
+            sample_power_uw, exposure_s, averages=averages, dose_cap_j_cm2=dose_cap_j_cm2, max_s=max_s
+        ))
+
+    def live_off(self) -> None:
+        """End the live view."""
+        self._by_hand(lambda engine: engine.live_off())
+
+    def take_dark(self, exposure_s: float, count: int) -> None:
+        """Average dark spectra; they come as :attr:`dark_taken`."""
+        self._by_hand(lambda engine: engine.take_dark(exposure_s, count), self.dark_taken.emit)
+
+    def ask_dose_map(
+        self, origin_um: tuple[float, float], size_um: tuple[float, float], shape: tuple[int, int]
+    ) -> None:
+        """How much light the film has had; it comes as :attr:`dose_map`."""
+        if self._open is not None:
+            engine = self._open.watch
+            self._watch.ask(lambda: engine.dose_map(origin_um, size_um, shape), self.dose_map.emit, self._no_dose_map)
+
+    def _no_dose_map(self, error: BaseException) -> None:
+        if not isinstance(error, MISTAKES):
+            raise error        # an engine that does not answer is noticed by the status
+
+    def _by_hand(self, call: Callable[[Engine], object], then: Callable[[Any], object] = lambda _: None) -> None:
+        if self._open is None:
+            self.refused.emit("no engine is connected; open a microscope file first")
+            return
+        engine = self._open.by_hand
+        self._hands.ask(lambda: call(engine), then, self._refuse)
+
     def load(self, path: Path) -> None:
         """Read a measurement's file, or its journal while it runs."""
-        self._files.ask(lambda: read_whole(path), self.loaded.emit, self._not_read)
+        self._files.ask(lambda: read_whole(path), lambda read: self.loaded.emit(*read), self._not_read)
 
     def _not_read(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
@@ -182,7 +293,7 @@ class SessionFeed(QObject):
     def _command(
         self,
         call: Callable[[Engine], object],
-        then: Callable[[object], object] = lambda _: None,
+        then: Callable[[Any], object] = lambda _: None,
         otherwise: Callable[[BaseException], object] | None = None,
     ) -> None:
         if self._open is None:
@@ -193,7 +304,7 @@ class SessionFeed(QObject):
 
     def _refuse(self, error: BaseException) -> None:
         """Say what an engine or a file has against it; anything else is a mistake of ours and goes up."""
-        if isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+        if isinstance(error, MISTAKES):
             self.refused.emit(str(error) or type(error).__name__)
             return
         raise error
@@ -207,7 +318,9 @@ class SessionFeed(QObject):
         if not fresh:
             return
         self._sequence = fresh[-1].sequence + 1
-        fresh = [spectrum for spectrum in fresh if spectrum.run == self._run]
+        if live := [spectrum for spectrum in fresh if spectrum.run == LIVE_RUN]:
+            self.live.emit(live)
+        fresh = [spectrum for spectrum in fresh if spectrum.run == self._run != LIVE_RUN]
         if fresh:
             self.spectra.emit(fresh)
 
@@ -216,7 +329,11 @@ class SessionFeed(QObject):
             return
         self._asked = True
         engine = self._open.watch
-        known = _Known(self._file, self._results, self._last, self._events, self._ring is None)
+        known = _Known(
+            self._file, self._results, self._last, self._events, lacks_ring=self._ring is None,
+            wants_facts=self._polls % FACTS_EVERY == 0, queue=self._queue,
+        )
+        self._polls += 1
         self._watch.ask(lambda: _moment(engine, known), self._answered, self._silent)
 
     def _answered(self, moment: _Moment) -> None:
@@ -229,9 +346,16 @@ class SessionFeed(QObject):
         if moment.status.file != self._file:
             self._file, self._results = moment.status.file, 0
         self.status.emit(moment.status)
-        if moment.status.run != self._run and self._ring is not None:
-            self._run = moment.status.run
-            self.axis.emit(np.asarray(self._ring.wavelength_nm, dtype=float))
+        if self._ring is not None:
+            axis = self._ring.wavelength_nm      # empty until a spectrometer is connected
+            if moment.status.run != self._run or len(axis) != self._channels:
+                self._run, self._channels = moment.status.run, len(axis)
+                self.axis.emit(np.asarray(axis, dtype=float))
+        if moment.facts is not None:
+            self.facts.emit(moment.facts)
+        if moment.queue != self._queue:
+            self._queue = moment.queue
+            self.queue.emit(moment.queue)
         if moment.events:
             self._events += len(moment.events)
             self.events.emit(list(moment.events))
@@ -242,7 +366,7 @@ class SessionFeed(QObject):
 
     def _silent(self, error: BaseException) -> None:
         self._asked = False
-        if not isinstance(error, ProblemError | InstrumentError | OSError | EOFError):
+        if not isinstance(error, MISTAKES):
             raise error
         self._unanswered += 1
         if self._unanswered == LOST_AFTER:
@@ -252,22 +376,15 @@ class SessionFeed(QObject):
         """Let go of the session; the engine and its measurement go on."""
         self._ring_timer.stop()
         self._status_timer.stop()
-        for lane in (self._watch, self._orders, self._urgent, self._files):
+        for lane in (self._watch, self._orders, self._urgent, self._hands, self._files):
             lane.close()
         if self._ring is not None:
             self._ring.close()
         if self._open is not None:
-            for engine in (self._open.watch, self._open.orders, self._open.urgent):
+            for engine in self._open.ways:
                 engine.close()
             self._open = None
             self.closed.emit()
-
-
-def read_whole(path: Path) -> Scan:
-    """A measurement with its spectra, its file closed again."""
-    with open_scan(path) as scan:
-        _ = scan.spectra
-    return scan
 
 
 def _moment(engine: Engine, known: _Known) -> _Moment:
@@ -282,4 +399,5 @@ def _moment(engine: Engine, known: _Known) -> _Moment:
         if not (another or fresh.index or fresh.numbers != old.numbers or fresh.note != old.note):
             fresh = None
     events = engine.events(known.events) if status.events > known.events else ()
-    return _Moment(status, fresh, events, ring)
+    facts = engine.instruments() if known.wants_facts else None
+    return _Moment(status, fresh, events, ring, facts, tuple(engine.queue()))

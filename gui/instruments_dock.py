@@ -1,84 +1,140 @@
-"""What the instruments are doing, read only, and what has happened: the engine's events."""
+"""The instruments: connection, laser, stage, spectrometer, each with what it says and what a person may do by hand."""
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.states import Status
-from halidescope.gui.theme import value_font
-from halidescope.gui.values import irradiance
-
-MAX_EVENTS = 500   # shown; all of them are in the file
+from halidescope.gui.laser_box import LaserBox
+from halidescope.gui.sentence import Sentence
+from halidescope.gui.spectrometer_box import SpectrometerBox
+from halidescope.gui.stage_box import StageBox
 
 
 class InstrumentsPanel(QWidget):
-    """Laser, stage, spectrometer, events."""
+    """Laser, stage and spectrometer beneath the state of their connection.
+
+    Signals
+    -------
+    connect_asked(), disconnect_asked()
+    live_asked(float or None, float, int, float, float)
+        Power in µW, exposure in s, averages, dose cap in J/cm², longest time in s.
+    """
+
+    connect_asked = Signal()
+    disconnect_asked = Signal()
+    live_asked = Signal(object, float, int, float, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setMinimumWidth(236)
+        self._engine = False
+        self._facts: InstrumentFacts | None = None
+        self._busy = False
+        self._trouble = ""
+        self.words = Sentence("no microscope", self)
+        self.connect_button = QPushButton("Connect", self)
+        self.connect_button.setToolTip("connect laser, stage and spectrometer of the microscope file")
+        self.disconnect_button = QPushButton("Disconnect", self)
+        self.disconnect_button.setToolTip("let go of the instruments, so that other programs can use them")
+        self.connect_button.clicked.connect(self._connect)
+        self.disconnect_button.clicked.connect(self.disconnect_asked)
+        self.laser = LaserBox(self)
+        self.stage = StageBox(self)
+        self.spectrometer = SpectrometerBox(self)
+        self.laser.light_asked.connect(self._light)
+        row = QHBoxLayout()
+        row.addWidget(self.connect_button)
+        row.addWidget(self.disconnect_button)
+        inner = QWidget(self)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(6, 2, 6, 6)
+        column.addWidget(self.words)
+        column.addLayout(row)
+        for box in (self.laser, self.stage, self.spectrometer):
+            column.addWidget(box)
+        column.addStretch(1)
+        scroll = QScrollArea(self)
+        scroll.setWidget(inner)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 6)
-        self.laser = self._group(layout, "laser", ("state", "at sample", "irradiance", "interlock"))
-        self.stage = self._group(layout, "stage", ("x", "y"))
-        self.spectrometer = self._group(layout, "spectrometer", ("exposure", "channels", "axis", "maximum"))
-        layout.addWidget(QLabel("events", self))
-        self.events = QListWidget(self)
-        self.events.setWordWrap(True)
-        self.events.setSelectionMode(QListWidget.SelectionMode.NoSelection)
-        self.events.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.events.setAccessibleName("events")
-        self.events.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout.addWidget(self.events, 1)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self.set_connected(False)
 
-    def _group(self, layout: QVBoxLayout, title: str, rows: tuple[str, ...]) -> dict[str, QLabel]:
-        box = QGroupBox(title, self)
-        form = QFormLayout(box)
-        form.setContentsMargins(8, 2, 8, 4)
-        form.setVerticalSpacing(1)
-        labels = {}
-        for row in rows:
-            label = QLabel("unknown", box)
-            label.setFont(value_font())
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            form.addRow(row, label)
-            labels[row] = label
-        layout.addWidget(box)
-        return labels
+    def set_connected(self, connected: bool) -> None:
+        """Tell whether there is an engine to ask."""
+        self._engine = connected
+        if not connected:
+            self.set_unknown()
+        self._say()
+
+    def show_facts(self, facts: InstrumentFacts) -> None:
+        """Show what the instruments are and allow."""
+        self._facts = facts
+        if facts.connected:
+            self._trouble = ""
+        for box in (self.laser, self.stage, self.spectrometer):
+            box.show_facts(facts)
+        self._say()
 
     def show_status(self, status: Status) -> None:
-        """Show laser and stage of one moment."""
-        self.laser["state"].setText("emitting" if status.emission else status.laser_state or "not connected")
-        self.laser["at sample"].setText(f"{status.sample_power_uw:.4g} µW")
-        self.laser["irradiance"].setText(irradiance(status.irradiance_w_cm2))
-        self.laser["interlock"].setText({True: "closed", False: "open", None: "unknown"}[status.interlock_closed])
-        for k, axis in enumerate("xy"):
-            place = status.position_um
-            self.stage[axis].setText("unknown" if place is None else f"{place[k]:.3f} µm")
-
-    def show_spectrometer(
-        self, exposure_s: float, channels: int, range_nm: tuple[float, float], maximum: float
-    ) -> None:
-        """Show what the newest spectrum says of the spectrometer."""
-        self.spectrometer["exposure"].setText(f"{exposure_s:g} s")
-        self.spectrometer["channels"].setText(f"{channels}")
-        self.spectrometer["axis"].setText(f"{range_nm[0]:.1f} to {range_nm[1]:.1f} nm")
-        self.spectrometer["maximum"].setText(f"{maximum:.0f} counts")
+        """Show one moment."""
+        self._busy = status.state.busy
+        if self._facts is not None and self._facts.connected != status.connected:
+            self._facts = None       # on its way
+            for box in (self.laser, self.stage, self.spectrometer):
+                if not status.connected:
+                    box.set_unknown()
+        for box in (self.laser, self.stage, self.spectrometer):
+            box.show_status(status)
+        self._say()
 
     def add_events(self, events: Sequence[Event]) -> None:
-        """Add what happened, newest at the bottom."""
+        """Remember the last trouble: it says why there is no connection."""
         for event in events:
-            mark = {"warning": "⚠ ", "error": "✖ "}.get(event.level, "")
-            item = QListWidgetItem(f"{event.at[11:19]}  {mark}{event.text}")
-            item.setToolTip(f"{event.at}  {event.level}\n{event.text}")
-            self.events.addItem(item)
-        while self.events.count() > MAX_EVENTS:
-            self.events.takeItem(0)
-        self.events.scrollToBottom()
+            if event.level != "info":
+                self._trouble = event.text
+
+    def refused(self) -> None:
+        """Something that was asked for by hand was not done."""
+        self.stage.refused()
+        self.spectrometer.refused()
 
     def set_unknown(self) -> None:
         """Nothing is known of the instruments."""
-        for group in (self.laser, self.stage, self.spectrometer):
-            for label in group.values():
-                label.setText("unknown")
+        self._facts = None
+        for box in (self.laser, self.stage, self.spectrometer):
+            box.set_unknown()
+        self._say()
+
+    def _connect(self) -> None:
+        self.words.setText("connecting …")
+        self.connect_asked.emit()
+
+    def _light(self, power_uw: float | None, dose_cap_j_cm2: float, max_s: float) -> None:
+        exposure, averages = self.spectrometer.exposure.value, self.spectrometer.averages.value
+        if exposure is not None and averages is not None:
+            self.live_asked.emit(power_uw, exposure, int(averages), dose_cap_j_cm2, max_s)
+
+    def _say(self) -> None:
+        facts = self._facts
+        connected = facts is not None and facts.connected
+        if not self._engine:
+            words = "No microscope: File > Open microscope file, or Connect instruments."
+        elif facts is None:
+            words = "asking the instruments …"
+        elif connected:
+            words = "connected" + (", in a measurement: nothing is moved by hand" if self._busy else "")
+        else:
+            words = "Not connected: check power, cables and that no other program holds the ports, then press Connect."
+            if self._trouble:
+                words += f" Last trouble: {self._trouble}"
+        self.words.setText(words)
+        self.connect_button.setEnabled(self._engine and not connected and not self._busy)
+        self.disconnect_button.setEnabled(self._engine and connected and not self._busy)

@@ -41,7 +41,7 @@ def load(folder: Path, config: KmcConfig, prior: Prior) -> Emulator | None:
     """The emulator of a configuration, or None if it is not there."""
     path = path_of(folder, config, prior)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             designs, curves, levels = (stored[name] for name in ("designs", "simulated_ev", "levels"))
     except FileNotFoundError:
         return None

@@ -33,6 +33,9 @@ MARGINAL_BINS = 30
 STOP_WITHIN_S = 5.0
 
 
+PROCESS_ITSELF = -1      # the number of news that belong to no question
+
+
 class Question(msgspec.Struct, frozen=True):
     """A measured curve and the film it is compared with; ``number`` comes back with the answer."""
 
@@ -80,7 +83,7 @@ class Answer(msgspec.Struct, frozen=True):
 class News(msgspec.Struct, frozen=True):
     """A line from the process: how far a training is, an answer, or a problem in a sentence."""
 
-    number: int = -1
+    number: int = PROCESS_ITSELF
     stage: str = ""
     share: float = 0.0
     answer: Answer | None = None

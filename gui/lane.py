@@ -43,7 +43,11 @@ class Lane(QObject):
     ) -> None:
         """Do ``call`` in the lane's thread; give its result to ``then`` or its exception to ``otherwise``, here."""
         future = self._pool.submit(call)
-        future.add_done_callback(lambda done: self._finished.emit(_Parcel(done, then, otherwise)))
+        future.add_done_callback(lambda done: self._send(_Parcel(done, then, otherwise)))
+
+    def _send(self, parcel: _Parcel) -> None:
+        if not self._closed:      # else this object may be gone
+            self._finished.emit(parcel)
 
     def _deliver(self, parcel: _Parcel) -> None:
         if self._closed or parcel.future.cancelled():
@@ -54,7 +58,11 @@ class Lane(QObject):
         else:
             parcel.otherwise(error)
 
-    def close(self) -> None:
-        """Drop what waits, let the call in hand end, end the thread. Answers that come now are not delivered."""
+    def close(self, *, wait: bool = True) -> None:
+        """Drop what waits, let the call in hand end, end the thread. Answers that come now are not delivered.
+
+        With ``wait`` False the call in hand ends when it ends: for calls that may take seconds, beside a window that
+        must not stand still meanwhile.
+        """
         self._closed = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=wait, cancel_futures=True)

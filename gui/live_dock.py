@@ -1,13 +1,30 @@
-"""The spectrum of this moment, with its unmixed parts, its shares with errors, and a mark when it is saturated."""
+"""The spectrum of this moment: unmixed parts, shares, peak and iodine content with errors, and how they went lately."""
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from collections import deque
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from halidescope.acquisition.results import Number
+from halidescope.analysis.composition import HC_EV_NM
+from halidescope.gui.lane import Lane
+from halidescope.gui.peak_numbers import PeakNumbers, brightest_peaks
+from halidescope.gui.plots import Plot
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
-from halidescope.gui.theme import Theme, value_font
+from halidescope.gui.theme import DARK, Theme, value_font
 from halidescope.gui.values import duration, plus_minus
+
+KEPT = 600              # spectra in the history strip
+PEAK_PERIOD_MS = 250    # between two fits of the newest spectrum
+HISTORY = (
+    ("intensity", "intensity", "counts"), ("peak energy", "energy", "eV"), ("iodine content", "x", "x"),
+    ("growing share", "share", "%"), ("residual", "residual", "counts"),
+)  # fmt: skip
 
 
 class LivePanel(QWidget):
@@ -15,6 +32,12 @@ class LivePanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._axis: NDArray[np.float64] = np.empty(0)
+        self._newest: tuple[float, NDArray[np.float64]] | None = None   # time and counts above dark, not fitted yet
+        self._fitting = False
+        self._history: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=KEPT) for _, name, _ in HISTORY}
+        self._kept_rows = 0
+        self.lane = Lane("halidescope-peaks", self)
         self.view = SpectrumView(self, what="spectrum")
         self.shares = Sentence("no spectrum yet", self)
         self.shares.setFont(value_font())
@@ -22,39 +45,115 @@ class LivePanel(QWidget):
         self.saturated.setProperty("alarm", True)
         self.saturated.setToolTip("A pixel reached the detector's limit: take a shorter exposure or less power.")
         self.saturated.hide()
-        row = QHBoxLayout()
-        row.setContentsMargins(6, 0, 6, 2)
-        row.addWidget(self.shares, 1)
-        row.addWidget(self.saturated)
+        self.values: dict[str, QLabel] = {}
+        numbers = QFormLayout()
+        numbers.setVerticalSpacing(1)
+        for name, words, tip in (
+            ("energy", "peak", "centre of the brightest band, a Gaussian over photon energy"),
+            ("wavelength", "", "the same as a wavelength"),
+            ("fwhm", "FWHM", "full width at half maximum of that band"),
+            ("x", "iodine x", "iodine per formula unit that emits at this energy; nothing outside 0 to 3"),
+        ):
+            label = QLabel("–", self)
+            label.setFont(value_font())
+            label.setToolTip(tip)
+            label.setAccessibleName(words or name)
+            numbers.addRow(words, label)
+            self.values[name] = label
+        self.references = QCheckBox("references", self)
+        self.references.setToolTip("the endmembers, each scaled to the spectrum's height")
+        self.references.toggled.connect(self.view.show_references)
+        self.quantity = QComboBox(self)
+        self.quantity.setAccessibleName("quantity of the history strip")
+        self.quantity.setToolTip(f"what the strip shows of the last {KEPT} spectra")
+        for words, name, _ in HISTORY:
+            self.quantity.addItem(words, name)
+        self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
+        self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
+        self.strip.setMinimumHeight(90)
+        self.strip_curve = pg.PlotDataItem()
+        self.strip.addItem(self.strip_curve)
+        self.strip.getPlotItem().enableAutoRange()
+        side = QWidget(self)
+        side.setMinimumWidth(200)
+        column = QVBoxLayout(side)
+        column.setContentsMargins(4, 2, 6, 2)
+        column.setSpacing(3)
+        column.addWidget(self.saturated)
+        column.addLayout(numbers)
+        column.addWidget(self.shares)
+        column.addWidget(self.references)
+        column.addWidget(self.quantity)
+        column.addWidget(self.strip, 1)
+        split = QSplitter(self)
+        split.addWidget(self.view)
+        split.addWidget(side)
+        split.setChildrenCollapsible(False)
+        split.setStretchFactor(0, 1)
+        split.setSizes([700, 230])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.view, 1)
-        layout.addLayout(row)
+        layout.addWidget(split, 1)
+        self._timer = QTimer(self)
+        self._timer.setInterval(PEAK_PERIOD_MS)
+        self._timer.timeout.connect(self._fit)
+        self._timer.start()
+        self.set_theme(DARK)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self.view.set_theme(theme)
+        self.strip.set_theme(theme)
+        self.strip_curve.setPen(pg.mkPen(theme.accent, width=1))
+
+    def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
+        """Set the wavelengths, in nm."""
+        self._axis = wavelength_nm
+        self.view.set_axis(wavelength_nm)
 
     def show_spectrum(self, data: RunData, spectrum: TakenSpectrum) -> None:
-        """Show a spectrum that has just arrived."""
+        """Show a spectrum of a measurement that has just arrived."""
         counts = data.counts(spectrum.index)
         self.view.set_counts_label(dark_subtracted=data.dark is not None)
-        self.view.show_spectrum(spectrum.counts if counts is None else counts)
+        self._show(spectrum.counts if counts is None else counts, spectrum)
         self.view.caption.setText(
             f"x {spectrum.x_um:.2f} µm, y {spectrum.y_um:.2f} µm, {duration(spectrum.time_s)} after light on, "
             f"exposure {spectrum.exposure_s:g} s"
         )
+
+    def show_live(self, spectrum: TakenSpectrum) -> None:
+        """Show a spectrum of a live view, which nobody keeps; of the dark only the level taken by hand is known."""
+        level = spectrum.dark_level
+        self.view.show_parts(None, None)
+        self.view.set_counts_label(dark_subtracted=level > 0)
+        self._show(np.asarray(spectrum.counts, dtype=float) - level, spectrum)
+        light = f"{spectrum.sample_power_uw:.4g} µW" if spectrum.sample_power_uw else "dark"
+        self.view.caption.setText(
+            f"live view, not kept: {light}, exposure {spectrum.exposure_s:g} s, x {spectrum.x_um:.2f} µm, "
+            f"y {spectrum.y_um:.2f} µm"
+        )
+        self.shares.setText("live view: not analysed, not kept")
+
+    def _show(self, counts: NDArray[np.generic], spectrum: TakenSpectrum) -> None:
+        self.view.show_spectrum(counts)
         self.saturated.setVisible(spectrum.saturated)
+        values = np.asarray(counts, dtype=float)
+        self._newest = (spectrum.time_s, values)
+        self._note("intensity", spectrum.time_s, float(values.sum()))
 
     def show_kept(self, data: RunData, index: int) -> None:
-        """Show a point that was taken before, with its parts."""
+        """Show a point that was taken before, with its parts and peak."""
         counts, place = data.counts(index), data.place(index)
         if counts is None or place is None:
             return
         self.view.set_counts_label(dark_subtracted=data.dark is not None)
         self.view.show_spectrum(counts)
+        parts = data.parts(index) if data.dark is not None else None
+        self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
         self.view.caption.setText(f"x {place[0]:.2f} µm, y {place[1]:.2f} µm, {duration(place[2])} after light on")
+        self.shares.setText(share_words(data, index))
+        self._newest = (place[2], np.asarray(counts, dtype=float))
+        self._fit()
 
     def show_results(self, data: RunData) -> None:
         """Show parts, residual and shares of the newest analysed spectrum."""
@@ -67,12 +166,73 @@ class LivePanel(QWidget):
         else:
             self.view.show_parts(parts, counts - parts.sum(axis=0))
         self.shares.setText(share_words(data, index))
+        for time_s, share, residual in data.rows_since(self._kept_rows):
+            self._note("share", time_s, 100 * share)
+            self._note("residual", time_s, residual)
+        self._kept_rows = data.analysed
+
+    # peak and history
+
+    def _fit(self) -> None:
+        """Fit the newest spectrum in the lane, one at a time; those in between are left out."""
+        self._show_history()
+        newest = self._newest
+        if newest is None or self._fitting or len(newest[1]) != len(self._axis):
+            return
+        self._fitting, self._newest = True, None
+        axis = self._axis
+        self.lane.ask(
+            lambda: brightest_peaks(axis, newest[1][None, :]), lambda found: self._fitted(newest[0], found),
+            self._failed,
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        self._fitting = False
+        if not isinstance(error, ValueError):
+            raise error
+        for label in self.values.values():
+            label.setText("–")
+
+    def _fitted(self, time_s: float, found: PeakNumbers) -> None:
+        self._fitting = False
+        energy, energy_se = float(found.energy_ev[0]), float(found.energy_ev_se[0])
+        wavelength = HC_EV_NM / energy
+        for name, value, error, unit in (
+            ("energy", energy, energy_se, "eV"), ("wavelength", wavelength, wavelength * energy_se / energy, "nm"),
+            ("fwhm", 1e3 * found.fwhm_ev[0], 1e3 * found.fwhm_ev_se[0], "meV"), ("x", found.x[0], found.x_se[0], ""),
+        ):
+            self.values[name].setText(plus_minus(Number(float(value), float(error)), unit))
+        self._note("energy", time_s, energy)
+        self._note("x", time_s, float(found.x[0]))
+
+    def _note(self, name: str, time_s: float, value: float) -> None:
+        rows = self._history[name]
+        if rows and time_s < rows[-1][0]:      # another measurement, or another live view
+            rows.clear()
+        rows.append((time_s, value))
+
+    def _show_history(self) -> None:
+        words, name, unit = HISTORY[self.quantity.currentIndex()]
+        rows = np.array(self._history[name], dtype=float).reshape(-1, 2)
+        self.strip.name_axis("left", words, unit, self.view.theme)
+        self.strip_curve.setData(rows[:, 0], rows[:, 1])
 
     def clear(self) -> None:
         """Show nothing."""
         self.view.clear()
         self.shares.setText("no spectrum yet")
         self.saturated.hide()
+        self._newest = None
+        self._kept_rows = 0
+        for rows in self._history.values():
+            rows.clear()
+        for label in self.values.values():
+            label.setText("–")
+
+    def stop(self) -> None:
+        """Fit no more."""
+        self._timer.stop()
+        self.lane.close()
 
 
 def share_words(data: RunData, index: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -19,36 +19,53 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from halidescope.acquisition.recipes import RasterMap, Recipe, TimeSeries
+from halidescope.acquisition.recipes import AnyRecipe, Recipe, Sequence
 from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.library_menu import LibraryMenu
 from halidescope.gui.recipe_form import RecipeForm
+from halidescope.gui.recipe_library import RecipeLibrary
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.sequence_form import SequenceForm
 from halidescope.gui.theme import value_font
 
-KINDS: tuple[tuple[str, type[Recipe]], ...] = (("time series", TimeSeries), ("raster map", RasterMap))
+
+def kinds() -> list[tuple[str, type[Recipe]]]:
+    """Title and model of every kind of recipe, those of one measurement first."""
+    models: tuple[type[Recipe], ...] = get_args(AnyRecipe)
+    return [(str(model.model_fields["kind"].default).replace("-", " "), model) for model in models]
 
 
 class MeasurePanel(QWidget):
-    """Emits what a person asks for; whether it may be done is for the engine to say."""
+    """Emits what a person asks for; whether it may be done is for the engine to say.
+
+    Parameters
+    ----------
+    library : RecipeLibrary
+        Where recipes are kept by name.
+    """
 
     recipe_changed = Signal(object)         # a valid recipe, or None
     start_asked = Signal(object, object)    # recipe, path
+    queue_asked = Signal(object, object)    # recipe, path
     pause_asked = Signal()
     resume_asked = Signal()
+    skip_asked = Signal()
     abort_asked = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, library: RecipeLibrary, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setMinimumWidth(256)
         self._state = RunState.IDLE
         self._connected = False
+        self._queue_item: int | None = None
         self._blocked = ""
         self.kind = QComboBox(self)
         self.kind.setAccessibleName("recipe")
         self.stack = QStackedWidget(self)
-        self.forms: dict[str, RecipeForm] = {}
-        for title, model in KINDS:
-            form = RecipeForm(model, self)
+        self.forms: dict[str, RecipeForm | SequenceForm] = {}
+        steps = [(title, model) for title, model in kinds() if model is not Sequence]
+        for title, model in kinds():
+            form = SequenceForm(steps, self) if model is Sequence else RecipeForm(model, self)
             form.changed.connect(self._changed)
             name = model.model_fields["kind"].default
             self.kind.addItem(title, name)
@@ -75,17 +92,36 @@ class MeasurePanel(QWidget):
         browse.setFixedWidth(30)
         browse.setToolTip("choose another file")
         browse.clicked.connect(self._browse)
+        self.recipes_button = QPushButton("Recipes", self)
+        self.recipes_button.setToolTip("presets, recipes of your own, keep the shown one, open a file")
+        self.library = LibraryMenu(self.recipes_button, library, lambda: self.form.recipe())
+        self.library.chosen.connect(self.set_recipe)
         self.start_button = QPushButton("&Start", self)
+        self.queue_button = QPushButton("Add to &queue", self)
         self.pause_button = QPushButton("&Pause", self)
+        self.skip_button = QPushButton("S&kip", self)
         self.abort_button = QPushButton("&Abort", self)
-        self.start_button.clicked.connect(self._start)
+        for button, tip in (
+            (self.start_button, "begin now (F5)"),
+            (self.queue_button, "begin when everything that waits before it is over (Ctrl+F5)"),
+            (self.pause_button, "dark after the present exposure, until resumed (F6)"),
+            (self.skip_button, "end this measurement of the queue, its file finished, and go on with the next (F7)"),
+            (self.abort_button, "dark at once, then the file; the queue holds (F8)"),
+        ):
+            button.setToolTip(tip)
+        self.start_button.clicked.connect(lambda: self._begin(self.start_button, self.start_asked))
+        self.queue_button.clicked.connect(lambda: self._begin(self.queue_button, self.queue_asked))
         self.pause_button.clicked.connect(self._pause_or_resume)
+        self.skip_button.clicked.connect(self.skip_asked)
         self.abort_button.clicked.connect(self.abort_asked)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 8)
         layout.setSpacing(5)
-        layout.addWidget(self.kind)
+        top = QHBoxLayout()
+        top.addWidget(self.kind, 1)
+        top.addWidget(self.recipes_button)
+        layout.addLayout(top)
         layout.addWidget(scroll, 1)
         layout.addWidget(QLabel("before it starts", self))
         layout.addWidget(self.preflight)
@@ -95,14 +131,17 @@ class MeasurePanel(QWidget):
         row.addWidget(browse)
         layout.addLayout(row)
         layout.addWidget(self.file_reason)
-        buttons = QHBoxLayout()
-        for button in (self.start_button, self.pause_button, self.abort_button):
-            buttons.addWidget(button, 1)
-        layout.addLayout(buttons)
+        for row_of in (
+            (self.start_button, self.queue_button), (self.pause_button, self.skip_button, self.abort_button),
+        ):  # fmt: skip
+            buttons = QHBoxLayout()
+            for button in row_of:
+                buttons.addWidget(button, 1)
+            layout.addLayout(buttons)
         self._changed()
 
     @property
-    def form(self) -> RecipeForm:
+    def form(self) -> RecipeForm | SequenceForm:
         """The form that is shown."""
         return self.forms[self.kind.currentData()]
 
@@ -137,8 +176,8 @@ class MeasurePanel(QWidget):
 
     def show_status(self, status: Status) -> None:
         """Let the buttons say what can be done now."""
-        if status.state is not self._state:
-            self._state = status.state
+        if (status.state, status.queue_item) != (self._state, self._queue_item):
+            self._state, self._queue_item = status.state, status.queue_item
             self._enable()
 
     def _kind_changed(self) -> None:
@@ -164,21 +203,22 @@ class MeasurePanel(QWidget):
         self.file_reason.setVisible(bool(reason))
 
     def _enable(self) -> None:
-        idle = self._connected and not self._state.busy
-        valid = not any(entry.reason.text() for entry in self.form.entries.values())
-        self.start_button.setEnabled(idle and valid and not self.file_reason.text() and not self._blocked)
+        ready = self._connected and self.form.valid and not self.file_reason.text() and not self._blocked
+        self.start_button.setEnabled(ready and not self._state.busy)
+        self.queue_button.setEnabled(ready)
+        self.skip_button.setEnabled(self._connected and self._state.busy and self._queue_item is not None)
         self.pause_button.setEnabled(self._connected and self._state in (RunState.RUNNING, RunState.PAUSED))
         self.pause_button.setText("&Resume" if self._state is RunState.PAUSED else "&Pause")
         self.abort_button.setEnabled(
             self._connected and self._state in (RunState.PREPARING, RunState.RUNNING, RunState.PAUSED)
         )
 
-    def _start(self) -> None:
+    def _begin(self, button: QPushButton, asked: Any) -> None:
         self._check_file()      # a file may have appeared since it was typed
         self._enable()
         recipe = self.form.recipe()
-        if recipe is not None and self.start_button.isEnabled():
-            self.start_asked.emit(recipe, Path(self.file.text().strip()))
+        if recipe is not None and button.isEnabled():
+            asked.emit(recipe, Path(self.file.text().strip()))
 
     def _pause_or_resume(self) -> None:
         (self.resume_asked if self._state is RunState.PAUSED else self.pause_asked).emit()

@@ -1,7 +1,11 @@
-"""One line for what a person must know now: a refusal, a lost engine, a mistake of the program. Never in the way."""
+"""One line for what a person must know now: a refusal, a lost engine, a question of the engine. Never in the way."""
+
+from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+
+Action = tuple[str, Callable[[], object]]
 
 
 class Notice(QWidget):
@@ -13,26 +17,37 @@ class Notice(QWidget):
         self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.action = QPushButton("", self)
-        self.action.hide()
+        self.actions_row = QHBoxLayout()
+        self.buttons: list[QPushButton] = []
         self.dismiss = QPushButton("dismiss", self)
         self.dismiss.clicked.connect(self.hide)
-        self._act = lambda: None
-        self.action.clicked.connect(lambda: self._act())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 4)
         layout.addWidget(self.text, 1)
-        layout.addWidget(self.action)
+        layout.addLayout(self.actions_row)
         layout.addWidget(self.dismiss)
         self.hide()
 
-    def say(self, sentence: str, *, alarm: bool = False, action: str = "", act: object = None) -> None:
-        """Show a sentence, and optionally a button that does something about it."""
+    def say(self, sentence: str, *, alarm: bool = False, actions: Sequence[Action] = ()) -> None:
+        """Show a sentence, and buttons that do something about it; each takes the notice away first."""
         self.text.setText(sentence)
         self.text.setProperty("alarm", alarm)
         self.text.style().unpolish(self.text)
         self.text.style().polish(self.text)
-        self.action.setText(action)
-        self.action.setVisible(bool(action))
-        self._act = act if callable(act) else (lambda: None)
+        for button in self.buttons:
+            self.actions_row.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.buttons = [self._button(words, act) for words, act in actions]
         self.show()
+
+    def _button(self, words: str, act: Callable[[], object]) -> QPushButton:
+        button = QPushButton(words, self)
+
+        def pressed() -> None:
+            self.hide()
+            act()
+
+        button.clicked.connect(pressed)
+        self.actions_row.addWidget(button)
+        return button

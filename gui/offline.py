@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLay
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
-from halidescope.gui.feed import read_whole
 from halidescope.gui.lane import Lane
 from halidescope.gui.panels import Views
+from halidescope.gui.run_data import RunData, read_whole
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
 
@@ -51,9 +51,10 @@ class ScanWindow(QMainWindow):
         self.resize(1280, 900)
         self.files.ask(lambda: read_whole(path), self._show, self._fail)
 
-    def _show(self, scan: Scan) -> None:
+    def _show(self, read: tuple[Scan, RunData]) -> None:
+        scan, data = read
         self.scan = scan
-        self.views.load(scan)
+        self.views.load(data)
         is_map = self.views.data.grid is not None
         for panel in ([self.views.map] if is_map else [self.views.live, self.views.series]):
             self.split.addWidget(panel)

@@ -1,14 +1,18 @@
 """The three views of data side by side: live, series, map, fed from one :class:`RunData`. Live and saved alike."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
+from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import RasterMap
+from halidescope.acquisition.scan import Scan
+from halidescope.gui.lane import Lane
 from halidescope.gui.live_dock import LivePanel
 from halidescope.gui.map_dock import MapPanel
-from halidescope.gui.run_data import RunData, TakenSpectrum
+from halidescope.gui.run_data import RunData, TakenSpectrum, read_whole
 from halidescope.gui.series_dock import SeriesPanel
 from halidescope.gui.theme import Theme
 
@@ -17,7 +21,15 @@ SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it 
 
 
 class Views(QObject):
-    """Paints what is new, no more often than eyes need it."""
+    """Paints what is new, no more often than eyes need it.
+
+    Signals
+    -------
+    said(str)
+        A sentence for the person: why something cannot be shown.
+    """
+
+    said = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -25,6 +37,8 @@ class Views(QObject):
         self.live = LivePanel()
         self.series = SeriesPanel()
         self.map = MapPanel()
+        self._lane = Lane("halidescope-views", self)
+        self.map.compare_asked.connect(self.compare_with)
         self._phases: tuple[tuple[str, ...], int] | None = None
         self._stale = False
         self._timer = QTimer(self)
@@ -35,6 +49,9 @@ class Views(QObject):
     def stop(self) -> None:
         """Paint no more."""
         self._timer.stop()
+        self.live.stop()
+        self.map.stop()
+        self._lane.close()
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -59,7 +76,7 @@ class Views(QObject):
         if len(wavelength_nm) == 0:
             return
         self.data.set_axis(wavelength_nm)
-        self.live.view.set_axis(self.data.wavelength_nm)
+        self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
 
     def add_spectra(self, spectra: Sequence[TakenSpectrum]) -> None:
@@ -68,18 +85,37 @@ class Views(QObject):
         self.live.show_spectrum(self.data, spectra[-1])
         self._stale = True
 
+    def show_live(self, spectrum: TakenSpectrum) -> None:
+        """Show a spectrum of a live view."""
+        if len(self.data.wavelength_nm):
+            self.live.show_live(spectrum)
+
     def add_results(self, results: object) -> None:
         """Take in a snapshot of the analysis."""
         self.data.add_results(results)   # type: ignore[arg-type]
         self._show_results()
 
-    def load(self, scan: object) -> None:
-        """Take in a measurement's file or journal."""
-        self.data.load(scan)   # type: ignore[arg-type]
-        self.live.view.set_axis(self.data.wavelength_nm)
+    def load(self, data: RunData) -> None:
+        """Take in a measurement's file or journal; what has come meanwhile is kept."""
+        data.take_over(self.data)
+        self.data = data
+        self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
         self._show_results()
+
+    def compare_with(self, path: Path) -> None:
+        """Read another map, in a lane, and show it beside this one."""
+
+        def read(found: tuple[Scan, RunData]) -> None:
+            self.said.emit(self.map.compare_with(found[1], path.name) or f"left of the line: {path.name}")
+
+        self._lane.ask(lambda: read_whole(path), read, self._not_read)
+
+    def _not_read(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError):
+            raise error
+        self.said.emit(str(error))
 
     def _show_results(self) -> None:
         data = self.data
@@ -91,7 +127,6 @@ class Views(QObject):
                 self.map.set_phases(data.labels, data)
             else:
                 self.series.set_phases(data.labels, data)
-        self.live.show_results(data)
         self._stale = True
 
     def _repaint(self) -> None:
@@ -103,3 +138,4 @@ class Views(QObject):
         else:
             self.series.show_stack(self.data)
             self.series.show_results(self.data)
+        self.live.show_results(self.data)       # results may have come a moment before their spectra

@@ -12,6 +12,7 @@ from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
 from halidescope.gui.values import plus_minus
 
+LONGEST_LABEL = 14     # letters of a phase's name in the legend
 MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SYMBOLS = ("o", "t", "s", "d", "+", "x")
@@ -95,7 +96,7 @@ class SeriesPanel(QWidget):
             colour = phase_pen(self._theme, rank).color()
             curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=4, symbolPen=None, symbolBrush=colour)
             self.share_plot.addItem(curve)
-            self.legend.addItem(curve, label)
+            self.legend.addItem(curve, label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL - 1]}…")
             self.share_curves.append(curve)
         if self.share_curves:
             self.legend.addItem(self.fit, "fit, 95 % band")
@@ -113,7 +114,7 @@ class SeriesPanel(QWidget):
         top = float(finite.max()) if len(finite) else 1.0
         bottom = float(finite.min()) if len(finite) else 0.0
         top = max(top, bottom + 1.0)
-        self.bar.show(image, "counts above dark" if data.dark is not None else "counts, dark included", bottom, top)
+        self.bar.show(image, "counts above dark" if data.dark is not None else "counts with dark", bottom, top)
         self.image.setRect(QRectF(low, stack.start_s, high - low, stack.rows * stack.bin_s))
         if low > PL_RANGE_NM[1] or high < PL_RANGE_NM[0]:
             self.map_plot.setXRange(low, high, padding=0)

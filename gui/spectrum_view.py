@@ -37,6 +37,9 @@ class SpectrumView(QWidget):
         self.curve = pg.PlotDataItem()
         self.sum_curve = pg.PlotDataItem()
         self.part_curves: list[pg.PlotDataItem] = []
+        self.reference_curves: list[pg.PlotDataItem] = []
+        self._references: NDArray[np.float64] = np.empty((0, 0))
+        self._references_shown = False
         self.residual_curve = pg.PlotDataItem()
         self.plot.addItem(self.curve)
         self.plot.addItem(self.sum_curve)
@@ -60,6 +63,11 @@ class SpectrumView(QWidget):
         layout.addWidget(split, 1)
         self.set_theme(DARK)
 
+    @property
+    def theme(self) -> Theme:
+        """The theme that is worn."""
+        return self._theme
+
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self._theme = theme
@@ -70,6 +78,8 @@ class SpectrumView(QWidget):
         self.residual_curve.setPen(pg.mkPen(theme.data, width=1))
         for curve, rank in zip(self.part_curves, self._ranks, strict=True):
             curve.setPen(phase_pen(theme, rank))
+        for curve, rank in zip(self.reference_curves, self._ranks, strict=True):
+            curve.setPen(phase_pen(theme, rank, width=1.0))
         self.zero.setPen(pg.mkPen(theme.faint, width=1))
         recolour(self.legend, theme)
 
@@ -85,11 +95,15 @@ class SpectrumView(QWidget):
 
     def set_phases(self, labels: tuple[str, ...], references: NDArray[np.float64]) -> None:
         """Say which parts there are: names, and endmembers of shape (k, channels)."""
-        for curve in self.part_curves:
+        for curve in (*self.part_curves, *self.reference_curves):
             self.plot.removeItem(curve)
+        self._references = references
         self.legend.clear()
         self._ranks = phase_ranks(self._wavelength_nm, references) if len(references) else []
         self.part_curves = []
+        self.reference_curves = [pg.PlotDataItem(pen=phase_pen(self._theme, rank, width=1.0)) for rank in self._ranks]
+        for curve in self.reference_curves:
+            self.plot.addItem(curve)
         for label, rank in zip(labels, self._ranks, strict=False):
             curve = pg.PlotDataItem(pen=phase_pen(self._theme, rank))
             self.plot.addItem(curve)
@@ -106,6 +120,25 @@ class SpectrumView(QWidget):
         visible = values[self._window]
         if len(visible) and self._range.follow(min(0.0, float(visible.min())), float(visible.max())):
             self.plot.setYRange(self._range.low, self._range.high, padding=0)
+
+        self._scale_references(values)
+
+    def show_references(self, shown: bool) -> None:
+        """Show the endmembers too, or not."""
+        self._references_shown = shown
+        counts = self.curve.getData()[1]
+        self._scale_references(np.zeros(0) if counts is None else np.asarray(counts, dtype=float))
+
+    def _scale_references(self, counts: NDArray[np.float64]) -> None:
+        """Every endmember as high as the spectrum."""
+        if not self.reference_curves:
+            return
+        top = float(counts[self._window].max()) if len(counts) and self._references_shown else 0.0
+        for curve, reference in zip(self.reference_curves, self._references, strict=True):
+            if top > 0 and len(reference) == len(self._wavelength_nm):
+                curve.setData(self._wavelength_nm, reference * (top / reference.max()))
+            elif curve.getData()[0] is not None and len(curve.getData()[0]):
+                curve.setData([], [])
 
     def show_parts(self, parts: NDArray[np.float64] | None, residual: ArrayLike | None) -> None:
         """Show the unmixed parts, shape (k, channels), and what they leave over; None takes them away."""
@@ -126,7 +159,7 @@ class SpectrumView(QWidget):
 
     def set_counts_label(self, *, dark_subtracted: bool) -> None:
         """Say on the axis what the counts are."""
-        label = "counts above dark" if dark_subtracted else "counts, dark included"
+        label = "counts above dark" if dark_subtracted else "counts with dark"
         self.plot.name_axis("left", label, "", self._theme)
 
     def clear(self) -> None:

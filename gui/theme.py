@@ -142,12 +142,18 @@ def style_sheet(theme: Theme) -> str:
     QLabel[alarm="true"] {{ color: {theme.danger_text}; background: {theme.danger}; }}
     QLabel[mark="true"] {{ color: {theme.window}; background: {theme.warning}; }}
     QLabel[lit="true"] {{ color: {theme.warning}; }}
+    QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.warning}; border-radius: 5px; }}
+    QFrame#tourFrame {{ border: 3px solid {theme.accent}; border-radius: 4px; background: transparent; }}
+    QPushButton[pad="true"] {{ padding: 0; }}
+    QPlainTextEdit, QTableWidget {{ background: {theme.plot}; color: {theme.text}; }}
+    QHeaderView::section {{ background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line}; }}
     QLabel[reason="true"] {{ color: {theme.warning}; }}
     QProgressBar {{
         background: {theme.plot}; border: 1px solid {theme.line}; border-radius: 3px;
         text-align: center; color: {theme.text};
     }}
     QProgressBar::chunk {{ background: {theme.accent}; }}
+    QProgressBar[full="true"]::chunk {{ background: {theme.danger}; }}
     """
 
 

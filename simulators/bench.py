@@ -28,11 +28,18 @@ MOST_TRIGGERS = 200_000     # older ones are forgotten
 
 @dataclass(eq=False)
 class Exposure:
-    """One opening of the detector, from ``start_s`` to ``end_s``; the bench fills it as time passes."""
+    """One opening of the detector, from ``start_s`` to ``end_s``; the bench fills it as time passes.
+
+    Light becomes photoelectrons in steps: Poisson numbers of parts of an exposure add up to that of the whole.
+    """
 
     start_s: float
     end_s: float
     light_uw_s: dict[FilmLaw, NDArray[np.float64]] = field(default_factory=dict)   # (pristine, converted)
+    drawn_uw_s: dict[FilmLaw, NDArray[np.float64]] = field(default_factory=dict)   # as much of it as is photoelectrons
+    dark_from_s: float = 0.0
+    photoelectrons: NDArray[np.int64] | None = None     # drawn so far
+    noise: NDArray[np.float64] | None = None            # of the read-out, once drawn
 
 
 class Bench:
@@ -151,9 +158,12 @@ class Bench:
     # detector
 
     def expose(self, duration_s: float, start_s: float | None = None) -> Exposure:
-        """Open the detector for ``duration_s``, now or from a time to come."""
+        """Open the detector for ``duration_s``, now or from a given time on, but not before the last look at the world.
+
+        The world catches up with that when somebody looks next.
+        """
         with self.lock:
-            start = max(self.advance(), start_s or 0.0)
+            start = max(self._time_s, self.clock.now_s() if start_s is None else start_s)
             exposure = Exposure(start, start + duration_s)
             self._exposures.append(exposure)
             return exposure
@@ -164,21 +174,36 @@ class Bench:
             if exposure in self._exposures:
                 self._exposures.remove(exposure)
 
-    def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
-        """Counts of an exposure that is over, shape (pixels,)."""
+    def develop(self, exposure: Exposure) -> None:
+        """Draw the photoelectrons that have come so far, and the read noise: less is left to do when somebody waits."""
         with self.lock:
-            # no further than needed: somebody waits for this answer
+            # no further than needed: the answer waits for this
             self._pass(min(self.clock.now_s(), exposure.end_s))
-            self.discard(exposure)
-            dark = self.dark_electrons_per_s() * (exposure.end_s - exposure.start_s)
-            electrons = np.full(self.detector.pixels, dark)
+            if exposure.noise is None:
+                exposure.noise = self.detector.read_noise(self.random)
+                exposure.photoelectrons = np.zeros(self.detector.pixels, dtype=np.int64)
+                exposure.dark_from_s = exposure.start_s
+            dark_to_s = min(self._time_s, exposure.end_s)
+            mean = np.full(self.detector.pixels, self.dark_electrons_per_s() * (dark_to_s - exposure.dark_from_s))
             for law, light in exposure.light_uw_s.items():
                 if law not in self._bands:
                     self._bands[law] = self.optics.bands(self.detector.wavelength_nm, law)
-                electrons += light @ self._bands[law]
+                mean += (light - exposure.drawn_uw_s.get(law, 0.0)) @ self._bands[law]
+            exposure.drawn_uw_s = dict(exposure.light_uw_s)
+            exposure.dark_from_s = dark_to_s
+            if mean.any():
+                exposure.photoelectrons += self.random.poisson(mean)
+
+    def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
+        """Counts of an exposure that is over, shape (pixels,)."""
+        with self.lock:
+            self.develop(exposure)
+            self.discard(exposure)
+            assert exposure.noise is not None
+            assert exposure.photoelectrons is not None
             if self.stray_light:
-                electrons += STRAY_ELECTRONS
-            return self.detector.counts(electrons, self.random)
+                exposure.photoelectrons += self.random.poisson(STRAY_ELECTRONS, self.detector.pixels)
+            return self.detector.counts(exposure.noise, exposure.photoelectrons)
 
     # time
 

@@ -52,6 +52,7 @@ class ControlPort:
             "stage.triggers_s": lambda request: bench.triggers_s(),
             "film.composition": lambda request: bench.film.law.composition,
             "film.dose_j_cm2": lambda request: self._film_at(request)["dose_j_cm2"],
+            "film.energy_j": lambda request: bench.advance() and bench.film.energy_j,
             "film.state": self._film_at,
             "film.law": self._law,
         }

@@ -48,11 +48,14 @@ class Detector:
         pixel = np.arange(self.pixels, dtype=np.float64)
         object.__setattr__(self, "wavelength_nm", np.polynomial.polynomial.polyval(pixel, stored))
 
-    def counts(self, electrons: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.unsignedinteger]:
-        """One reading of ``electrons`` (mean photoelectrons), shape (pixels,); stops at full scale."""
-        reading = random.normal(self.offset_counts, self.read_noise_counts, size=self.pixels)
-        reading += random.poisson(electrons) / self.gain_electrons_per_count
-        return np.clip(np.rint(reading), 0, self.full_scale_counts).astype(
+    def read_noise(self, random: np.random.Generator) -> NDArray[np.float64]:
+        """Offset and read noise of one reading in counts, shape (pixels,)."""
+        return random.normal(self.offset_counts, self.read_noise_counts, size=self.pixels)
+
+    def counts(self, noise: NDArray[np.float64], photoelectrons: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
+        """One reading of photoelectrons with its read noise, both of shape (pixels,); stops at full scale."""
+        reading = np.rint(noise + photoelectrons / self.gain_electrons_per_count)
+        return np.clip(reading, 0, self.full_scale_counts).astype(
             np.uint16 if self.full_scale_counts < 2**16 else np.uint32
         )
 

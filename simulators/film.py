@@ -174,6 +174,7 @@ class Film:
         self.law = law
         self.travel_um = travel_um
         self.waist_um = waist_um
+        self.energy_j = 0.0       # of all light so far
         nodes = round(travel_um / CONVERSION_PITCH_UM) + 1
         self._fast = np.zeros((nodes, nodes))
         self._slow = np.zeros((nodes, nodes))
@@ -191,6 +192,7 @@ class Film:
         if duration_s <= 0.0:
             return
         if power_uw > 0.0:
+            self.energy_j += power_uw * 1e-6 * duration_s
             self._add_dose(duration_s, x_um, y_um, power_uw)
         law = self.law
         excitation = law.excitation(power_uw)

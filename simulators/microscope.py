@@ -1,5 +1,6 @@
 """A whole simulated microscope: one world, its instruments on the wire, its control port and its microscope file."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -38,6 +39,8 @@ class SimulatedMicroscope:
         The laser is a CDRH unit with a key switch (Cobolt only).
     dialect : str
         Of a Cobolt head: "5 V" or "12 V".
+    ports : mapping, optional
+        Role → TCP port, where a client of before shall find the instrument again; 0 is a free one.
 
     Raises
     ------
@@ -52,7 +55,7 @@ class SimulatedMicroscope:
         self, *, laser: str | None = "cobolt-06-mld", stage: str | None = "pi-e727",
         spectrometer: str | None = "ocean-hdx", speed: float = 1.0, composition: float = 1.5, serial: bool = False,
         control_port: int | None = 0, seed: int | None = None, keyed: bool = False,
-        dialect: str = "5 V",
+        dialect: str = "5 V", ports: Mapping[str, int] | None = None,
     ) -> None:
         chosen = zip(ROLES, (laser, stage, spectrometer), strict=True)
         models = [(role, model_of(role, name)) for role, name in chosen if name is not None]
@@ -72,7 +75,8 @@ class SimulatedMicroscope:
         self._server = DeviceServer(self.clock, self._deliver)
         try:
             self.devices: tuple[ServedDevice, ...] = tuple(
-                self._server.open_terminal(device, baud) if serial else self._server.listen(device)
+                self._server.open_terminal(device, baud) if serial
+                else self._server.listen(device, (ports or {}).get(device.role, 0))
                 for device, baud in instruments.values()
             )
             self.control: ServedDevice | None = None

@@ -68,7 +68,7 @@ class Ocean:
 
     def read_out(self, scan: Scan) -> bytes:
         """The averaged and smoothed counts of a scan that is over, behind its metadata if the model has them."""
-        counts = np.mean([self.bench.read_out(exposure) for exposure in scan.exposures], axis=0)
+        counts = np.asarray(scan.total_counts / scan.averages)
         data = smooth(counts, self.settings.boxcar, self.facts.form)
         if self.facts.buffered:
             stamp_us = round(scan.exposures[-1].end_s * 1e6)
@@ -118,21 +118,20 @@ class ObpSession:
         """Take bytes as they arrive."""
         self._buffer += data
         with self._device.bench.lock:
+            self._device.scanner.asked_s = self._device.bench.clock.now_s()
             return [reply for request in take_requests(self._buffer) for reply in self._answer(request)]
 
     def due_s(self) -> float | None:
-        """When the first exposure in line is over; None while it waits for a trigger."""
-        return self._pending[0].scan.end_s if self._pending else None
+        """When there is something to do for the first spectrum in line; None while it waits for a trigger."""
+        return self._device.scanner.next_step_s(self._pending[0].scan) if self._pending else None
 
     def collect(self) -> list[bytes]:
         """Spectra whose exposures are over."""
         device, replies = self._device, []
+        if not self._pending:
+            return []
         with device.bench.lock:
-            now = device.bench.clock.now_s()
-            while self._pending:
-                end_s = self._pending[0].scan.end_s
-                if end_s is None or end_s > now:
-                    break
+            while self._pending and device.scanner.keep_up(self._pending[0].scan, device.bench.clock.now_s()):
                 replies += self._read_out(self._pending.popleft())
         return replies
 

@@ -10,11 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from halidescope.simulators.bench import Bench, Exposure
 from halidescope.simulators.obp_codec import ObpError
 from halidescope.simulators.obp_messages import ObpRefusedError, Settings
 
 CAPACITY = 15_000
+LEADS_S = (0.002, 0.0005)   # real seconds before an exposure's end, when the spectrum so far is worked out
 
 
 @dataclass(eq=False)
@@ -27,6 +31,9 @@ class Scan:
     delay_s: float
     armed_s: float
     exposures: list[Exposure] = field(default_factory=list)
+    total_counts: NDArray[np.float64] | float = 0.0     # of the exposures that have been read out
+    read_out: int = 0
+    developed: int = 0          # how often the present exposure's spectrum so far has been worked out
 
     @property
     def end_s(self) -> float | None:
@@ -55,10 +62,14 @@ class Scanner:
         self._scans: list[Scan] = []        # started and not finished, in order
         self._buffer: deque[Scan] = deque()
         self._deaf_until_s = 0.0            # no trigger counts before the last exposure is over
+        self.asked_s = bench.clock.now_s()  # when the last bytes came
         bench.watchers.append(self._watch)
 
     def start(self) -> Scan:
-        """Begin a scan after those before it; refused in a trigger mode without anything connected to it."""
+        """Begin a scan after those before it; refused in a trigger mode without anything connected to it.
+
+        It begins when the request came, which is a little before it is understood.
+        """
         settings, bench = self._settings, self._bench
         if settings.trigger_mode not in (0, self._edge_mode):
             raise ObpRefusedError(ObpError.NOT_READY)
@@ -66,7 +77,7 @@ class Scanner:
         self._counter = (self._counter + 1) % 2**32
         scan = Scan(
             self._counter, settings.integration_us, settings.scans_to_average, settings.trigger_delay_us * 1e-6,
-            bench.advance(),
+            self.asked_s,
         )
         if settings.trigger_mode == 0:
             self._expose(scan, max(scan.armed_s, self._busy_until_s()))
@@ -78,9 +89,38 @@ class Scanner:
         """The scan has been read out, or nobody wants it."""
         for exposure in scan.exposures:
             self._bench.discard(exposure)
-        self._deaf_until_s = min(self._deaf_until_s, max(self._bench.advance(), self._busy_until_s(but=scan)))
+        self._deaf_until_s = min(self._deaf_until_s, max(self._bench.clock.now_s(), self._busy_until_s(but=scan)))
         if scan in self._scans:
             self._scans.remove(scan)
+
+    def next_step_s(self, scan: Scan) -> float | None:
+        """When :meth:`keep_up` has something to do for a scan; None while it waits for a trigger."""
+        if not scan.exposures:
+            return None
+        if scan.read_out == len(scan.exposures):
+            return scan.end_s
+        exposure = scan.exposures[scan.read_out]
+        steps_s = (exposure.end_s - lead_s / self._bench.clock.real_s(1.0) for lead_s in LEADS_S[scan.developed:])
+        return next((step_s for step_s in steps_s if step_s > exposure.start_s), exposure.end_s)
+
+    def keep_up(self, scan: Scan, now_s: float) -> bool:
+        """Read out the exposures that are over, begin the one that soon will be; True when the scan is complete.
+
+        A spectrum holds all the light up to its exposure's end. What is left to do then is little, because most of the
+        work is done shortly before: a detector's counts are on the line as soon as its exposure is over, too.
+        """
+        while scan.read_out < len(scan.exposures):
+            exposure = scan.exposures[scan.read_out]
+            if exposure.end_s <= now_s:
+                scan.total_counts = scan.total_counts + self._bench.read_out(exposure)
+                scan.read_out, scan.developed = scan.read_out + 1, 0
+                continue
+            step_s = self.next_step_s(scan)
+            if step_s is not None and step_s <= now_s:
+                self._bench.develop(exposure)
+                scan.developed += 1
+            return False
+        return scan.end_s is not None
 
     def take_buffered(self) -> Scan | None:
         """The oldest scan of the buffer, finished or not."""

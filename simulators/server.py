@@ -20,6 +20,7 @@ from halidescope.simulators.wire import Device, Session
 CHUNK = 65536
 PACED_BYTES = 64            # what leaves a paced line at once
 BITS_PER_BYTE = 10          # start bit, eight bits, stop bit
+WAKING_S = 0.0005           # a sleeping thread may wake so much too late; what is due sooner is waited for awake
 HOST = "127.0.0.1"
 
 Deliver = Callable[[str, bytes], Delivery]
@@ -164,7 +165,7 @@ class DeviceServer:
         for line in self._lines:
             due = line.session.due_s()
             if due is not None:
-                waits.append(self._clock.real_s(due - self._clock.now_s()))
+                waits.append(self._clock.real_s(due - self._clock.now_s()) - WAKING_S)
             if line.outbox:
                 waits.append(line.outbox[0][0] - time.monotonic())
             if line.dropped_at is not None:

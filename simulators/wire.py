@@ -14,10 +14,10 @@ class Session(Protocol):
         """Take bytes as they arrive; returns the replies that they complete, one entry a reply."""
 
     def due_s(self) -> float | None:
-        """Microscope time at which something will be ready to collect; None if nothing is on the way."""
+        """Microscope time at which :meth:`collect` has something to do; None if nothing is on the way."""
 
     def collect(self) -> list[bytes]:
-        """Replies that are ready now."""
+        """Do what is due; returns the replies that are ready now."""
 
     def close(self) -> None:
         """The connection is gone."""

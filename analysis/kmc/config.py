@@ -169,6 +169,14 @@ class KmcConfig:
             self, **{table: dataclasses.replace(getattr(self, table), **keys) for table, keys in changes.items()}
         )
 
+    def of_composition(self, x: float) -> "KmcConfig":
+        """The same with the halides of CsPbBr(3−x)I(x), 0 ≤ x ≤ 3; the share of vacancies stays."""
+        if not 0 <= x <= 3:
+            raise ValueError(f"composition x = {x}: must be from 0 to 3, iodine per formula unit of CsPbBr(3−x)I(x)")
+        ions = 1 - self.lattice.vacancy
+        iodide = round(ions * x / 3, 6)
+        return self.replace(lattice__iodide=iodide, lattice__bromide=ions - iodide)
+
     @property
     def steps(self) -> int:
         """Steps of the paper's scheme."""

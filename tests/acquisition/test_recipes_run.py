@@ -99,3 +99,65 @@ def test_a_lit_background_counts_its_light(measure):
     assert np.all(scan.sample_power_uw == 10.0)
     assert np.all(np.diff(scan.dose_j_cm2) > 0)
     assert scan.mean_spectrum().counts.max() > 100
+
+
+def test_a_map_along_continuous_lines_reads_where_its_pixels_were(measure):
+    scan = measure({**MAP, "motion": "lines", "size_um": [30.0, 4.0], "step_um": 2.0, "exposure_s": 4.0})
+    assert scan.spectra.shape[:2] == (3, 16)
+    assert scan.valid.all()
+    x, y = np.meshgrid(scan.axes["x"], scan.axes["y"])
+    assert np.abs(scan.position_um[..., 1] - y).max() < 0.1
+    # an answer's way, some ms of this computer, is a part of a second here and of a µm
+    assert np.median(np.abs(scan.position_um[..., 0] - x)) < 1.0
+    assert np.all(np.diff(scan.position_um[0, :, 0]) > 0)
+    assert np.all(np.diff(scan.position_um[1, :, 0]) > 0)
+    assert scan.time_s[1, 15] < scan.time_s[1, 0]      # serpentine
+    assert np.median(np.abs(np.diff(scan.time_s[0]))) == pytest.approx(4.0, rel=0.1)
+
+
+def test_lines_pause_abort_and_resume(bench, host, tmp_path):
+    out = tmp_path / "lines.nxs"
+    recipe = {**MAP, "motion": "lines", "size_um": [60.0, 4.0], "step_um": 2.0, "exposure_s": 2.0}
+    host.engine.door.start(recipe, str(out))
+    until(lambda: host.engine.status().done >= 5, "5 pixels")
+    host.engine.pause()
+    until(lambda: host.engine.status().state is RunState.PAUSED, "pause")
+    assert bench.ask(get="laser.emission") is False
+    host.engine.resume()
+    until(lambda: host.engine.status().done >= 40, "40 pixels")
+    host.engine.abort()
+    assert bench.ask(get="laser.emission") is False
+    until(lambda: host.engine.status().state.ended, "end")
+    assert host.engine.status().state is RunState.ABORTED
+    host.engine.door.start(recipe, str(out), resume=True)
+    until(lambda: host.engine.status().state.ended, "end")
+    assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
+    with open_scan(out) as scan:
+        assert scan.valid.all()
+        assert np.abs(scan.position_um[..., 1].T - scan.axes["y"]).max() < 0.1
+        assert len(scan.repeats) == 1
+
+
+def test_an_adaptive_map_looks_closely_where_the_film_was_changed(measure, host):
+    measure({**SERIES, "duration_s": 400.0, "position_um": [160.0, 40.0]}, "before.nxs")
+    scan = measure({
+        "kind": "adaptive-map", "sample_power_uw": 5.0, "exposure_s": 0.5, "dark_spectra": 5,
+        "origin_um": [136.0, 16.0], "size_um": [48.0, 48.0], "coarse_step_um": 8.0, "finest_step_um": 1.0,
+        "max_points": 200, "refine_change": 0.1, "refine_error": 0.2, "sample": {"composition": 1.5},
+    })
+    assert scan.valid.all()
+    assert 49 < len(scan.valid) <= 200
+    assert list(scan.axes) == ["point"]
+    off = np.hypot(*(scan.position_um - [160.0, 40.0]).T)
+    coarse = (scan.position_um[:49] - [136.0, 16.0]) / 8.0
+    assert off[49:].max() < 20.0        # the halo's 1/e radius is some 3 µm; its edge is what is worth a look
+    assert np.median(off[49:]) < 8.0
+    assert np.abs(coarse - np.round(coarse)).max() < 0.03
+    grid = scan.point_grid()
+    assert grid.point.shape == (49, 49)
+    assert np.array_equal(np.unique(grid.point), np.arange(len(scan.valid)))
+    nearest = scan.position_um[grid.point] - np.stack(np.meshgrid(grid.x_um, grid.y_um), axis=-1)
+    assert np.hypot(nearest[..., 0], nearest[..., 1]).max() < 6.0
+    share = np.array(scan.results.shares)[:, -1]
+    painted = share[grid.point]
+    assert painted[24, 24] > painted[0, 0] + 0.3

@@ -94,9 +94,9 @@ def test_a_killed_map_is_completed_without_measuring_a_point_twice(shared, host,
             told, = [event.text for event in scan.events if "stage reads" in event.text]
             assert "times as bright" in told
             assert again.dose_j_cm2 > scan.dose_j_cm2.flat[again.index]
-            # every point has had one exposure, that which was looked at again two, the one that was lit at the end more
+            # every point has had one exposure; more only the one on which light fell until the watchdog made it dark
             once = np.median(scan.dose_j_cm2)
-            assert np.all(scan.dose_j_cm2[~there] < 3 * once)
+            assert np.sum(scan.dose_j_cm2[~there] >= 3 * once) <= 1
     assert shared.ask(get="laser.emission") is False
 
 

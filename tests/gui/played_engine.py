@@ -12,13 +12,35 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from halidescope.acquisition.dose import DoseLedger, DoseMap
+from halidescope.acquisition.facts import InstrumentFacts, LaserFacts, SpectrometerFacts, StageFacts
+from halidescope.acquisition.manual import DarkTaken
 from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.recipes import parse_recipe
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.states import RunState, Status
+from halidescope.acquisition.waiting import QueueItem, Waiting
 
 WAVELENGTH_NM = 351.0 + 0.290 * np.arange(2068) - 3.5e-6 * np.arange(2068) ** 2
+WHO = {"manufacturer": "Played", "model": "from memory", "serial": "1", "firmware": "1"}
+FACTS = InstrumentFacts(
+    connected=True, simulated=True,
+    laser=LaserFacts(
+        device="laser cobolt-06-mld (played)", identity=WHO, wavelength_nm=405.0, head_limits_mw=(0.0, 100.0),
+        sample_limits_uw=(0.0, 400.0), state="off", waits_for_key=False, warming_up=False, interlock_closed=True,
+        fault=None, emission=False,
+    ),
+    stage=StageFacts(
+        device="stage pi-e727 (played)", identity=WHO, travel_um=((0.0, 200.0), (0.0, 200.0)), tolerance_um=0.01,
+        position_um=(0.0, 0.0), lines=True,
+    ),
+    spectrometer=SpectrometerFacts(
+        device="spectrometer ocean-hdx (played)", identity=WHO, pixels=2068, wavelength_nm=(351.0, 936.0),
+        exposure_limits_s=(0.006, 10.0), saturation_counts=65535,
+    ),
+)
 LABELS = ("pristine, 590 nm", "reconstructed, 513 nm")
 
 
@@ -50,7 +72,9 @@ class PlayedEngine:
     """Answers like :class:`halidescope.acquisition.client.EngineClient`; ``calls`` keeps what was asked."""
 
     def __init__(self) -> None:
-        self.now = Status(simulated=True, speed=60.0, laser_state="off", interlock_closed=True, position_um=(0.0, 0.0))
+        self.now = Status(
+            connected=True, simulated=True, speed=60.0, laser_state="off", interlock_closed=True, position_um=(0.0, 0.0)
+        )
         self.calls: list[str] = []
         self.recipe: dict[str, Any] = {}
         self.played = PlayedRing()
@@ -63,6 +87,9 @@ class PlayedEngine:
         self.run = 0
         self.shares: list[float] = []
         self.closed = 0
+        self.waiting = Waiting()
+        self.ledger = DoseLedger(1.0)
+        self.facts = FACTS
 
     def status(self) -> Status:
         self._hang()
@@ -104,9 +131,9 @@ class PlayedEngine:
             self.hanging += 1
             self.gate.wait(10.0)
 
-    def start(self, recipe: dict[str, Any], out: Path) -> None:
+    def start(self, recipe: dict[str, Any], out: Path, *, resume: bool = False) -> None:
         self._hang()
-        self._called("start")
+        self._called("resume file" if resume else "start")
         self.recipe = recipe
         self.begin(str(out), str(recipe["kind"]))
 
@@ -162,6 +189,101 @@ class PlayedEngine:
     def quit(self) -> None:
         self._called("quit")
         self._dark(RunState.ABORTED)
+
+    # the queue
+
+    def enqueue(self, recipe: dict[str, Any], out: Path, *, resume: bool = False) -> int:
+        self._called("enqueue")
+        item = self.waiting.add(
+            recipe, str(out), title=parse_recipe(recipe).title, kind=str(recipe["kind"]), duration_s=60.0, resume=resume
+        )
+        self._count()
+        return item.id
+
+    def queue(self) -> list[QueueItem]:
+        return self.waiting.items()
+
+    def move(self, item: int, place: int) -> None:
+        self._called(f"move {item} to {place}")
+        self.waiting.move(item, place)
+
+    def remove(self, item: int) -> None:
+        self._called(f"remove {item}")
+        self.waiting.remove(item)
+        self._count()
+
+    def hold(self, on: bool) -> None:
+        self._called(f"hold {on}")
+        self.waiting.hold(on)
+        self._count()
+
+    def skip(self) -> None:
+        self._called("skip")
+
+    def _count(self) -> None:
+        self.now = replace(
+            self.now, queue_waiting=self.waiting.waiting(), queue_held=self.waiting.held,
+            queue_reason=self.waiting.reason,
+        )
+
+    def answer(self, question: int, choice: str) -> None:
+        self._called(f"answer {question} {choice}")
+        self.now = replace(self.now, question=None)
+
+    def take_command(self) -> None:
+        self._called("take_command")
+        self.now = replace(self.now, commander="")
+
+    # by hand
+
+    def instruments(self) -> InstrumentFacts:
+        return self.facts
+
+    def connect(self) -> None:
+        self._called("connect")
+        self.facts = replace(self.facts, connected=True)
+        self.now = replace(self.now, connected=True)
+
+    def disconnect(self) -> None:
+        self._called("disconnect")
+        self.lose()
+
+    def lose(self) -> None:
+        """Let the instruments' connection be gone."""
+        self.facts = replace(self.facts, connected=False)
+        self.now = replace(self.now, connected=False, laser_state="", interlock_closed=None, position_um=None)
+
+    def manual_move(self, x_um: float, y_um: float) -> tuple[float, float]:
+        self._called(f"move to {x_um:g} {y_um:g}")
+        self.now = replace(self.now, position_um=(x_um, y_um))
+        return x_um, y_um
+
+    def stop_stage(self) -> None:
+        self._called("stop_stage")
+
+    def live(
+        self, sample_power_uw: float | None, exposure_s: float, *, averages: int = 1, dose_cap_j_cm2: float = 2e4,
+        max_s: float = 300.0,
+    ) -> None:
+        self._called("live" if sample_power_uw is None else f"live {sample_power_uw:g}")
+        on = sample_power_uw is not None
+        self.now = replace(
+            self.now, live=True, emission=on, sample_power_uw=sample_power_uw or 0.0, live_remaining_s=max_s,
+            laser_state="on" if on else "off",
+        )
+
+    def live_off(self) -> None:
+        self._called("live_off")
+        self.now = replace(self.now, live=False, emission=False, sample_power_uw=0.0, laser_state="off")
+
+    def take_dark(self, exposure_s: float, count: int = 10) -> DarkTaken:
+        self._called("take_dark")
+        return DarkTaken(exposure_s=exposure_s, count=count, mean=[100.0] * 2068, level=100.0, noise=3.2)
+
+    def dose_map(
+        self, origin_um: tuple[float, float], size_um: tuple[float, float], shape: tuple[int, int]
+    ) -> DoseMap:
+        return self.ledger.map(origin_um, size_um, shape, 0.0)
 
     def ring(self) -> PlayedRing:
         return self.played

@@ -52,7 +52,7 @@ def start(window: MainWindow, qtbot: QtBot) -> Path:
 
     def under_way() -> None:
         data, words = window.views.data, [window.notice.text.text()]
-        words += [window.instruments.events.item(k).text() for k in range(window.instruments.events.count())]
+        words += window.log.lines()
         assert window.status is not None
         assert window.status.file == str(out)
         assert min(data.seen - 10, data.analysed - 5) >= 0, (data.seen, data.analysed, window.status, words)
@@ -94,8 +94,8 @@ def test_a_second_window_takes_over_what_the_first_left(
     qtbot.addWidget(second)
     second.show()
     second.offer_attach(session)
-    qtbot.waitUntil(second.notice.action.isVisible, timeout=15000)
-    qtbot.mouseClick(second.notice.action, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(second.notice.buttons) == 1, timeout=15000)
+    qtbot.mouseClick(second.notice.buttons[0], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: second.views.data.seen >= 15 and second.views.data.place(0) is not None, timeout=15000)
     assert state(second) is RunState.RUNNING
     qtbot.mouseClick(second.measure.abort_button, Qt.MouseButton.LeftButton)

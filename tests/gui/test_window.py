@@ -42,34 +42,34 @@ def test_spectra_and_shares_are_shown_as_they_come(
 
 
 def test_docks_theme_and_recipe_are_remembered(window: MainWindow, settings: QSettings, qtbot: QtBot) -> None:
-    window.docks["Instruments"].hide()
-    window.docks["Map"].setFloating(True)
+    window.docking["Instruments"].hide()
+    window.docking["Map"].setFloating(True)
     window.theme_actions["red"].trigger()
     window.resize(1280, 720)
     window.close()
     again = MainWindow(settings)
     qtbot.addWidget(again)
     again.show()
-    assert again.docks["Instruments"].isHidden()
-    assert again.docks["Map"].isFloating()
+    assert again.docking["Instruments"].isHidden()
+    assert again.docking["Map"].isFloating()
     assert again.theme_actions["red"].isChecked()
     assert again.height() == 720       # the width is cut to the offscreen screen's 800 pixels
-    again.arrange()
-    assert again.docks["Instruments"].isVisible()
-    assert not again.docks["Map"].isFloating()
+    again.docking.arrange()
+    assert again.docking["Instruments"].isVisible()
+    assert not again.docking["Map"].isFloating()
     again.close()
 
 
 def test_another_layout_version_is_forgotten(
     window: MainWindow, settings: QSettings, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    window.docks["Instruments"].hide()
+    window.docking["Instruments"].hide()
     window.close()
-    monkeypatch.setattr("halidescope.gui.window.LAYOUT_VERSION", 99)
+    monkeypatch.setattr("halidescope.gui.docking.LAYOUT_VERSION", 99)
     again = MainWindow(settings)
     qtbot.addWidget(again)
     again.show()
-    assert again.docks["Instruments"].isVisible()
+    assert again.docking["Instruments"].isVisible()
     again.close()
 
 
@@ -86,7 +86,7 @@ def test_leaving_a_running_measurement_is_asked(
     qtbot.waitUntil(lambda: followed.isVisible() is open_after, timeout=5000)
     assert engine.calls == asked
     assert engine.now.state is (RunState.ABORTED if asked else RunState.RUNNING)
-    assert engine.closed == (0 if open_after else 3)
+    assert engine.closed == (0 if open_after else 4)
 
 
 def test_a_mistake_in_the_window_is_a_sentence_and_a_log_entry(
@@ -160,7 +160,7 @@ def test_windows_come_and_go_without_a_trace(
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.show()
         with qtbot.waitSignal(window.feed.status, timeout=5000):
-            window.follow(lambda: Opened(engine, engine, engine))
+            window.follow(lambda: Opened(engine, engine, engine, engine))
         engine.begin(str(tmp_path / f"{k}.nxs"))
         engine.take(3)
         qtbot.waitUntil(lambda: window.views.data.seen > 0, timeout=5000)
@@ -181,13 +181,15 @@ def test_windows_come_and_go_without_a_trace(
 def test_the_first_words_say_what_to_do(window: MainWindow, settings: QSettings, tmp_path: Path, qtbot: QtBot) -> None:
     (tmp_path / "session.json").write_text("{}", encoding="utf-8")
     window.offer_attach(tmp_path / "session.json")     # of no engine
-    qtbot.waitUntil(window.notice.isVisible, timeout=5000)
-    assert "Ctrl+O" in window.notice.text.text()
-    assert not window.notice.action.isVisible()
+    page = window.entrance.page
+    qtbot.waitUntil(page.isVisible, timeout=5000)
+    assert page.buttons["file"].isVisible()
+    assert page.buttons["demo"].isVisible()
+    assert not page.buttons["last"].isVisible()
+    assert not page.buttons["follow"].isVisible()
     last = tmp_path / "microscope.toml"
     last.write_text("[laser]\n", encoding="utf-8")
     settings.setValue("microscope", str(last))
     window.welcome()
-    assert str(last) in window.notice.text.text()
-    qtbot.mouseClick(window.notice.action, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.buttons["last"], Qt.MouseButton.LeftButton)
     assert "is missing" in window.notice.text.text()

@@ -49,7 +49,9 @@ def test_the_dark_shows_offset_and_read_noise_only(bench: Bench) -> None:
 def test_shot_noise_has_poisson_variance() -> None:
     detector, random = Detector(), np.random.default_rng(11)
     mean = np.full(detector.pixels, 5000.0)
-    readings = np.stack([detector.counts(mean, random) for _ in range(20)]).astype(float)
+    readings = np.stack(
+        [detector.counts(detector.read_noise(random), random.poisson(mean)) for _ in range(20)]
+    ).astype(float)
     assert readings.mean() == pytest.approx(6000.0, abs=2.0)
     assert readings.var(ddof=1) == pytest.approx(5000.0 + 16.0, rel=0.03)
 
@@ -109,6 +111,24 @@ def test_a_late_read_out_changes_nothing(make_bench) -> None:
         bench.read_out(exposure)
         kept.append(exposure.light_uw_s[bench.film.law])
     assert kept[0] == pytest.approx(kept[1], rel=1e-12)
+
+
+def test_an_exposure_worked_out_in_parts_has_the_noise_of_a_whole_one(make_bench) -> None:
+    bench = make_bench(3.0)     # this film does not change
+    bench.shine(30.0)
+    spectra = []
+    for _ in range(40):
+        exposure = bench.expose(0.02)
+        for _ in range(4):
+            bench.clock.time_s += 0.005
+            bench.develop(exposure)
+        spectra.append(bench.read_out(exposure).astype(float))
+    whole = spectrum(bench, 30.0, 0.02).astype(float)
+    mean, variance = np.mean(spectra, axis=0), np.var(spectra, axis=0, ddof=1)
+    bright = mean > 1500.0
+    assert bright.sum() > 50
+    assert mean[bright].sum() == pytest.approx(whole[bright].sum(), rel=0.005)
+    assert (variance[bright] / (mean[bright] - 1000.0 + 16.0)).mean() == pytest.approx(1.0, abs=0.1)
 
 
 def test_the_film_is_the_same_however_often_somebody_looks(make_bench) -> None:

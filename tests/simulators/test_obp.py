@@ -8,6 +8,7 @@ import pytest
 
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
+from halidescope.simulators.film import Film, film_law
 from halidescope.simulators.obp import ObpSession, OceanHdx
 
 SPECTRUM_BYTES = 64 + 2 * 2068
@@ -15,6 +16,7 @@ SET_100_MS = bytes.fromhex(
     "c1c0 0011 0000 0000 10001100 00000000 000000000000 00 04 a0860100" + "00" * 12 + "14000000" + "00" * 16
     + "c5c4c3c2"
 )
+AHEAD_S = 0.0025        # how long before an exposure's end its spectrum may be begun
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_in_the_edge_mode_the_stage_begins_the_exposures(session: ObpSession, be
     assert session.collect() == []
     start = bench.clock.time_s
     bench.announce_triggers([start + 0.1, start + 0.12, start + 0.3])    # the second comes during an exposure
-    assert session.due_s() == pytest.approx(start + 0.15)
+    assert session.due_s() == pytest.approx(start + 0.15, abs=AHEAD_S)
     arrived = []
     for moment in np.arange(0.0, 2.0, 0.01):
         bench.clock.time_s = start + moment
@@ -168,7 +170,7 @@ def test_a_spectrum_comes_after_its_exposure_and_not_before(session: ObpSession,
     session.feed(frame(0x110010, struct.pack("<I", 200_000)))
     start = bench.clock.time_s
     assert session.feed(frame(0x101000, regarding=5)) == []
-    assert session.due_s() == pytest.approx(start + 0.2)
+    assert session.due_s() == pytest.approx(start + 0.2, abs=AHEAD_S)
     bench.clock.time_s = start + 0.199
     assert session.collect() == []
     bench.clock.time_s = start + 0.2001
@@ -177,6 +179,27 @@ def test_a_spectrum_comes_after_its_exposure_and_not_before(session: ObpSession,
     assert parts(reply)["regarding"] == 5
     assert np.frombuffer(reply[44:-20], "<u2").mean() == pytest.approx(1000.0, abs=1.0)
     assert session.due_s() is None
+
+
+def test_what_is_worked_out_before_the_end_leaves_no_light_out(session: ObpSession, bench: Bench, frame) -> None:
+    """The simulator begins a spectrum while it is exposed; light that comes after that counts, light that goes not."""
+    session.feed(frame(0x110010, struct.pack("<I", 10_000)))
+    seen = []
+    for before_mw, after_mw in ((0.0, 0.0), (50.0, 50.0), (0.0, 50.0), (50.0, 0.0)):
+        bench.mount(Film(film_law(3.0)))    # this film does not change
+        bench.shine(before_mw)
+        session.feed(frame(0x101000))
+        early_s = session.due_s()
+        bench.clock.time_s = early_s
+        assert session.collect() == []
+        bench.shine(after_mw)
+        bench.clock.time_s += 0.01
+        (reply,) = session.collect()
+        seen.append(float(np.frombuffer(reply[44:-20], "<u2").sum()))
+    dark, whole, late, soon = seen
+    assert whole - dark > 30_000.0
+    assert (late - dark) / (whole - dark) == pytest.approx(0.2, abs=0.02)    # the last 2 of 10 ms
+    assert (soon - dark) / (whole - dark) == pytest.approx(0.8, abs=0.02)
 
 
 def test_requests_in_a_row_are_exposed_one_after_the_other(session: ObpSession, bench: Bench, frame) -> None:
@@ -204,8 +227,10 @@ def test_averaging_lowers_the_noise_and_takes_its_time(session: ObpSession, benc
     session.feed(frame(0x120010, struct.pack("<H", 25)))
     start = bench.clock.time_s
     session.feed(frame(0x101000))
-    assert session.due_s() == pytest.approx(start + 2.5)
-    bench.clock.time_s += 2.6
+    bench.clock.time_s = start + 2.499
+    assert session.collect() == []
+    assert session.due_s() == pytest.approx(start + 2.5, abs=AHEAD_S)
+    bench.clock.time_s = start + 2.501
     (reply,) = session.collect()
     assert np.frombuffer(reply[44:-20], "<u2").std() == pytest.approx(np.hypot(4.0 / 5.0, 0.29), rel=0.1)
 
