@@ -16,7 +16,7 @@ help:
 	@echo "make demo        simulated microscope: time series, map, analysis, report (headless)"
 	@echo "make test        everything CI checks: style, types, floors, wheel, tests"
 	@echo "make quick       the tests alone"
-	@echo "make soak        the slow tests"
+	@echo "make soak        the slow tests: random faults and kills (SOAK_KILLS=52 SOAK_SEED=…), ten hours at high speed"
 	@echo "make benchmarks  speed against the named peers, one after the other"
 
 demo: $(VENV)/.installed-gui
@@ -46,7 +46,8 @@ soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 benchmarks: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks/bench_drivers.py tests/benchmarks/bench_kmc.py
+	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks/bench_drivers.py tests/benchmarks/bench_kmc.py \
+	  tests/benchmarks/bench_engine.py
 	$(BIN)/python tests/benchmarks/bench_analysis.py
 
 $(VENV)/bin/python:

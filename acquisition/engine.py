@@ -25,7 +25,7 @@ from halidescope.acquisition.facts import InstrumentFacts, facts_of
 from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
 from halidescope.acquisition.manual import Manual
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan
+from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan, preflight_words
 from halidescope.acquisition.problems import ProblemError, RefusedRunError
 from halidescope.acquisition.recipes import parse_recipe, parts_of
 from halidescope.acquisition.results import OnlineResults
@@ -321,6 +321,7 @@ class Engine:
         for part in parts:      # raises if a reference is no good
             choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
         chain = Chain(self, recipe, out, resume=command.resume)
+        self.events.note(preflight_words(plan, out))
         self.beam.allow()
         self.began_s = self.clock.now_s()
         self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="", queue_item=item)

@@ -32,6 +32,7 @@ from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.safety import darken
 from halidescope.drivers.errors import InstrumentError
+from halidescope.drivers.line import warm_up
 
 BEAT_S = 0.25      # real seconds between two lines
 SILENCE_S = 2.0    # without a line for so long the engine's process hangs
@@ -150,6 +151,7 @@ def watch(stdin: BinaryIO, say: Callable[[bytes], object]) -> int:
     """Watch over one engine until it says farewell or must be replaced; returns the exit code."""
     hello = msgspec.json.decode(stdin.readline(), type=Hello)
     microscope = parse_microscope(hello.microscope)
+    warm_up()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(stdin, lines), daemon=True).start()
     say(b"watching\n")

@@ -355,8 +355,8 @@ def poisson_rows(
 
     variance = model / gain + ``fixed``, (1, blocks) or (n, blocks). ``basis`` (3 m, channels) holds k references padded
     with zero rows, ``pairs`` (3 m, 3 m, blocks) the sums of F_i F_m and ``means`` (3 m, blocks) the means of F_i over
-    blocks of ``length`` channels. ``squares`` (n,) holds each row's sum of squares and gets that of its residual. Results:
-    ``amplitudes`` (n, k) and their ``covariance`` (n, k, k).
+    blocks of ``length`` channels. ``squares`` (n,) holds each row's sum of squares and gets that of its
+    residual. Results: ``amplitudes`` (n, k) and their ``covariance`` (n, k, k).
     """
     k = amplitudes.shape[1]
     projected = np.zeros((basis.shape[0], means.shape[1]))

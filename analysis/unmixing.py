@@ -15,7 +15,7 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.poisson_kernels import QUAD, poisson_counts, poisson_rows, subtract
 from halidescope.analysis.references import Prepared, block_means, check_references, in_quads, prepare
-from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_rows, mark_saturated
+from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_rows, mark_saturated, share_rows
 from halidescope.analysis.vectors import aligned
 
 Noise = Literal["gaussian", "poisson"]
@@ -216,7 +216,8 @@ class Unmixer:
         if values.dtype == np.uint16 and len(dark) == 1 and prepared.quads.size and _in_words(values):
             poisson_counts(
                 values, values.view(np.uint64), dark[0], in_quads(dark[0]), fixed, prepared.padded, prepared.quads,
-                aligned((2, len(prepared.quads), prepared.quads.shape[2])), length // QUAD, prepared.pairs, prepared.means, self.gain, self.nonnegative, *results,
+                aligned((2, len(prepared.quads), prepared.quads.shape[2])), length // QUAD, prepared.pairs,
+                prepared.means, self.gain, self.nonnegative, *results,
             )  # fmt: skip
             return
         corrected = np.empty(values.shape)
@@ -225,6 +226,13 @@ class Unmixer:
             corrected, fixed, prepared.padded, length, prepared.pairs, prepared.means, self.gain, self.nonnegative,
             *results,
         )  # fmt: skip
+
+
+def shares_of(amplitudes: Numbers, covariance: Numbers) -> tuple[Numbers, Numbers]:
+    """Shares A_i / ΣA (n, k) and standard errors by linear propagation; NaN where ΣA is not positive."""
+    shares, errors = np.empty(amplitudes.shape), np.empty(amplitudes.shape)
+    share_rows(amplitudes, covariance, shares, errors)
+    return shares, errors
 
 
 class _Results:

@@ -19,7 +19,7 @@ Flags = NDArray[np.int64]
 
 ROUNDING = 1e-9   # of the sum of squares: a smaller residual is rounding of the sums
 LANES = 3         # references summed in one go
-ROWS = 4          # spectra summed in one go: a reference that is loaded once serves all, and four streams fill the memory
+ROWS = 4          # spectra summed in one go: a reference that is loaded once serves all of them
 FAST = {"reassoc", "contract", "nsz"}   # reorder sums, but keep NaN and infinity
 SATURATED, NOT_FINITE, NO_SIGNAL = int(Flag.SATURATED), int(Flag.NOT_FINITE), int(Flag.NO_SIGNAL)
 
@@ -229,15 +229,30 @@ def finish_rows(
             residual_rms[row] = np.nan
             a[:] = e[:] = shares[row, :] = shares_se[row, :] = c[:, :] = np.nan
             continue
-        if k == 3:
-            positive = shares_of(3, a, c, shares[row], shares_se[row])
-        elif k == 2:
-            positive = shares_of(2, a, c, shares[row], shares_se[row])
-        else:
-            positive = shares_of(k, a, c, shares[row], shares_se[row])
-        if not positive:
+        if not row_shares(a, c, shares[row], shares_se[row]):
             flags[row] |= NO_SIGNAL
-            shares[row, :] = shares_se[row, :] = np.nan
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def share_rows(amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> None:
+    """Shares and their standard errors of every row, NaN where ΣA is not positive."""
+    for row in range(amplitudes.shape[0]):
+        row_shares(amplitudes[row], covariance[row], shares[row], errors[row])
+
+
+@njit(forceinline=True, error_model="numpy")
+def row_shares(amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> bool:
+    """Shares of one row; False, and NaN, where ΣA is not positive."""
+    k = amplitudes.size
+    if k == 3:
+        positive = shares_of(3, amplitudes, covariance, shares, errors)
+    elif k == 2:
+        positive = shares_of(2, amplitudes, covariance, shares, errors)
+    else:
+        positive = shares_of(k, amplitudes, covariance, shares, errors)
+    if not positive:
+        shares[:] = errors[:] = np.nan
+    return positive
 
 
 @njit(forceinline=True)

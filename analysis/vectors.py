@@ -16,8 +16,7 @@ LINE = 64   # bytes of a cache line and of the widest vector: a vector across tw
 
 
 
-@intrinsic
-def wide(typing_context: Any) -> Any:
+def _wide(typing_context: Any) -> Any:
     """Ask for the widest vectors in the compiled function that calls this."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -29,6 +28,9 @@ def wide(typing_context: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+wide: Any = intrinsic(_wide)
 
 
 def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:

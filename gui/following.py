@@ -20,6 +20,7 @@ from halidescope.acquisition.waiting import ItemState, QueueItem
 from halidescope.gui.panels import MAP_KIND
 from halidescope.gui.preflight import limits_of_facts
 from halidescope.gui.run_data import RunData
+from halidescope.gui.trend_points import point_of
 
 if TYPE_CHECKING:
     from halidescope.gui.window import MainWindow
@@ -189,6 +190,9 @@ class Following(QObject):
         if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
             self._window.views.load(data)
             self._window.kmc.refresh(self._window.views.data)
+            point = point_of(scan) if self.status is not None and self.status.state is RunState.FINISHED else None
+            if point is not None:
+                self._window.trends.add_points([point])
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:

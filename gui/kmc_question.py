@@ -11,7 +11,6 @@ from halidescope.analysis.kmc.inference import Measured
 from halidescope.gui.run_data import RunData
 from halidescope.gui.theme import phase_ranks
 
-QUANTITIES = {"bromide-share": "Br-rich share", "peak-energy": "emission energy"}
 ROUNDED_TO = 0.1
 """Compositions from the emission are rounded to this: one training serves films that differ less."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from halidescope.acquisition.results import Number
 from halidescope.analysis.composition import HC_EV_NM
@@ -45,6 +45,9 @@ class LivePanel(QWidget):
         self.saturated.setProperty("alarm", True)
         self.saturated.setToolTip("A pixel reached the detector's limit: take a shorter exposure or less power.")
         self.saturated.hide()
+        self.newest = QPushButton("Newest spectrum", self)
+        self.newest.setToolTip("show what comes again, instead of the moment that was picked")
+        self.newest.hide()
         self.values: dict[str, QLabel] = {}
         numbers = QFormLayout()
         numbers.setVerticalSpacing(1)
@@ -80,6 +83,7 @@ class LivePanel(QWidget):
         column.setContentsMargins(4, 2, 6, 2)
         column.setSpacing(3)
         column.addWidget(self.saturated)
+        column.addWidget(self.newest)
         column.addLayout(numbers)
         column.addWidget(self.shares)
         column.addWidget(self.references)
@@ -222,6 +226,7 @@ class LivePanel(QWidget):
         self.view.clear()
         self.shares.setText("no spectrum yet")
         self.saturated.hide()
+        self.newest.hide()
         self._newest = None
         self._kept_rows = 0
         for rows in self._history.values():

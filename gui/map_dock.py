@@ -27,9 +27,10 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.live_dock import share_words
-from halidescope.gui.map_quantities import INTENSITY, PEAK_NAMES, MapImages, Quantity, quantities
+from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities
 from halidescope.gui.map_tools import LineProfile, Regions
 from halidescope.gui.number_field import NumberField
+from halidescope.gui.peak_fits import NAMES
 from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
@@ -300,7 +301,7 @@ class MapPanel(QWidget):
         finite = image[np.isfinite(image)]
         words = f"{lacking} of {image.size} pixels missing (grey)" if lacking else "all pixels measured"
         pending = self.images.pending if not len(finite) or np.isnan(whole).sum() > lacking else 0
-        fitting = pending > 0 and quantity.name in PEAK_NAMES
+        fitting = pending > 0 and quantity.name in NAMES
         self.missing.setText(BUSY.format(pending) if fitting else words)
         if not len(finite):
             self.image.clear()
@@ -373,7 +374,7 @@ class MapPanel(QWidget):
         if not grid.same_as(other):
             return f"{name} has other pixels: {other.shape[1]} × {other.shape[0]} from x {other.x_um[0]:g} µm, " \
                    f"y {other.y_um[0]:g} µm; compare maps of one field"
-        self.others.set_data(data)
+        self.others.set_data(data, another=True)
         self._other_name = name
         self.divider.setBounds((float(grid.x_um[0]) - grid.step_um[0] / 2, float(grid.x_um[-1]) + grid.step_um[0] / 2))
         self.divider.setValue(float(grid.x_um.mean()))
@@ -547,6 +548,7 @@ class MapPanel(QWidget):
 
     def clear(self) -> None:
         """Show nothing; only the intensity is known of any map."""
+        self.images.set_data(RunData(), another=True)
         self.picked = self._hovered = None
         self._stop_playing()
         self.until.setValue(PLAY_STEPS)

@@ -9,12 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from halidescope.gui.lane import Lane
-from halidescope.gui.peak_numbers import PeakNumbers, brightest_peaks
+from halidescope.gui.peak_fits import NAMES, PeakFits
 from halidescope.gui.run_data import RunData
-
-BATCH = 256      # pixels fitted at once: new ones show soon, and closing the window waits for no more than this
-PEAK_NAMES = ("energy_ev", "energy_ev_se", "fwhm_ev", "fwhm_ev_se", "x", "x_se")
 
 
 @dataclass(frozen=True)
@@ -28,8 +24,6 @@ class Quantity:
     words, unit : str
     factor : float
         From the data's unit to ``unit``.
-    signed : bool
-        False if negative values make no sense.
     """
 
     name: str
@@ -47,7 +41,7 @@ class Quantity:
         """The quantity that is its standard error, or empty."""
         if self.name.startswith("share:"):
             return self.name.replace("share:", "share_se:")
-        return f"{self.name}_se" if f"{self.name}_se" in PEAK_NAMES else ""
+        return f"{self.name}_se" if f"{self.name}_se" in NAMES else ""
 
 
 INTENSITY = Quantity("intensity", "intensity", "counts")
@@ -55,17 +49,14 @@ INTENSITY = Quantity("intensity", "intensity", "counts")
 
 def quantities(labels: tuple[str, ...]) -> list[Quantity]:
     """All quantities of a map with these phases, the growing one first; each error after what it belongs to."""
-    found = []
-    for label in reversed(labels):
-        found.append(Quantity(f"share:{label}", f"share of {label}", "%", 100.0))
+    found = [Quantity(f"share:{label}", f"share of {label}", "%", 100.0) for label in reversed(labels)]
     found += [
         INTENSITY, Quantity("energy_ev", "peak energy", "eV"), Quantity("x", "iodine content x", ""),
         Quantity("fwhm_ev", "FWHM", "meV", 1e3), Quantity("dose", "dose", "J/cm²"), Quantity("time", "time taken", "s"),
     ]
     if labels:
         found.append(Quantity("residual", "residual of unmixing", "counts"))
-    for label in reversed(labels):
-        found.append(Quantity(f"share_se:{label}", f"error of share of {label}", "%", 100.0))
+    found += [Quantity(f"share_se:{label}", f"error of share of {label}", "%", 100.0) for label in reversed(labels)]
     return [
         *found, Quantity("energy_ev_se", "error of peak energy", "meV", 1e3), Quantity("x_se", "error of iodine x", ""),
         Quantity("fwhm_ev_se", "error of FWHM", "meV", 1e3),
@@ -79,69 +70,31 @@ class MapImages(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._lane = Lane("halidescope-map", self)
+        self._peaks = PeakFits(self)
+        self._peaks.ready.connect(self.ready)
         self.data = RunData()
-        self._peaks: NDArray[np.float64] = np.empty((0, len(PEAK_NAMES)))
-        self._fitted: set[int] = set()
-        self._busy = False
 
-    def set_data(self, data: RunData) -> None:
-        """Show another measurement; what was fitted of an older state of the same one is kept."""
-        same = self.data.grid is not None and data.grid is not None and data.grid.same_as(self.data.grid)
-        shares_points = same and any(data.place(index) == self.data.place(index) for index in list(self._fitted)[:1])
-        if data is not self.data and not shares_points:
-            self._peaks, self._fitted = np.empty((0, len(PEAK_NAMES))), set()
+    def set_data(self, data: RunData, *, another: bool = False) -> None:
+        """Show a measurement; unless it is another one, what was fitted before of its points is kept."""
+        if another:
+            self._peaks.forget()
         self.data = data
 
     def image(self, quantity: Quantity) -> NDArray[np.float64]:
         """The image as far as it is known, in the quantity's unit, shape (ny, nx); missing pixels are NaN."""
         grid = self.data.grid
         assert grid is not None
-        if quantity.name not in PEAK_NAMES:
+        if quantity.name not in NAMES:
             return quantity.factor * self.data.image(quantity.name)
+        self._peaks.fit_more(self.data)
         size = grid.shape[0] * grid.shape[1]
-        if len(self._peaks) != size:
-            self._peaks, self._fitted = np.full((size, len(PEAK_NAMES)), np.nan), set()
-        self._fit_more()
-        return quantity.factor * self._peaks[:, PEAK_NAMES.index(quantity.name)].reshape(grid.shape)
+        return quantity.factor * self._peaks.column(quantity.name, size).reshape(grid.shape)
 
     @property
     def pending(self) -> int:
         """Pixels that are held and not fitted yet."""
-        return sum(index not in self._fitted for index in self.data.held())
-
-    def _fit_more(self) -> None:
-        if self._busy or self.data.dark is None:
-            return
-        data, size = self.data, len(self._peaks)
-        found: dict[int, NDArray[np.float32]] = {}
-        for index in data.held():
-            if index not in self._fitted and 0 <= index < size and (counts := data.counts(index)) is not None:
-                found[index] = counts
-                if len(found) == BATCH:
-                    break
-        if not found:
-            return
-        wanted, spectra = list(found), np.stack(list(found.values()))
-        axis = data.wavelength_nm
-        self._busy = True
-        self._lane.ask(
-            lambda: brightest_peaks(axis, spectra), lambda peaks: self._take(data, wanted, peaks), self._failed
-        )
-
-    def _take(self, data: RunData, wanted: list[int], found: PeakNumbers) -> None:
-        self._busy = False
-        if data.grid is None or self.data.grid is None or not data.grid.same_as(self.data.grid):
-            return
-        self._peaks[wanted] = np.stack([getattr(found, name) for name in PEAK_NAMES], axis=1)
-        self._fitted.update(wanted)
-        self.ready.emit()
-
-    def _failed(self, error: BaseException) -> None:
-        self._busy = False
-        if not isinstance(error, ValueError):
-            raise error
+        return self._peaks.pending(self.data)
 
     def stop(self) -> None:
         """Fit no more."""
-        self._lane.close()
+        self._peaks.stop()

@@ -39,6 +39,9 @@ class Views(QObject):
         self.map = MapPanel()
         self._lane = Lane("halidescope-views", self)
         self.map.compare_asked.connect(self.compare_with)
+        self.series.time_picked.connect(self.show_moment)
+        self.live.newest.clicked.connect(self.follow_newest)
+        self._pinned: int | None = None
         self._phases: tuple[tuple[str, ...], int] | None = None
         self._stale = False
         self._timer = QTimer(self)
@@ -51,6 +54,7 @@ class Views(QObject):
         self._timer.stop()
         self.live.stop()
         self.map.stop()
+        self.series.stop()
         self._lane.close()
 
     def set_theme(self, theme: Theme) -> None:
@@ -65,6 +69,7 @@ class Views(QObject):
         self.data.set_axis(axis)
         self._phases = None
         self._stale = False
+        self._pinned = None
         self.live.clear()
         if kind == MAP_KIND:
             self.map.clear()
@@ -82,7 +87,8 @@ class Views(QObject):
     def add_spectra(self, spectra: Sequence[TakenSpectrum]) -> None:
         """Take in spectra and show the last of them."""
         self.data.add(spectra)
-        self.live.show_spectrum(self.data, spectra[-1])
+        if self._pinned is None:
+            self.live.show_spectrum(self.data, spectra[-1])
         self._stale = True
 
     def show_live(self, spectrum: TakenSpectrum) -> None:
@@ -103,6 +109,22 @@ class Views(QObject):
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
         self._show_results()
+
+    def show_moment(self, time_s: float) -> None:
+        """Show the spectrum taken nearest to a moment, until the newest is asked for."""
+        index = self.data.nearest_in_time(time_s)
+        if index is not None:
+            self._pinned = index
+            self.live.show_kept(self.data, index)
+            self.live.newest.setVisible(index != self.data.newest_index)
+
+    def follow_newest(self) -> None:
+        """Show the newest spectrum again, and those that come."""
+        self._pinned = None
+        self.live.newest.hide()
+        self.series.unpick()
+        if self.data.newest_index is not None:
+            self.live.show_kept(self.data, self.data.newest_index)
 
     def compare_with(self, path: Path) -> None:
         """Read another map, in a lane, and show it beside this one."""
@@ -138,4 +160,5 @@ class Views(QObject):
         else:
             self.series.show_stack(self.data)
             self.series.show_results(self.data)
-        self.live.show_results(self.data)       # results may have come a moment before their spectra
+        if self._pinned is None:
+            self.live.show_results(self.data)       # results may have come a moment before their spectra

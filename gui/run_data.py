@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.recipes import RasterMap
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.storage import open_scan
 from halidescope.gui.time_stack import TimeStack
 
 RACE = 64             # spectra that the analysis may be ahead of the ring's reader
@@ -209,6 +209,8 @@ class RunData:
         time_s = scan.time_s.ravel()
         places = scan.position_um.reshape(-1, 2)
         counts = scan.spectra.reshape(len(valid), -1)
+        if not np.isfinite(time_s[valid]).all():       # another program's, which did not say: in the order of the file
+            time_s = np.arange(len(valid), dtype=float)
         order = np.flatnonzero(valid)[np.argsort(time_s[valid], kind="stable")]
         self._points.resize(len(valid))
         rows = self._points.values
@@ -320,6 +322,11 @@ class RunData:
         """Times in s, shape (n,), and shares, shape (n, k), of everything analysed."""
         return self._time_s.values, self._shares.values
 
+    def times_and_totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Times in s and counts above dark summed over all channels, by index; not-a-number where nothing was taken."""
+        dark = 0.0 if self.dark is None else float(self.dark.sum())
+        return self._points.values[:, 2], self._points.values[:, 3] - dark
+
     def residual_series(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in s and residuals in counts, both of shape (n,), of everything analysed."""
         return self._time_s.values, self._residual_rms.values
@@ -379,6 +386,6 @@ class RunData:
 
 def read_whole(path: Path) -> tuple[Scan, RunData]:
     """A measurement with its spectra, its file closed again, and what views need of it; for a lane."""
-    with open_scan(path) as scan:
+    with open_any(path) as scan:
         data = RunData.of(scan)
     return scan, data

@@ -112,7 +112,7 @@ class Scanner:
         while scan.read_out < len(scan.exposures):
             exposure = scan.exposures[scan.read_out]
             if exposure.end_s <= now_s:
-                scan.total_counts = scan.total_counts + self._bench.read_out(exposure)
+                scan.total_counts = np.add(scan.total_counts, self._bench.read_out(exposure), dtype=np.float64)
                 scan.read_out, scan.developed = scan.read_out + 1, 0
                 continue
             step_s = self.next_step_s(scan)

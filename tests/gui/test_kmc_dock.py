@@ -15,7 +15,7 @@ from halidescope.analysis.kmc.config import PAPER
 from halidescope.analysis.kmc.emulator import Prior, train
 from halidescope.gui import kmc_cache
 from halidescope.gui.kmc_dock import EMPTY, KmcPanel
-from halidescope.gui.kmc_process import NICENESS, ComparisonProcess, News, Question
+from halidescope.gui.kmc_process import CACHE_VARIABLE, NICENESS, ComparisonProcess, News, Question
 from halidescope.gui.kmc_question import composition_of, configuration_of
 from halidescope.gui.run_data import RunData
 from halidescope.gui.window import MainWindow
@@ -70,7 +70,7 @@ def test_the_window_compares_while_somebody_looks(
     followed: MainWindow, engine: PlayedEngine, cache: Path, qtbot: QtBot, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(kmc_cache.FOLDER_VARIABLE, str(cache))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
     engine.begin(str(tmp_path / "a.nxs"))
     engine.take(40)
     qtbot.waitUntil(lambda: followed.views.data.analysed == 40, timeout=5000)
@@ -85,7 +85,7 @@ def test_the_window_compares_while_somebody_looks(
     if os.name == "posix":
         assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
     engine.take(40)
-    qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70, timeout=10_000)
+    qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70, timeout=20_000)
     times, energies = followed.kmc.measured.getData()
     assert len(times) == len(energies) == 40                       # 80 points, averaged
     assert energies[-1] - energies[0] > 0.1                        # half way from 2.16 to 2.46 eV
@@ -112,10 +112,10 @@ def test_the_view_shows_film_band_and_posterior(panel: KmcPanel, qtbot: QtBot) -
     np.testing.assert_array_equal(panel.side.image.image, lattice[:, 10, :])
     assert panel.layer_label.text() == "layer z = 3"
     panel.composition.setValue(1.4)                                # another film: a training begins
-    qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=20_000)
     panel.composition.setValue(X)                                  # the training stops
     before = panel._asked
-    qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible(), timeout=20_000)
     assert panel._asked == before
     panel.clear()
     assert panel.score.text() == EMPTY
@@ -159,7 +159,7 @@ def test_a_process_that_dies_is_said_and_started_again(cache: Path, qtbot: QtBot
     process.ask(Question(2, {"lattice": {"siz": 3}}, [], [], []))
     qtbot.waitUntil(lambda: any("unknown key 'lattice.siz'" in news.problem for news in heard), timeout=TIMEOUT_MS)
     process.ask(question)
-    qtbot.waitUntil(lambda: any(news.answer is not None for news in heard), timeout=10_000)
+    qtbot.waitUntil(lambda: any(news.answer is not None for news in heard), timeout=20_000)
     process.close()
     process.close()
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
 
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.map_dock import PLAY_STEPS, MapPanel
@@ -47,6 +49,22 @@ def choose(panel: MapPanel, words: str, qtbot: QtBot) -> np.ndarray:
 def at(panel: MapPanel, x_um: float, y_um: float) -> QPoint:
     """Where a place of the field is on the widget."""
     return panel.plot.mapFromScene(panel.plot.getPlotItem().getViewBox().mapViewToScene(QPointF(x_um, y_um)))
+
+
+def drag(viewport: QWidget, start: QPoint, end: QPoint) -> None:
+    """Press, move and release the left button; QTest's own moves carry no button."""
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    moves = [start + (end - start) * k / 8 for k in range(9)]
+    steps = [(QEvent.Type.MouseMove, start, none, none), (QEvent.Type.MouseButtonPress, start, left, left)]
+    steps += [(QEvent.Type.MouseMove, place, none, left) for place in moves]
+    steps += [(QEvent.Type.MouseButtonRelease, end, left, none)]
+    for kind, place, button, buttons in steps:
+        at = QPointF(place)
+        event = QMouseEvent(
+            kind, at, QPointF(viewport.mapToGlobal(place)), button, buttons, Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(viewport, event)
+        QTest.qWait(12)     # the plot looks at the mouse 100 times a second
 
 
 def test_every_quantity_has_an_image_a_unit_and_a_bar_that_says_so(panel: MapPanel, qtbot: QtBot) -> None:
@@ -143,11 +161,7 @@ def test_another_map_is_compared_by_dragging_the_line_between_them(
     # drag the line to the right with the mouse
     viewport = panel.plot.viewport()
     start, end = at(panel, panel.divider.value(), 26.0), at(panel, 27.0, 26.0)
-    QTest.mouseMove(viewport, start)
-    QTest.mousePress(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
-    for k in range(1, 6):
-        QTest.mouseMove(viewport, start + (end - start) * k / 5)
-    QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+    drag(viewport, start, end)
     qtbot.waitUntil(lambda: panel.divider.value() > 25, timeout=5000)
     assert panel.image.image[:, 4] == pytest.approx(before[:, 4], rel=1e-6)
     qtbot.mouseClick(panel.buttons["compare"], Qt.MouseButton.LeftButton)
