@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -94,7 +95,7 @@ def spectra_figure(
     return figure
 
 
-def _lines(count: int) -> list[object]:
+def _lines(count: int) -> list[Any]:
     """Line styles from the iodide-rich film (dashed) to the bromide-rich one (solid)."""
-    between = [style.LINES[1 + k % (len(style.LINES) - 2)] for k in range(max(count - 2, 0))]
+    between: list[Any] = [style.LINES[1 + k % (len(style.LINES) - 2)] for k in range(max(count - 2, 0))]
     return [style.IODIDE_LINE, *between[::-1], style.BROMIDE_LINE][:count] if count > 1 else [style.BROMIDE_LINE]

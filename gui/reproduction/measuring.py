@@ -119,9 +119,8 @@ class _Bench:
     def run(self, name: str, recipe: dict[str, object]) -> Path:
         """Measure; raises RunEndedError if it was not finished."""
         out = self.folder / name
-        outcome = run_recipe(
-            self.microscope, parse_recipe({"exposure_s": PLAIN_S, "dark_spectra": 30, **recipe}), out, on_status=self.show
-        )
+        wanted = parse_recipe({"exposure_s": PLAIN_S, "dark_spectra": 30, **recipe})
+        outcome = run_recipe(self.microscope, wanted, out, on_status=self.show)
         if not outcome.ok:
             raise RunEndedError(f"{name}: {outcome.status.state} ({outcome.status.reason}); files: {self.folder}")
         return out

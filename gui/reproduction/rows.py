@@ -174,7 +174,8 @@ def composition(found: Evaluated) -> Iterator[Claim]:
         energy = min(HC_EV_NM / nm, float(peak_energy(0.0)))
         yield Claim(
             section="3.5 composition", quantity=f"x {words}", stated=stated,
-            recovered=iodine_at(scan, analysis, near, far), truth=float(iodine_fraction(energy)), remark="peak energy through E_PL(x); truth: that of the film's band",
+            recovered=iodine_at(scan, analysis, near, far), truth=float(iodine_fraction(energy)),
+            remark="peak energy through E_PL(x); truth: that of the film's band",
         )  # fmt: skip
     yield Claim(
         section="3.5 composition", quantity=f"x of {HC_EV_NM / PEAKS[RICHEST][0]:.2f} eV (iodide film)", stated=RICHEST,
@@ -196,8 +197,8 @@ def shifts(found: Evaluated) -> Iterator[Claim]:
     yield Claim(
         section=section, quantity="Δλ after 50 s at 300 µW, x = 2", unit="nm", stated_words="+38 … 40", stated=39.0,
         tolerance=1.5, formula=688.0 - 646.0, recovered=recovered,
-        remark="formula: 688 − 646 nm, from the film's peak; the table's 650 → 688 nm is 38 nm; recovered: the band that "
-        "dominates, which overlaps with the other",
+        remark="formula: 688 − 646 nm, from the film's peak; the table's 650 → 688 nm is 38 nm; recovered: the band "
+        "that dominates, which overlaps with the other",
     )  # fmt: skip
     yield Claim(
         section=section, quantity="Δλ after 9000 s in the dark", unit="nm", stated=-38.0, recovered=back,
@@ -212,8 +213,8 @@ def temperature() -> Iterator[Claim]:
     yield Claim(
         section="3.7 temperature", quantity="centre rise A₀ at 50 µW", unit="K", formula=closed,
         recovered=Number(rise.centre_k), stated_words="in a supplement", vague=True,
-        remark="formula: half space of glass, P_abs/(√(2π) κ w), 24 % absorbed; recovered: Fourier's law, film on glass "
-        "under air (a calculation, no error); the simulated film's 0.6 K/µW is a choice of ours",
+        remark="formula: half space of glass, P_abs/(√(2π) κ w), 24 % absorbed; recovered: Fourier's law, film on "
+        "glass under air (a calculation, no error); the simulated film's 0.6 K/µW is a choice of ours",
     )  # fmt: skip
 
 
@@ -222,7 +223,8 @@ def carrier_numbers() -> Iterator[Claim]:
     case = carriers.published_case()
     yield Claim(
         section="3.8 carriers", quantity="carrier density at 50 µW", unit="cm⁻³", stated=case.density_stated_per_cm3,
-        stated_words="1.7 × 10¹⁸", tolerance=0.05e18, formula=case.density_per_cm3, remark="with τ = 10 ns and 1 − T405 = 0.24",
+        stated_words="1.7 × 10¹⁸", tolerance=0.05e18, formula=case.density_per_cm3,
+        remark="with τ = 10 ns and 1 − T405 = 0.24",
     )  # fmt: skip
     yield Claim(
         section="3.8 carriers", quantity="time to 90 % of it", unit="ns", stated_words="within 20",
