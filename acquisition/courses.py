@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halidescope.acquisition.measurement import Measurement
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord

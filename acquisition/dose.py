@@ -132,9 +132,9 @@ class DoseLedger:
         self._since_s = now_s
         self._put()
 
-    def _put(self) -> None:
-        """Write the present spot down where it outlives this process."""
-        page, here = self._page, self._here
+    def _put(self, spot: _Spot | None = None) -> None:
+        """Write a spot, the present one by default, down where it outlives this process."""
+        page, here = self._page, spot or self._here
         if page is None or here is None or (here.number < 0 and self._irradiance_w_cm2 == 0):
             return
         if here.number < 0:
@@ -182,7 +182,9 @@ class DoseLedger:
                     along = (k + 0.5) / pieces
                     spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
                     spot.dose_j_cm2 += light / pieces
+                    self._put(spot)
             self._before_j_cm2 = self._here.dose_j_cm2
+            self._put()
 
     def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
         """The last move ended elsewhere: the light since then was there."""

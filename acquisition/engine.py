@@ -160,6 +160,14 @@ class Engine:
         if self.beam is not None:
             self.beam.dark_now()
 
+    def end_light(self, reason: str) -> None:
+        """Switch emission off and prove it, because of something that the engine noticed; raises NotDarkError."""
+        self.waiting.hold(True, reason)
+        self.door.abort(reason)
+        if self.beam is not None:
+            self.beam.dark_now()
+        self.events.note(f"{reason}: emission proven off", "error")
+
     def dark_now(self) -> None:
         """Switch emission off and prove it, whatever runs. Raises NotDarkError."""
         if self.waiting.waiting():      # first, so that no measurement is taken from the queue after the next line

@@ -66,7 +66,7 @@ class Host:
         self.engine.can_ask = session is not None
         self.guard_log = log
         self.commander = Commander(self.engine.events.note)
-        self._pipe = WatchedPipe(microscope, log, self._overdue)
+        self._pipe = WatchedPipe(microscope, log, self._overdue, self._unguarded)
         self._connections: set[Connection] = set()
         self._listener: Listener | None = None
         self._closing = False
@@ -89,6 +89,13 @@ class Host:
     def journal(self, path: Path | None) -> None:
         """The journal of the running measurement."""
         self._pipe.journal(path)
+
+    def _unguarded(self) -> None:
+        """The watchdog has ended while lit: nothing stays lit without it."""
+        try:
+            self.engine.end_light("the watchdog has ended; nothing may be lit without it, start a new engine")
+        except InstrumentError as error:
+            self.engine.events.note(str(error), "error")
 
     def _overdue(self) -> bool:
         return time.monotonic() > self.engine.expected_by

@@ -29,7 +29,7 @@ from halidescope.acquisition.resume import Past, drift_words
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.states import RunState
-from halidescope.acquisition.storage import finish
+from halidescope.acquisition.storage import finish_elsewhere
 from halidescope.drivers.errors import InstrumentError
 from halidescope.drivers.roles import Spectrum
 
@@ -145,7 +145,7 @@ class Measurement(Generic[R]):
             self._journal = JournalWriter(path, make_header(
                 self._recipe, self._plan, self.engine.microscope, self.instruments, wavelength_nm=wavelength_nm,
                 count_type=count_type, started_at=self._started_at,
-            ))
+            ), self._out)
         else:
             self._journal = JournalWriter.reopen(path)
         self.engine.guard.journal(path)
@@ -431,7 +431,8 @@ class Measurement(Generic[R]):
                 self._close_file(state, reason)
             except ScanFileError as error:
                 self._events.note(str(error), "error")
-                reason = f"{reason}; {error}" if reason else str(error)
+                if str(error) not in reason:       # the end may have come of it in the first place
+                    reason = f"{reason}; {error}" if reason else str(error)
                 state = RunState.FAILED
             finally:
                 self._let_go()
@@ -468,7 +469,7 @@ class Measurement(Generic[R]):
                 dark_utc_s=None if dark_at_s is None else self._clock.utc_s(dark_at_s),
             ))
         self._let_go()
-        damaged = finish(self._out, overwrite=self._past is not None)
+        damaged = finish_elsewhere(journal.path, self._out, overwrite=self._past is not None)
         if damaged:
             self._events.note(f"{len(damaged)} damaged rows are masked in {self._out}; its journal is kept", "warning")
         self._events.note(f"saved {self._out}")

@@ -222,7 +222,7 @@ def preflight_words(plan: Plan, out: Path) -> str:
 def plan_hash(recipe: AnyRecipe, microscope: MicroscopeFile) -> str:
     """SHA-256 over what decides the measurement: the recipe, the path transmission and the focus."""
     what = {
-        "recipe": recipe.model_dump(mode="json", exclude={"sample", "analysis", "change"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"sample", "about", "analysis", "change"}),
         "sample_uw_per_head_mw": microscope.laser.sample_uw_per_head_mw, "waist_um": microscope.optics.waist_um,
     }
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()

@@ -52,7 +52,11 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A comparison, in energies (eV); ``lattice`` is a film simulated with the posterior's means up to now."""
+    """A comparison, in energies (eV); ``lattice`` is a film simulated with the posterior's means up to now.
+
+    Of that film: iodide share of the ions and vacancy share of the sites over the distance from the beam in sites (None
+    where no ion is left), and the numbers of bromides, iodides and vacancies at its start and now.
+    """
 
     time_s: list[float]
     measured_ev: list[float]
@@ -67,6 +71,11 @@ class Answer(msgspec.Struct, frozen=True):
     p_value: float
     size: int
     lattice: bytes
+    halo_radius: list[float]
+    halo_iodide: list[float | None]
+    halo_vacancy: list[float]
+    species_start: list[int]
+    species: list[int]
     steps: int
     took_s: float
 

@@ -13,14 +13,14 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from halidescope.analysis.kmc.calibration import calibrated
 from halidescope.analysis.kmc.comparison import Comparison, compare
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.emulator import Emulator, Prior, train, with_parameters
 from halidescope.analysis.kmc.inference import NAMES, Measured
-from halidescope.analysis.kmc.run import run_replica
+from halidescope.analysis.kmc.observables import halo_profile
+from halidescope.analysis.kmc.run import Trajectory, run_replica
 from halidescope.gui import kmc_cache
 from halidescope.gui.kmc_process import NICENESS, Answer, News, Parameter, Question
 
@@ -134,7 +134,8 @@ def _answer(question: Question, config: KmcConfig, emulator: Emulator) -> Answer
     result = compare(
         Measured(question.time_s, question.value, question.sigma, question.kind), config, emulator=emulator
     )
-    film, steps = _film_now(config, result)
+    film = _film_now(config, result)
+    radius, iodide, vacancy = halo_profile(film.lattice)
     curves = ("value", "median", "low", "high")
     energies = {name: result.energy_ev(getattr(result, name)).tolist() for name in curves}
     scale = float(result.energy_ev(1.0) - result.energy_ev(0.0))
@@ -151,8 +152,13 @@ def _answer(question: Question, config: KmcConfig, emulator: Emulator) -> Answer
         null_95=float(np.quantile(result.null, 0.95)),
         p_value=result.p_value,
         size=config.lattice.size,
-        lattice=film.tobytes(),
-        steps=steps,
+        lattice=film.lattice.tobytes(),
+        halo_radius=radius.tolist(),
+        halo_iodide=[float(value) if np.isfinite(value) else None for value in iodide],
+        halo_vacancy=vacancy.tolist(),
+        species_start=film.film[0].tolist(),
+        species=film.film[-1].tolist(),
+        steps=round(film.progress[-1]),
         took_s=time.monotonic() - started,
     )
 
@@ -173,8 +179,8 @@ def parameters_of(result: Comparison) -> list[Parameter]:
     return found
 
 
-def _film_now(config: KmcConfig, result: Comparison) -> tuple[NDArray[np.int8], int]:
-    """A film simulated with the posterior's means for as long as the measurement has run, and its steps or events."""
+def _film_now(config: KmcConfig, result: Comparison) -> Trajectory:
+    """A film simulated with the posterior's means for as long as the measurement has run."""
     film = with_parameters(config, result.mean[:3])
     length = result.time_s[-1] / result.seconds_per_step
     if config.run.scheme == "paper":
@@ -183,8 +189,7 @@ def _film_now(config: KmcConfig, result: Comparison) -> tuple[NDArray[np.int8], 
         film = film.replace(run__time_s=min(length, config.run.time_s))
     else:
         film = film.replace(run__events=min(max(round(length), 1), config.run.events or 1))
-    trajectory = run_replica(film, exact_spot=True)
-    return trajectory.lattice, round(trajectory.progress[-1])
+    return run_replica(film, exact_spot=True)
 
 
 if __name__ == "__main__":

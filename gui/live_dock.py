@@ -74,6 +74,7 @@ class LivePanel(QWidget):
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
         self.strip.setMinimumHeight(90)
+        self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)
         self.strip.getPlotItem().enableAutoRange()
@@ -216,9 +217,9 @@ class LivePanel(QWidget):
         rows.append((time_s, value))
 
     def _show_history(self) -> None:
-        words, name, unit = HISTORY[self.quantity.currentIndex()]
+        _, name, unit = HISTORY[self.quantity.currentIndex()]
         rows = np.array(self._history[name], dtype=float).reshape(-1, 2)
-        self.strip.name_axis("left", words, unit, self.view.theme)
+        self.strip.name_axis("left", unit, "", self.view.theme)     # the choice above says of what
         self.strip_curve.setData(rows[:, 0], rows[:, 1])
 
     def clear(self) -> None:

@@ -15,6 +15,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
+    QGraphicsRectItem,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -107,6 +108,10 @@ class MapPanel(QWidget):
     def _build_plot(self) -> None:
         self.plot = Plot(left=("y", "µm"), bottom=("x", "µm"))
         self.plot.setAspectLocked(True)
+        self.backdrop = QGraphicsRectItem()         # the field, in the colour of what is missing
+        self.backdrop.setPen(pg.mkPen(None))
+        self.backdrop.setZValue(-100)
+        self.plot.addItem(self.backdrop)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
         self.bar = ColourBar(self.image, self.plot)
@@ -229,7 +234,7 @@ class MapPanel(QWidget):
         """Take on a theme's colours."""
         self._theme = theme
         self.plot.set_theme(theme)
-        self.plot.getPlotItem().getViewBox().setBackgroundColor(theme.missing)
+        self.backdrop.setBrush(pg.mkBrush(theme.missing))
         self.view.set_theme(theme)
         self.bar.set_theme(theme)
         self.region_plot.set_theme(theme)
@@ -238,9 +243,12 @@ class MapPanel(QWidget):
         self.present.setPen(pg.mkPen(theme.warning, width=2))
         self.divider.setPen(pg.mkPen(theme.text, width=3))
         self.divider.setHoverPen(pg.mkPen(theme.accent, width=5))
-        self.scale.bar.setBrush(pg.mkBrush(theme.text))
-        self.scale.bar.setPen(pg.mkPen(theme.plot))
-        self.scale.text.setColor(theme.text)
+        light = theme.text if theme.name == "red" else "#ffffff"      # on a shade of its own: images are dark or bright
+        self.scale.bar.setBrush(pg.mkBrush(light))
+        self.scale.bar.setPen(pg.mkPen("#000000"))
+        self.scale.text.setColor(light)
+        self.scale.text.fill = pg.mkBrush(0, 0, 0, 150)
+        self.scale.text.update()
 
     # the image
 
@@ -273,6 +281,7 @@ class MapPanel(QWidget):
         if not data.labels:
             self._offer(quantities(()), keep=True)
         field = self._field()
+        self.backdrop.setRect(field)
         self.plot.setRange(field, padding=0.02)
         size = next((nice for nice in reversed(NICE_UM) if nice <= 0.25 * field.width()), NICE_UM[0])
         self.scale.size = size
@@ -312,7 +321,8 @@ class MapPanel(QWidget):
         label = quantity.label + (" ▴▾" if outer else "")
         self.bar.show(image, label, low, high)
         self.image.setRect(self._field())
-        self._outline(self.present, data.newest_index if lacking else None)
+        newest = None if data.newest_index is None else data.place(data.newest_index)
+        self._outline(self.present, grid.pixel_at(*newest[:2]) if newest and lacking else None)
         if self.picked is not None and self._hovered is None:
             self._show_pixel(self.picked)
         if self.regions.rois:
@@ -469,21 +479,22 @@ class MapPanel(QWidget):
             return
         row, column = divmod(index, grid.shape[1])
         where = f"pixel x {grid.x_um[column]:g} µm, y {grid.y_um[row]:g} µm"
-        counts = data.counts(index)
+        point = data.point_of(index)
+        counts = data.counts(point)
         if counts is None:
             self.view.clear()
-            why = "not measured" if data.place(index) is None else "only in its file"
+            why = "not measured" if data.place(point) is None else "only in its file"
             self.view.caption.setText(f"{where}: {why}")
             self.shares.setText("")
             return
         self.view.set_axis(data.wavelength_nm)
         self.view.set_counts_label(dark_subtracted=data.dark is not None)
         self.view.show_spectrum(counts)
-        parts = data.parts(index) if data.dark is not None else None
+        parts = data.parts(point) if data.dark is not None else None
         self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
         self.view.caption.setText(where)
         value = self._value_words(index)
-        self.shares.setText("   ".join(words for words in (value, share_words(data, index)) if words))
+        self.shares.setText("   ".join(words for words in (value, share_words(data, point)) if words))
 
     def _value_words(self, index: int) -> str:
         """The shown quantity of a pixel, with its error if it has one."""

@@ -7,7 +7,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import RasterMap
+from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.lane import Lane
 from halidescope.gui.live_dock import LivePanel
@@ -16,7 +16,7 @@ from halidescope.gui.run_data import RunData, TakenSpectrum, read_whole
 from halidescope.gui.series_dock import SeriesPanel
 from halidescope.gui.theme import Theme
 
-MAP_KIND = RasterMap.model_fields["kind"].default
+MAP_KINDS = tuple(model.model_fields["kind"].default for model in (RasterMap, AdaptiveMap))
 SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it comes
 
 
@@ -71,7 +71,7 @@ class Views(QObject):
         self._stale = False
         self._pinned = None
         self.live.clear()
-        if kind == MAP_KIND:
+        if kind in MAP_KINDS:
             self.map.clear()
         else:
             self.series.clear()
@@ -145,7 +145,7 @@ class Views(QObject):
         if phases != self._phases and len(data.references) and len(data.wavelength_nm):
             self._phases = phases
             self.live.view.set_phases(data.labels, data.references)
-            if data.results.kind == MAP_KIND:
+            if data.results.kind in MAP_KINDS:
                 self.map.set_phases(data.labels, data)
             else:
                 self.series.set_phases(data.labels, data)

@@ -26,7 +26,7 @@ import pytest
 from halidescope.acquisition.engine import Engine
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.ring import RingWriter
 from halidescope.drivers.roles import Identity, LaserState, Spectrum
 

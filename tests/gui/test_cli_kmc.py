@@ -75,7 +75,8 @@ def test_a_sweep_has_an_entry_per_value(tmp_path: Path, capsys: pytest.CaptureFi
         assert data["band_gap_end"].shape == data["band_gap_end_errors"].shape == (2,)
         lost = [file[f"case_{number}/halidescope/iodide_lost"][()].mean() for number in (1, 2)]
         assert lost[0] == 0 < lost[1]
-    assert (tmp_path / "pictures" / "sweep.png").exists()
+    made = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert made == {"sweep.png", "band-gap-1.png", "band-gap-2.png"}
     assert run(["kmc", written(tmp_path, text), "--json"]) == 0
     swept = json.loads(capsys.readouterr().out)
     assert swept["sweep"] == "escape.probability"

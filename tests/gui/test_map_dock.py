@@ -171,6 +171,23 @@ def test_another_map_is_compared_by_dragging_the_line_between_them(
     qtbot.waitUntil(lambda: said[-1] == "series.nxs is not a map", timeout=10000)
 
 
+def test_an_adaptive_map_shows_at_every_pixel_the_nearest_point(
+    panel: MapPanel, views: Views, measured: dict[str, Path], qtbot: QtBot
+) -> None:
+    scan, data = read_whole(measured["adaptive"])
+    views.begin("adaptive-map")
+    views.load(data)
+    qtbot.waitUntil(lambda: panel.image.image is not None, timeout=5000)
+    image = choose(panel, "intensity", qtbot)
+    grid = scan.point_grid()
+    totals = (scan.spectra - scan.dark.mean).sum(axis=-1)
+    assert image == pytest.approx(totals[grid.point], rel=1e-6)
+    assert np.isfinite(choose(panel, "peak energy", qtbot)).all()
+    panel.pick(0)
+    point = int(grid.point[0, 0])
+    assert panel.view.curve.getData()[1] == pytest.approx(scan.spectra[point] - scan.dark.mean, abs=0.01)
+
+
 def test_it_plays_in_the_order_of_taking_and_unseen_pixels_are_missing(panel: MapPanel, qtbot: QtBot) -> None:
     whole = choose(panel, "intensity", qtbot).copy()
     panel.until.setValue(PLAY_STEPS // 2)

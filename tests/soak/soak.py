@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from halidescope.acquisition.journal import journal_path
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.records import Event
 from halidescope.acquisition.states import RunState, Status

@@ -80,10 +80,10 @@ def test_an_interval_is_as_wide_as_the_calibration_says(emulator: Emulator) -> N
 
 def test_calibration_puts_unseen_truths_all_over_their_posteriors() -> None:
     """With designs left out of the training, a level is roughly uniform between 0 and 1."""
-    made = calibrated(train(CONFIG, designs=48, replicas=1), workers=2)
-    assert made.levels.shape == (96, 4)
+    made = calibrated(train(CONFIG, designs=32, replicas=1), workers=2)
+    assert made.levels.shape == (64, 4)
     assert np.all((made.levels >= 0) & (made.levels <= 1))
-    assert np.all(np.abs(np.mean(made.levels < 0.5, axis=0) - 0.5) < 0.2)
+    assert np.all(np.abs(np.mean(made.levels < 0.5, axis=0) - 0.5) < 0.25)
 
 
 def test_training_and_calibration_can_be_stopped(emulator: Emulator) -> None:
