@@ -192,6 +192,7 @@ class Bench:
             exposure.drawn_uw_s = dict(exposure.light_uw_s)
             exposure.dark_from_s = dark_to_s
             if mean.any():
+                assert exposure.photoelectrons is not None
                 exposure.photoelectrons += self.random.poisson(mean)
 
     def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
