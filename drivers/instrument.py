@@ -23,6 +23,7 @@ from halidescope.drivers.line import EndlessLineError, LineAdapter, SilenceError
 from halidescope.drivers.roles import Identity
 
 LONGEST_TALK = 10   # time-outs; a peer that sends lines for longer is not answering
+RETRY_S = 0.1       # between attempts to reconnect
 
 
 def shown(answer: str | bytes, longest: int = 60) -> str:
@@ -218,8 +219,10 @@ class WireInstrument(Instrument):
     def __enter__(self) -> Self:
         return self
 
-    def reconnect(self) -> None:
+    def reconnect(self, within_s: float = 2.0) -> None:
         """Open the port again, start again, and make sure that it is the same instrument.
+
+        While nobody answers it is tried again, until ``within_s`` seconds are over.
 
         Raises
         ------
@@ -228,8 +231,16 @@ class WireInstrument(Instrument):
         ConnectionLostError
             Nobody answers.
         """
+        end = time.monotonic() + within_s
         with self.lock:
-            self.reopen()
+            while True:
+                try:
+                    self.reopen()
+                    break
+                except ConnectionLostError:
+                    if time.monotonic() + RETRY_S > end:
+                        raise
+                    time.sleep(RETRY_S)
             self.start()
             self.restore()
 

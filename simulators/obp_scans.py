@@ -31,7 +31,7 @@ class Scan:
     delay_s: float
     armed_s: float
     exposures: list[Exposure] = field(default_factory=list)
-    total_counts: NDArray[np.float64] | float = 0.0     # of the exposures that have been read out
+    total_counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))     # of the exposures read out
     read_out: int = 0
     developed: int = 0          # how often the present exposure's spectrum so far has been worked out
 

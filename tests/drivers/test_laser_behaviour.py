@@ -20,8 +20,8 @@ LASERS = [name for name, entry in MODELS.items() if entry.role == "laser"]
 
 @pytest.fixture(params=[*LASERS, "cobolt-06-mld 12 V"])
 def models(request):
-    laser, _, dialect = request.param.partition(" ")
-    return {"laser": laser, "stage": None, "spectrometer": None, "dialect": dialect or "5 V"}
+    laser, _, variant = request.param.partition(" ")
+    return {"laser": laser, "stage": None, "spectrometer": None, "laser_variant": variant or None}
 
 
 @pytest.fixture
@@ -201,10 +201,10 @@ class TestLaser:
 class TestLaserWithAKey:
     """A unit with a key switch whose key nobody turns."""
 
-    @pytest.mark.parametrize("dialect", ["5 V", "12 V"])
-    def test_it_asks_for_the_key_and_ends_dark(self, dialect):
+    @pytest.mark.parametrize("variant", [None, "12 V"], ids=["5 V", "12 V"])
+    def test_it_asks_for_the_key_and_ends_dark(self, variant):
         with SimulatedMicroscope(
-            stage=None, spectrometer=None, speed=60.0, keyed=True, dialect=dialect, control_port=None
+            stage=None, spectrometer=None, speed=60.0, keyed=True, laser_variant=variant, control_port=None
         ) as simulated:
             device = simulated.devices[0]
             laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, key_wait_s=0.05)
