@@ -15,11 +15,11 @@ from halidescope.drivers.instrument import WireInstrument
 from halidescope.drivers.roles import Identity, Laser, Spectrometer, Stage
 
 ROLES = ("laser", "stage", "spectrometer")
+ROOMS = [room.name for room in pkgutil.iter_modules(drivers.__path__)]
+MODULES = [importlib.import_module(f"{drivers.__name__}.{room}") for room in ROOMS]
 CLASSES = sorted(    # every instrument class of the package, base classes too, found as PyMeasure finds its own
     {
-        found
-        for module in pkgutil.iter_modules(drivers.__path__)
-        for _, found in inspect.getmembers(importlib.import_module(f"{drivers.__name__}.{module.name}"), inspect.isclass)
+        found for module in MODULES for _, found in inspect.getmembers(module, inspect.isclass)
         if issubclass(found, WireInstrument)
     },
     key=lambda found: found.__name__,

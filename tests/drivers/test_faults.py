@@ -26,8 +26,8 @@ SETTINGS = {"pi-e727": {"settle_wait_s": 0.3}, "asi-ms2000": {"settle_wait_s": 0
 HEAD = """# What the drivers report when something breaks
 
 Made and checked by `tests/drivers/test_faults.py` against the simulated instruments, over TCP. Numbers and quoted
-answers are left out (…). For the faults themselves see [the simulated microscope](simulated-microscope.md). "Afterwards" is what
-was seen to work once the fault was mended, and how; a wrong answer was never taken for a right one meanwhile.
+answers are left out (…). For the faults themselves see [the simulated microscope](simulated-microscope.md).
+*Afterwards* is what was seen to work once the fault was mended, and how; a late answer was never taken for another's.
 
 | model | fault | while | the driver reports | afterwards |
 |---|---|---|---|---|
