@@ -60,7 +60,7 @@ class Analyst:
         self._note = ""
         read_noise = float(np.sqrt(dark.var(axis=0, ddof=1, dtype=np.float64).mean())) if len(dark) > 1 else 0.0
         spectra, labels = endmembers.spectra, endmembers.labels
-        if isinstance(recipe, RasterMap):
+        if isinstance(recipe, RasterMap):      # an adaptive map's points are counted, as a series' are
             self._unmixing = OnlineMap(
                 wavelength_nm, spectra, labels, recipe.shape, gain=gain, read_noise=read_noise, saturation=saturation
             )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halidescope.acquisition.courses import make_measurement
 from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.kinds import make_measurement
 from halidescope.acquisition.listing import Listing, write_listing
 from halidescope.acquisition.plan import Plan, limits_of, plan_hash, plan_part
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError

@@ -3,20 +3,19 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from halidescope.acquisition.measurement import Measurement
-from halidescope.acquisition.nexus import NexusFile
-from halidescope.acquisition.plan import Plan
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, SingleRecipe, TimeSeries
+from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.resume import Past, schedule_shift_s
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.stopping import Stopping
 
 if TYPE_CHECKING:
-    from halidescope.acquisition.engine import Engine
+    pass
 
 STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
 DELAY_S = 0.02         # real seconds that asking for a spectrum and getting it may take, on top of its exposure
@@ -89,7 +88,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
             if self._door.pause_wanted:
                 self._pause()
             lit_s = self._lit_s - self._paused_s
-            needed_s = max(point.due_s - lit_s, 0.0) + series.exposure_s + DELAY_S * self._clock.speed
+            needed_s = max(point.due_s - lit_s, 0.0) + self.exposure_s + DELAY_S * self._clock.speed
             if self._capped_in_s() < needed_s:
                 return f"one more would exceed the dose cap of {series.dose_cap_j_cm2:g} J/cm²"
             even = series.spacing == "even" and series.interval_s > 0
@@ -211,17 +210,3 @@ class BackgroundMeasurement(Measurement[Background]):
 
     def _remaining_s(self, last: SpectrumRecord) -> float:
         return (len(self._left) - 1) * last.exposure_s
-
-
-KINDS: dict[type, type[Measurement[Any]]] = {
-    TimeSeries: SeriesMeasurement, RasterMap: MapMeasurement, DarkRecovery: RecoveryMeasurement,
-    Background: BackgroundMeasurement,
-}
-
-
-def make_measurement(
-    engine: "Engine", recipe: SingleRecipe, plan: Plan, out: Path, *, past: Past | None = None,
-    before: Path | None = None,
-) -> Measurement[Any]:
-    """The measurement of a recipe."""
-    return KINDS[type(recipe)](engine, recipe, plan, out, past=past, before=before)

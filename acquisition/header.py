@@ -7,10 +7,11 @@ from platform import python_version
 import h5py
 import numpy as np
 
+from halidescope.acquisition.description import details_of
 from halidescope.acquisition.instruments import Instruments
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.plan import Plan
-from halidescope.acquisition.recipes import RasterMap, SingleRecipe
+from halidescope.acquisition.recipes import AdaptiveMap, RasterMap, SingleRecipe
 from halidescope.acquisition.records import Header
 
 
@@ -19,10 +20,11 @@ def make_header(
     wavelength_nm: np.ndarray, count_type: np.dtype, started_at: datetime,
 ) -> Header:
     """The header of a measurement that begins; ``wavelength_nm`` in the detector's own pixel order."""
-    axes = (
-        {"y": recipe.y_um.tolist(), "x": recipe.x_um.tolist()} if isinstance(recipe, RasterMap)
-        else {"time": [point.due_s or 0.0 for point in plan.points]}
-    )
+    axes = {"time": [point.due_s or 0.0 for point in plan.points]}
+    if isinstance(recipe, RasterMap):
+        axes = {"y": recipe.y_um.tolist(), "x": recipe.x_um.tolist()}
+    elif isinstance(recipe, AdaptiveMap):
+        axes = {"point": [float(point) for point in range(recipe.max_points)]}
     return Header(
         kind=recipe.kind, title=recipe.title, recipe=recipe.model_dump(mode="json"), plan_hash=plan.plan_hash,
         microscope=microscope.toml_text(), identities=instruments.identities(), axes=axes,
@@ -37,4 +39,5 @@ def make_header(
             "h5py": h5py.__version__,
         },
         started_at=started_at.isoformat(), simulated=microscope.simulated, speed=microscope.speed,
+        details=details_of(recipe, microscope),
     )

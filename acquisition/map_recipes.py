@@ -1,11 +1,11 @@
 """Recipes of maps: which points of a rectangular field are measured, and in which order."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from halidescope.acquisition.recipe_base import Coordinate, Length, Point, ProbeRecipe
 
@@ -64,6 +64,15 @@ class RasterMap(FieldRecipe):
     step_um: float = Field(4.0, gt=0, allow_inf_nan=False, description="distance between neighbouring points, µm")
     order: Order = "serpentine"
     seed: Seed = 0
+    motion: Literal["steps", "lines"] = Field(
+        "steps", description="stop at every point, or run along each line without stopping, one pixel an exposure"
+    )
+
+    @model_validator(mode="after")
+    def _lines_have_an_order(self) -> Self:
+        if self.motion == "lines" and self.order not in ("serpentine", "raster"):
+            raise ValueError(f"order = '{self.order}' has no lines; motion = 'lines' needs serpentine or raster")
+        return self
 
     @property
     def x_um(self) -> NDArray[np.float64]:
@@ -90,3 +99,79 @@ class RasterMap(FieldRecipe):
     def title(self) -> str:
         ny, nx = self.shape
         return f"map {nx} × {ny} at {self.sample_power_uw:g} µW"
+
+
+class AdaptiveMap(FieldRecipe):
+    """A coarse grid, refined where neighbours differ or are not known well, until a budget is used up.
+
+    Shares come from the online unmixing, so the recipe needs references or the film's composition.
+    """
+
+    kind: Literal["adaptive-map"] = "adaptive-map"
+    coarse_step_um: Length = Field(16.0, description="distance between the points of the first grid, µm")
+    finest_step_um: Length = Field(
+        2.0, description="smallest distance between points, µm; coarse_step_um halved once or several times"
+    )
+    refine_change: float = Field(
+        0.05, gt=0, lt=1, description="refine between neighbours whose shares differ by more than this"
+    )
+    refine_error: float = Field(
+        0.05, gt=0, lt=1, description="refine around points whose share has a larger standard error than this"
+    )
+    max_points: int = Field(1000, ge=4, le=100_000, description="budget of points, the coarse grid included")
+    duration_s: float = Field(
+        3600.0, gt=0, allow_inf_nan=False, description="budget of time since the light first came on, s"
+    )
+
+    @model_validator(mode="after")
+    def _halve_whole_times(self) -> Self:
+        halvings = np.log2(self.coarse_step_um / self.finest_step_um)
+        if not (0 < halvings < 16 and abs(halvings - round(halvings)) < 1e-6):
+            raise ValueError(
+                f"finest_step_um = {self.finest_step_um:g} must be coarse_step_um = {self.coarse_step_um:g} µm halved, "
+                "once or several times"
+            )
+        if (coarse := self.coarse_shape[0] * self.coarse_shape[1]) > self.max_points:
+            raise ValueError(f"max_points = {self.max_points} must hold the coarse grid, {coarse} points")
+        return self
+
+    @property
+    def levels(self) -> int:
+        """How often the coarse step is halved down to the finest."""
+        return round(float(np.log2(self.coarse_step_um / self.finest_step_um)))
+
+    @property
+    def coarse_shape(self) -> tuple[int, int]:
+        """Rows and columns of the first grid, (ny, nx)."""
+        (x_um, y_um), (width, height) = self.origin_um, self.size_um
+        return len(grid_um(y_um, height, self.coarse_step_um)), len(grid_um(x_um, width, self.coarse_step_um))
+
+    @property
+    def x_um(self) -> NDArray[np.float64]:
+        """Columns of the finest grid, in µm, from the first to the last of the coarse one."""
+        columns = (self.coarse_shape[1] - 1) * 2**self.levels + 1
+        return self.origin_um[0] + self.finest_step_um * np.arange(columns, dtype=np.float64)
+
+    @property
+    def y_um(self) -> NDArray[np.float64]:
+        """Rows of the finest grid, in µm, from the first to the last of the coarse one."""
+        rows = (self.coarse_shape[0] - 1) * 2**self.levels + 1
+        return self.origin_um[1] + self.finest_step_um * np.arange(rows, dtype=np.float64)
+
+    def point(self, index: int, row: int, column: int) -> Point:
+        """Point number ``index``, at a place of the finest grid."""
+        x_um, y_um = self.origin_um
+        return Point(index=index, x_um=x_um + column * self.finest_step_um, y_um=y_um + row * self.finest_step_um)
+
+    def points(self) -> Iterator[Point]:
+        """The coarse grid, as a serpentine; ``index`` counts the points in the order of taking."""
+        columns, step = self.coarse_shape[1], 2**self.levels
+        for index, place in enumerate(order_of_taking(self.coarse_shape, "serpentine", 0).tolist()):
+            yield self.point(index, place // columns * step, place % columns * step)
+
+    @property
+    def title(self) -> str:
+        return (
+            f"adaptive map, {self.coarse_step_um:g} to {self.finest_step_um:g} µm, up to {self.max_points} points at "
+            f"{self.sample_power_uw:g} µW"
+        )

@@ -5,8 +5,10 @@ Everything is computed before anything moves or lights. What the instruments all
 """
 
 import hashlib
+import math
 import shutil
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -14,10 +16,12 @@ import numpy as np
 
 from halidescope.acquisition.change import ChangeRate, change_rate
 from halidescope.acquisition.dose import LASER_NM, photons_per_um2
+from halidescope.acquisition.facts import scans_lines
 from halidescope.acquisition.instruments import Instruments
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.recipes import (
+    AdaptiveMap,
     AnyRecipe,
     Background,
     DarkRecovery,
@@ -33,6 +37,7 @@ from halidescope.acquisition.recipes import (
 from halidescope.acquisition.safety import power_problems
 
 MOVE_S = 0.02              # assumed for a step and its settling, in the plan only
+TURN_S = 0.06              # assumed for the turn from one continuous line to the next
 SWITCH_S = 0.1             # assumed for a shutterless laser's switching on and off around one exposure
 FRESH = 4.0                # in beam waists: spots farther apart are not in each other's light (see the dose ledger)
 PIXELS, COUNT_BYTES = 2068, 2   # assumed without a connected spectrometer: the largest supported one of 16 bit
@@ -50,6 +55,7 @@ class Limits:
     spectrometer: str
     exposure_s: tuple[float, float]
     pixels: int
+    lines: bool = True       # whether the stage can run along lines
 
 
 def limits_of(instruments: Instruments) -> Limits:
@@ -58,7 +64,7 @@ def limits_of(instruments: Instruments) -> Limits:
         laser=instruments.laser.device, head_mw=instruments.laser.power_limits_mw,
         stage=instruments.stage.device, travel_um=instruments.stage.limits_um,
         spectrometer=instruments.spectrometer.device, exposure_s=instruments.spectrometer.exposure_limits_s,
-        pixels=instruments.spectrometer.pixels,
+        pixels=instruments.spectrometer.pixels, lines=scans_lines(instruments.stage),
     )
 
 
@@ -112,32 +118,71 @@ def plan_part(recipe: SingleRecipe, microscope: MicroscopeFile, limits: Limits |
     points = list(recipe.points())
     irradiance = microscope.peak_irradiance_w_cm2(recipe.sample_power_uw)
     dark_s = recipe.dark_spectra * recipe.exposure_s
-    lit_s = recipe.exposure_s + (MOVE_S if isinstance(recipe, RasterMap) else SWITCH_S)
-    if isinstance(recipe, Background):
-        measuring_s = len(points) * recipe.exposure_s
-        dose = irradiance * measuring_s
-    elif isinstance(recipe, TimeSeries):
-        measuring_s, dose = recipe.duration_s, irradiance * recipe.duration_s
-        dose = min(dose, recipe.dose_cap_j_cm2 or dose)      # it stops there by itself
-    elif isinstance(recipe, DarkRecovery):
-        measuring_s, dose = recipe.duration_s, irradiance * lit_s * len(points)
-    else:
-        measuring_s = len(points) * lit_s
-        dose = irradiance * lit_s * _overlap(recipe.step_um / microscope.optics.waist_um)
-    size = (len(points) + recipe.dark_spectra) * (limits.pixels if limits else PIXELS) * COUNT_BYTES
+    spectra = recipe.max_points if isinstance(recipe, AdaptiveMap) else len(points)
+    measuring_s, lit_longest_s = _light(recipe, spectra, microscope.optics.waist_um)
+    dose = irradiance * lit_longest_s
+    cap = recipe.dose_cap_j_cm2
+    if cap is not None and isinstance(recipe, TimeSeries):
+        dose = min(dose, cap)      # it stops there by itself
+    elif cap is not None and isinstance(recipe, AdaptiveMap):     # and leaves out what would exceed it
+        dose = max(min(dose, cap), irradiance * (recipe.exposure_s + MOVE_S))
+    if recipe.auto_exposure.target is not None and recipe.auto_exposure.place == "first point":
+        dose += recipe.auto_exposure.dose_j_cm2
+    size = (spectra + recipe.dark_spectra) * (limits.pixels if limits else PIXELS) * COUNT_BYTES
     violations = _travel(recipe, points, limits) + _exposure(recipe, limits) + _dose(recipe, dose)
+    violations += _needs(recipe, limits)
     if recipe.sample_power_uw > 0:
         head = (limits.laser, limits.head_mw) if limits else None
         violations += power_problems(microscope, recipe.sample_power_uw, head)
-    lit_longest_s = dose / irradiance if irradiance > 0 else 0.0
-    change, warnings, refusals = _change(recipe, change_rate(recipe.change), lit_longest_s)
+    lit_s = dose / irradiance if irradiance > 0 else 0.0
+    change, warnings, refusals = _change(recipe, change_rate(recipe.change), lit_s)
     violations += refusals
     return Plan(
-        title=recipe.title, kind=recipe.kind, spectra=len(points), duration_s=dark_s + measuring_s, bytes=size,
+        title=recipe.title, kind=recipe.kind, spectra=spectra, duration_s=dark_s + measuring_s, bytes=size,
         peak_dose_j_cm2=dose, peak_irradiance_w_cm2=irradiance, expected_change=change,
         warnings=warnings, violations=violations,
         plan_hash=plan_hash(recipe, microscope), points=points,
     )
+
+
+def _light(recipe: SingleRecipe, spectra: int, waist_um: float) -> tuple[float, float]:
+    """How long it takes without its dark spectra, and how long the spot with most light is lit at the peak, s."""
+    if isinstance(recipe, Background):
+        return spectra * recipe.exposure_s, spectra * recipe.exposure_s
+    if isinstance(recipe, TimeSeries):
+        return recipe.duration_s, recipe.duration_s
+    if isinstance(recipe, DarkRecovery):
+        return recipe.duration_s, spectra * (recipe.exposure_s + SWITCH_S)
+    lit_s = recipe.exposure_s + MOVE_S
+    if isinstance(recipe, AdaptiveMap):
+        return min(recipe.duration_s, spectra * lit_s), lit_s * _overlap(recipe.finest_step_um / waist_um) ** 2
+    overlap = _overlap(recipe.step_um / waist_um)
+    if recipe.motion == "lines":
+        # an even line: the integral along it in place of the sum; the turn is lit at its end
+        along = math.sqrt(math.pi / 2.0) * waist_um / recipe.step_um
+        return spectra * recipe.exposure_s + recipe.shape[0] * TURN_S, recipe.exposure_s * along * overlap + TURN_S
+    return spectra * lit_s, lit_s * overlap**2
+
+
+def _needs(recipe: SingleRecipe, limits: Limits | None) -> list[str]:
+    """What else a kind of recipe needs and lacks."""
+    problems = []
+    x = recipe.sample.composition
+    if isinstance(recipe, AdaptiveMap) and not recipe.analysis.references and (x is None or not 0 < x < 3):
+        problems.append(
+            f"{recipe.title}: refines by shares, so it needs analysis.references, or sample.composition between 0 and 3"
+        )
+    if limits is not None and isinstance(recipe, RasterMap) and recipe.motion == "lines" and not limits.lines:
+        problems.append(f"{limits.stage}: runs no continuous lines; choose motion = 'steps'")
+    auto = recipe.auto_exposure
+    if limits is not None and auto.target is not None and auto.place == "spot":
+        for axis, value, (low, high) in zip("xy", auto.spot_um, limits.travel_um, strict=True):
+            if not low <= value <= high:
+                problems.append(
+                    f"{limits.stage}: {axis} = {value:.1f} µm asked, allowed {low:.1f} to {high:.1f} µm; choose "
+                    "another auto_exposure.spot_um"
+                )
+    return problems
 
 
 def _composite(recipe: AnyRecipe, microscope: MicroscopeFile, limits: Limits | None) -> Plan:
@@ -163,25 +208,37 @@ def _composite(recipe: AnyRecipe, microscope: MicroscopeFile, limits: Limits | N
     )
 
 
+def preflight_words(plan: Plan, out: Path) -> str:
+    """What was looked at before anything lights, as one sentence with numbers; only of a plan that may start."""
+    free = shutil.disk_usage(out.parent).free
+    return (
+        f"pre-flight: {plan.title}, {plan.spectra} spectra in {timedelta(seconds=round(plan.duration_s))}, "
+        f"{plan.bytes / 1e6:.1f} MB of {free / 1e6:.0f} MB free, peak {plan.peak_irradiance_w_cm2:.3g} W/cm² and "
+        f"{plan.peak_dose_j_cm2:.3g} J/cm²; instruments answer and are the right ones, no limit is exceeded"
+        + (", interlock closed, no fault" if plan.peak_irradiance_w_cm2 > 0 else "")
+    )
+
+
 def plan_hash(recipe: AnyRecipe, microscope: MicroscopeFile) -> str:
     """SHA-256 over what decides the measurement: the recipe, the path transmission and the focus."""
     what = {
-        "recipe": recipe.model_dump(mode="json", exclude={"sample", "analysis", "change"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"sample", "about", "analysis", "change"}),
         "sample_uw_per_head_mw": microscope.laser.sample_uw_per_head_mw, "waist_um": microscope.optics.waist_um,
     }
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
 
 
 def _overlap(step_waists: float) -> float:
-    """Dose inside an endless square grid in units of one spot's own: ``(Σ_k exp(-2 (k step/w0)²))²``."""
+    """Dose in an endless row of spots in units of one spot's own, ``Σ_k exp(-2 (k step/w0)²)``; squared of a grid."""
     k = np.arange(-np.ceil(3.0 / step_waists), np.ceil(3.0 / step_waists) + 1)
-    return float(np.exp(-2.0 * (k * step_waists) ** 2).sum() ** 2)
+    return float(np.exp(-2.0 * (k * step_waists) ** 2).sum())
 
 
 def _travel(recipe: SingleRecipe, points: list[Point], limits: Limits | None) -> list[str]:
     if limits is None:
         return []
-    mend = "size_um or another origin_um" if isinstance(recipe, RasterMap) else "position_um inside the travel"
+    field = isinstance(recipe, RasterMap | AdaptiveMap)
+    mend = "size_um or another origin_um" if field else "position_um inside the travel"
     problems = []
     for axis, asked, (low, high) in zip(
         "xy", ([p.x_um for p in points], [p.y_um for p in points]), limits.travel_um, strict=True
@@ -189,7 +246,7 @@ def _travel(recipe: SingleRecipe, points: list[Point], limits: Limits | None) ->
         outside = [value for value in asked if not low <= value <= high]
         if outside:
             worst = max(outside, key=lambda value: max(low - value, value - high))
-            size = "a smaller " if isinstance(recipe, RasterMap) else "a "
+            size = "a smaller " if field else "a "
             problems.append(
                 f"{limits.stage}: {axis} = {worst:.1f} µm asked, allowed {low:.1f} to {high:.1f} µm; "
                 f"{recipe.title} needs {size}{mend}"

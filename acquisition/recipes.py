@@ -14,10 +14,11 @@ import numpy as np
 import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from halidescope.acquisition.map_recipes import Order, RasterMap, Seed
+from halidescope.acquisition.map_recipes import AdaptiveMap, Order, RasterMap, Seed
 from halidescope.acquisition.problems import BadFileError, sentence_of
 from halidescope.acquisition.recipe_base import (
     AnalysisRequest,
+    AutoExposure,
     ChangeEstimate,
     Coordinate,
     Length,
@@ -30,12 +31,13 @@ from halidescope.acquisition.recipe_base import (
 from halidescope.acquisition.single_recipes import Background, DarkRecovery, TimeSeries
 
 __all__ = [
-    "RECIPES", "AnalysisRequest", "AnyRecipe", "Background", "ChangeEstimate", "DarkRecovery", "ExposureAndMaps",
-    "Point", "PowerSeries", "ProbeRecipe", "RasterMap", "Recipe", "Sample", "Sequence", "SingleRecipe", "TimeSeries",
-    "is_single", "load_recipe", "main_part", "parse_recipe", "part_paths", "parts_of",
+    "RECIPES", "AdaptiveMap", "AnalysisRequest", "AnyRecipe", "AutoExposure", "Background", "ChangeEstimate",
+    "DarkRecovery", "ExposureAndMaps", "Point", "PowerSeries", "ProbeRecipe", "RasterMap", "Recipe", "Sample",
+    "Sequence", "SingleRecipe", "TimeSeries", "is_single", "load_recipe", "main_part", "parse_recipe", "part_paths",
+    "parts_of",
 ]  # fmt: skip
 
-SingleRecipe: TypeAlias = TimeSeries | RasterMap | DarkRecovery | Background     # one file each
+SingleRecipe: TypeAlias = TimeSeries | RasterMap | AdaptiveMap | DarkRecovery | Background     # one file each
 
 
 class PowerSeries(Recipe):

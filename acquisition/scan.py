@@ -11,7 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
 
+from halidescope.acquisition.map_recipes import AdaptiveMap
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Event, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
@@ -69,6 +71,23 @@ class MeanSpectrum:
     counts_se: Floats
 
 
+@dataclass(frozen=True)
+class PointGrid:
+    """Scattered points on a grid: each place belongs to the point nearest to it.
+
+    Attributes
+    ----------
+    x_um, y_um : ndarray, shape (nx,) and (ny,)
+        Columns and rows of the finest grid, µm.
+    point : ndarray of int, shape (ny, nx)
+        Which point; ``values[grid.point]`` paints any per-point quantity, ``scan.spectra[grid.point]`` the cube.
+    """
+
+    x_um: Floats
+    y_um: Floats
+    point: NDArray[np.int64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scan:
     """One measurement. A map has the shape (ny, nx), a series (n,); call that shape *points*.
@@ -94,7 +113,8 @@ class Scan:
         Exposure; power at the sample; peak dose accumulated at the spot up to the end of the exposure.
     saturated : ndarray of bool, shape points
     axes : dict
-        Planned axes of the points, in order: ``y`` and ``x`` in µm, or ``time`` in s.
+        Planned axes of the points, in order: ``y`` and ``x`` in µm, ``time`` in s, or ``point`` (see
+        :meth:`point_grid`).
     dark : Dark
     events : tuple of Event
     results : OnlineResults or None
@@ -135,6 +155,8 @@ class Scan:
     more: Mapping[str, NDArray] = field(default_factory=dict)
     read_spectra: Callable[[tuple[int, ...] | None], Counts] = field(repr=False)
     release: Callable[[], None] = field(repr=False)
+    read_sums: Callable[[slice], Floats] | None = field(default=None, repr=False)
+    stored_sum: Floats | None = field(default=None, repr=False)
     spoiled: set[int] = field(default_factory=set, repr=False)    # found damaged while reading; grows
 
     def __enter__(self) -> Self:
@@ -159,6 +181,26 @@ class Scan:
         return self.read_spectra(point)
 
     @property
+    def counts_sum(self) -> Floats:
+        """Sum of each point's raw counts over all channels, shape points, NaN where invalid; stored if possible."""
+        if self.stored_sum is not None:
+            return self.stored_sum
+        return np.where(self.valid, self.spectra.sum(axis=-1, dtype=np.float64), np.nan)
+
+    def band_sum(self, low_nm: float, high_nm: float) -> Floats:
+        """Sum of each point's raw counts between two wavelengths (both included), shape points, NaN where invalid.
+
+        Reads chunk by chunk where the file allows, without holding the spectra in memory.
+        """
+        first, last = np.searchsorted(self.wavelength_nm, [low_nm, np.nextafter(high_nm, np.inf)])
+        channels = slice(int(first), int(last))
+        if self.read_sums is not None and "spectra" not in self.__dict__:
+            sums = self.read_sums(channels)
+        else:
+            sums = self.spectra[..., channels].sum(axis=-1, dtype=np.float64)
+        return np.where(self.valid, sums, np.nan)
+
+    @property
     def found_damaged(self) -> tuple[int, ...]:
         """Points known to be damaged by now, those included that were found so when the spectra were read."""
         return tuple(sorted({*self.damaged, *self.spoiled}))
@@ -167,6 +209,24 @@ class Scan:
     def simulated(self) -> bool:
         """True if nothing of this was measured on a real film."""
         return bool(self.metadata["simulated"])
+
+    def point_grid(self) -> PointGrid:
+        """A scan of scattered points (an adaptive map) as a grid, without interpolating: every place has its point.
+
+        Raises
+        ------
+        ScanFileError
+            The scan is no adaptive map, or holds no valid spectrum.
+        """
+        if self.kind != "adaptive-map":
+            raise ScanFileError(f"{self.source}: a {self.kind} has its own axes; only an adaptive map needs a grid")
+        measured = np.flatnonzero(self.valid)
+        if len(measured) == 0:
+            raise ScanFileError(f"{self.source}: holds no valid spectrum; choose another file")
+        recipe = AdaptiveMap.model_validate(self.metadata["recipe"])
+        places = np.stack(np.meshgrid(recipe.x_um, recipe.y_um), axis=-1)
+        _, nearest = KDTree(self.position_um[measured]).query(places)
+        return PointGrid(recipe.x_um, recipe.y_um, measured[nearest])
 
     def mean_spectrum(self) -> MeanSpectrum:
         """Mean of all valid spectra minus the mean dark, with standard errors; an endmember for unmixing.
@@ -227,10 +287,13 @@ class Scan:
 
     @property
     def true_axes(self) -> dict[str, Floats]:
-        """Planned axes, the time of a series replaced by the actual mid-exposure times where they are known."""
+        """Planned axes, the time of a series replaced by the actual mid-exposure times; between those where unknown."""
         axes = dict(self.axes)
-        if "time" in axes:
-            axes["time"] = np.where(np.isfinite(self.time_s), self.time_s, axes["time"])
+        known = np.isfinite(self.time_s)
+        if "time" in axes and self.time_s.shape == axes["time"].shape and known.any():
+            planned, at = axes["time"], np.flatnonzero(known)
+            late = np.interp(np.arange(len(planned)), at, (self.time_s - planned)[known])
+            axes["time"] = np.where(known, self.time_s, planned + late)
         return axes
 
     @property

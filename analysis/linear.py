@@ -33,7 +33,12 @@ def _invert_all(grams: Numbers, out: Numbers) -> None:
 @njit(cache=True, nogil=True)
 def invert(gram: Numbers, factor: Numbers, out: Numbers) -> None:
     """Inverse of a symmetric positive definite matrix by Cholesky; NaN where it is singular to rounding."""
-    k = gram.shape[0]
+    invert_sized(gram.shape[0], gram, factor, out)
+
+
+@njit(forceinline=True, error_model="numpy")
+def invert_sized(k: int, gram: Numbers, factor: Numbers, out: Numbers) -> None:
+    """:func:`invert` for (k, k) matrices; a constant ``k`` is compiled for itself."""
     for i in range(k):
         for j in range(i + 1):
             total = gram[i, j]
@@ -45,17 +50,18 @@ def invert(gram: Numbers, factor: Numbers, out: Numbers) -> None:
                         for b in range(k):
                             out[a, b] = np.nan
                     return
-                factor[i, i] = math.sqrt(total)
+                factor[i, i] = 1.0 / math.sqrt(total)   # the only divisions
             else:
-                factor[i, j] = total / factor[j, j]
+                factor[i, j] = total * factor[j, j]
     for column in range(k):
-        for i in range(k):
+        for i in range(column, k):
             total = 1.0 if i == column else 0.0
-            for m in range(i):
+            for m in range(column, i):
                 total -= factor[i, m] * out[m, column]
-            out[i, column] = total / factor[i, i]
-        for i in range(k - 1, -1, -1):
+            out[i, column] = total * factor[i, i]
+        for i in range(k - 1, column - 1, -1):
             total = out[i, column]
             for m in range(i + 1, k):
                 total -= factor[m, i] * out[m, column]
-            out[i, column] = total / factor[i, i]
+            out[i, column] = total * factor[i, i]
+            out[column, i] = out[i, column]

@@ -9,7 +9,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halidescope.analysis.unmixing_kernels import FLOOR, LANES, LONG
+from halidescope.analysis.poisson_kernels import FLOOR, LONG, PAD, QUAD
+from halidescope.analysis.unmixing_kernels import LANES
+from halidescope.analysis.vectors import aligned
 
 Numbers = NDArray[np.float64]
 MOST_REFERENCES = 6
@@ -51,7 +53,9 @@ class Prepared:
 
     ``left``, ``padded`` (3 m, channels): orthonormal basis and references, padded with zero rows; ``reduced`` (k, k):
     references in that basis; ``inverses`` (2^k, k, k): pseudo-inverses for every support; ``gram_inverse`` (k, k);
-    ``pairs`` (k, k, blocks), ``means`` (k, blocks): products and means over blocks of ``block_length`` channels.
+    ``pairs`` (3 m, 3 m, blocks), ``means`` (3 m, blocks): products and means over blocks of ``block_length`` channels;
+    ``quads`` (3 m, 4, channels / 4 + 8): ``padded`` in the order of :func:`in_quads`, empty where blocks do not consist
+    of whole quads.
     """
 
     references: Numbers
@@ -63,6 +67,7 @@ class Prepared:
     block_length: int
     pairs: Numbers
     means: Numbers
+    quads: Numbers
 
 
 def prepare(references: Numbers) -> Prepared:
@@ -79,18 +84,31 @@ def prepare(references: Numbers) -> Prepared:
     padding = np.zeros((rows - k, channels))
     length = block_length(references)
     starts = np.arange(0, channels, length)
-    products = references[:, None] * references[None]
+    basis = aligned((rows, channels))
+    basis[:k] = left.T
+    padded = np.ascontiguousarray(np.vstack([references, padding]))
+    products = padded[:, None] * padded[None]
+    whole = channels % length == 0 and length % QUAD == 0
     return Prepared(
         references=references,
-        left=np.ascontiguousarray(np.vstack([left.T, padding])),
-        padded=np.ascontiguousarray(np.vstack([references, padding])),
+        left=basis,
+        padded=padded,
         reduced=np.ascontiguousarray(reduced),
         inverses=inverses,
         gram_inverse=pseudo_inverse @ pseudo_inverse.T,
         block_length=length,
         pairs=np.ascontiguousarray(np.add.reduceat(products, starts, axis=2)),
-        means=block_means(references, length),
+        means=block_means(padded, length),
+        quads=in_quads(padded) if whole else np.empty((0, QUAD, 0)),
     )
+
+
+def in_quads(values: Numbers) -> Numbers:
+    """Reorder (…, channels) to (…, 4, channels / 4 + 8): first, second, … channel of every four, and unused padding."""
+    *lead, channels = values.shape
+    out = aligned((*lead, QUAD, channels // QUAD + PAD))
+    out[..., : channels // QUAD] = np.swapaxes(values.reshape(*lead, channels // QUAD, QUAD), -1, -2)
+    return out
 
 
 def block_means(values: Numbers, length: int) -> Numbers:

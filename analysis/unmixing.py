@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.parallel import over_rows
-from halidescope.analysis.references import Prepared, block_means, check_references, prepare
-from halidescope.analysis.unmixing_kernels import least_squares_rows, poisson_rows, share_rows, subtract
+from halidescope.analysis.poisson_kernels import QUAD, poisson_counts, poisson_rows, subtract
+from halidescope.analysis.references import Prepared, block_means, check_references, in_quads, prepare
+from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_rows, mark_saturated, share_rows
+from halidescope.analysis.vectors import aligned
 
 Noise = Literal["gaussian", "poisson"]
 BLOCK_BYTES = 3_000_000   # work is cut into parts of this size: no copy of a whole map
@@ -146,116 +148,83 @@ class Unmixer:
         rows = data.reshape(-1, channels)
         darks = _rows_of("dark", dark, lead, channels)
         n = len(rows)
-        amplitudes, covariance = np.empty((n, k)), np.empty((n, k, k))
-        residual_rms, flags = np.empty(n), np.zeros(n, dtype=np.int64)
-
+        found = _Results(n, k)
+        common = len(darks) == 1
         fixed = None   # the part of the variance that does not depend on the light, once where the dark is common
-        if self.noise == "poisson" and (len(darks) == 1 or not self.dark_is_poisson):
+        if self.noise == "poisson" and (common or not self.dark_is_poisson):
             fixed = self._fixed_variance(darks, self.read_variance, self._prepared.block_length)
 
         def unmix_part(part: slice) -> None:
-            self._rows(
-                rows[part], darks[part] if len(darks) > 1 else darks, fixed,
-                amplitudes[part], covariance[part], residual_rms[part], flags[part],
-            )  # fmt: skip
+            self._rows(rows[part], darks if common else darks[part], fixed, found.part(part))
 
         # detector integers are read in place; everything else needs float64 copies
-        in_place = data.dtype == np.uint16 and self.noise == "gaussian"
+        in_place = data.dtype == np.uint16 and (self.noise == "gaussian" or common)
         over_rows(unmix_part, n, longest=max(1, (10 if in_place else 1) * BLOCK_BYTES // (8 * channels)))
-        shares, shares_se = shares_of(amplitudes, covariance)
-        flags[np.isnan(shares).any(axis=1) & ((flags & Flag.NOT_FINITE) == 0)] |= Flag.NO_SIGNAL
         return Unmixing(
-            amplitudes=amplitudes.reshape(*lead, k),
-            amplitudes_se=np.sqrt(np.einsum("nii->ni", covariance)).reshape(*lead, k),
-            shares=shares.reshape(*lead, k),
-            shares_se=shares_se.reshape(*lead, k),
-            covariance=covariance.reshape(*lead, k, k),
-            residual_rms=residual_rms.reshape(lead),
-            flags=flags.reshape(lead),
+            amplitudes=found.amplitudes.reshape(*lead, k),
+            amplitudes_se=found.amplitudes_se.reshape(*lead, k),
+            shares=found.shares.reshape(*lead, k),
+            shares_se=found.shares_se.reshape(*lead, k),
+            covariance=found.covariance.reshape(*lead, k, k),
+            residual_rms=found.residual_rms.reshape(lead),
+            flags=found.flags.reshape(lead),
         )
 
-    def _rows(
-        self,
-        spectra: NDArray[Any],
-        dark: Numbers,
-        fixed: Numbers | None,
-        amplitudes: Numbers,
-        covariance: Numbers,
-        residual_rms: Numbers,
-        flags: NDArray[np.int64],
-    ) -> None:
+    def _rows(self, spectra: NDArray[Any], dark: Numbers, fixed: Numbers | None, found: "_Results") -> None:
         """Fill the results of some rows; detector integers are read as they are, other types as float64."""
         channels = self.references.shape[1]
         kept = np.uint16 if spectra.dtype == np.uint16 else np.float64
         values: NDArray[Any] = np.ascontiguousarray(spectra, dtype=kept)
-        squares = np.empty(len(values))
-        self._solve(self._prepared, values, dark, self.read_variance, amplitudes, covariance, squares, fixed)
-        residual_rms[:] = np.sqrt(np.maximum(squares, 0.0) / channels)
+        self._solve(self._prepared, values, dark, self.read_variance, found, fixed)
         if self.saturation is not None:
-            for row in np.flatnonzero((values >= self.saturation).any(axis=1)).tolist():
-                flags[row] |= Flag.SATURATED
-                keep = values[row] < self.saturation
-                self._cut_row(values[row], keep, dark, row, amplitudes, covariance, residual_rms)
-        unusable = ~np.isfinite(amplitudes).all(axis=1) | ~np.isfinite(residual_rms)
-        flags[unusable] |= Flag.NOT_FINITE
-        for numbers in (amplitudes, covariance, residual_rms):
-            numbers[unusable] = np.nan
+            mark_saturated(values, float(self.saturation), found.flags)
+            for row in np.flatnonzero(found.flags & Flag.SATURATED).tolist():
+                self._cut_row(values[row], dark[row if len(dark) > 1 else 0], found.part(slice(row, row + 1)))
+        finish_rows(channels, *found.parts())
 
     def _fixed_variance(self, dark: Numbers, read_variance: Numbers, length: int) -> Numbers:
         """Variance of every block without light, (1, blocks) or (n, blocks), counts²."""
         values = dark / self.gain if self.dark_is_poisson else read_variance[None]
         return np.maximum(np.nan_to_num(block_means(values, length)), 0.0)
 
-    def _cut_row(
-        self,
-        values: NDArray[Any],
-        keep: NDArray[np.bool_],
-        dark: Numbers,
-        row: int,
-        amplitudes: Numbers,
-        covariance: Numbers,
-        residual_rms: Numbers,
-    ) -> None:
+    def _cut_row(self, values: NDArray[Any], dark: Numbers, found: "_Results") -> None:
         """One row again without its saturated channels; NaN where what remains cannot tell the references apart."""
-        amplitudes[row] = np.nan
+        found.amplitudes[:] = np.nan
+        keep = values < self.saturation
         try:
             prepared = prepare(check_references(self.references[:, keep]))
         except ValueError:   # the result is flagged by its NaN: this is one bad pixel of many
             return
-        used = dark[row if len(dark) > 1 else 0, keep][None]
-        squares, part = np.empty(1), slice(row, row + 1)
-        self._solve(
-            prepared, np.ascontiguousarray(values[None, keep]), used, self.read_variance[keep], amplitudes[part],
-            covariance[part], squares,
-        )  # fmt: skip
-        residual_rms[row] = np.sqrt(max(squares[0], 0.0) / keep.sum())
+        self._solve(prepared, values[None, keep], dark[None, keep], self.read_variance[keep], found)
+        found.squares *= keep.size / keep.sum()   # the mean is taken over all channels
 
     def _solve(
-        self,
-        prepared: Prepared,
-        values: NDArray[Any],
-        dark: Numbers,
-        read_variance: Numbers,
-        amplitudes: Numbers,
-        covariance: Numbers,
-        squares: Numbers,
+        self, prepared: Prepared, values: NDArray[Any], dark: Numbers, read_variance: Numbers, found: "_Results",
         fixed: Numbers | None = None,
-    ) -> None:
-        k, channels = prepared.references.shape
+    ) -> None:  # fmt: skip
+        """Amplitudes, their covariance and the sum of squared residuals of every row of ``values``."""
+        results = found.amplitudes, found.covariance, found.squares
         if self.noise == "gaussian":
             least_squares_rows(
-                values, dark, prepared.left, prepared.reduced, prepared.inverses, self.nonnegative, amplitudes, squares
-            )
-            covariance[:] = (squares / max(channels - k, 1))[:, None, None] * prepared.gram_inverse
+                values, dark, prepared.left, prepared.reduced, prepared.inverses, prepared.gram_inverse,
+                self.nonnegative, *results,
+            )  # fmt: skip
             return
         length = prepared.block_length
         if fixed is None:
             fixed = self._fixed_variance(dark, read_variance, length)
+        if values.dtype == np.uint16 and len(dark) == 1 and prepared.quads.size and _in_words(values):
+            poisson_counts(
+                values, values.view(np.uint64), dark[0], in_quads(dark[0]), fixed, prepared.padded, prepared.quads,
+                aligned((2, len(prepared.quads), prepared.quads.shape[2])), length // QUAD, prepared.pairs,
+                prepared.means, self.gain, self.nonnegative, *results,
+            )  # fmt: skip
+            return
         corrected = np.empty(values.shape)
-        subtract(values, dark, corrected, squares)
+        subtract(values, dark, corrected, found.squares)
         poisson_rows(
-            corrected, fixed, prepared.padded, k, length, prepared.pairs, prepared.means, self.gain, self.nonnegative,
-            amplitudes, covariance, squares,
+            corrected, fixed, prepared.padded, length, prepared.pairs, prepared.means, self.gain, self.nonnegative,
+            *results,
         )  # fmt: skip
 
 
@@ -264,6 +233,35 @@ def shares_of(amplitudes: Numbers, covariance: Numbers) -> tuple[Numbers, Number
     shares, errors = np.empty(amplitudes.shape), np.empty(amplitudes.shape)
     share_rows(amplitudes, covariance, shares, errors)
     return shares, errors
+
+
+class _Results:
+    """Arrays that the kernels fill, one row a spectrum."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self.amplitudes, self.amplitudes_se = np.empty((n, k)), np.empty((n, k))
+        self.shares, self.shares_se = np.empty((n, k)), np.empty((n, k))
+        self.covariance = np.empty((n, k, k))
+        self.squares, self.residual_rms = np.empty(n), np.empty(n)
+        self.flags = np.zeros(n, dtype=np.int64)
+
+    def parts(self) -> tuple[Any, ...]:
+        """In the order of :func:`~halidescope.analysis.unmixing_kernels.finish_rows`."""
+        return (
+            self.amplitudes, self.covariance, self.squares, self.amplitudes_se, self.shares, self.shares_se,
+            self.residual_rms, self.flags,
+        )  # fmt: skip
+
+    def part(self, rows: slice) -> "_Results":
+        """Views of some rows."""
+        view = object.__new__(_Results)
+        view.__dict__.update({name: values[rows] for name, values in self.__dict__.items()})
+        return view
+
+
+def _in_words(values: NDArray[Any]) -> bool:
+    """Can these counts be read four at a time?"""
+    return bool(np.little_endian and values.ctypes.data % 8 == 0)
 
 
 def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> Numbers:

@@ -1,8 +1,7 @@
-"""Compiled loops of :mod:`halidescope.analysis.unmixing`: one pass over the counts, nothing allocated per channel.
+"""Compiled loops of :mod:`halidescope.analysis.unmixing` for equal weights: one pass over the counts.
 
-A spectrum is read once and reduced to a few sums; everything after that works on the sums. For Poisson noise the sums
-are kept per block of channels, and the variance is taken as constant within a block: the estimate stays unbiased (the
-weights never see single counts), and blocks are chosen so short that no precision is lost.
+A spectrum is read once and reduced to its sums with an orthonormal basis of the references; everything after that works
+on these few numbers. What depends on the counts being Poisson is in :mod:`~halidescope.analysis.poisson_kernels`.
 """
 
 import math
@@ -11,229 +10,177 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.linear import invert
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.vectors import wide
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
-Indices = NDArray[np.int64]
+Flags = NDArray[np.int64]
 
-FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
-PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
-SETTLED = 1e-3    # squared change, in squared standard errors; the next would be a hundred times smaller
 ROUNDING = 1e-9   # of the sum of squares: a smaller residual is rounding of the sums
 LANES = 3         # references summed in one go
-LONG = 16         # channels in a block where the references are smooth enough for it
+ROWS = 4          # spectra summed in one go: a reference that is loaded once serves all of them
 FAST = {"reassoc", "contract", "nsz"}   # reorder sums, but keep NaN and infinity
+SATURATED, NOT_FINITE, NO_SIGNAL = int(Flag.SATURATED), int(Flag.NOT_FINITE), int(Flag.NO_SIGNAL)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def sums(y: Counts, z: Counts, dark_y: Array, dark_z: Array, basis: Array, first: int, out: Array) -> None:
-    """Sums of (y − dark) · basis over all channels for references ``first`` … ``first`` + 2, and Σ (y − dark)².
+def sums(
+    y0: Counts, y1: Counts, y2: Counts, y3: Counts, d0: Array, d1: Array, d2: Array, d3: Array, basis: Array,
+    first: int, out: Array,
+) -> None:  # fmt: skip
+    """Sums of (y − d) · basis over all channels for references ``first`` … ``first`` + 2, and Σ (y − d)².
 
-    Two spectra at once, into ``out`` (2, 3 m + 1): a reference that is loaded once serves both.
+    Four spectra at once, into ``out`` (4, 3 m + 1).
     """
-    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
+    wide()
+    f, g, h = basis[first], basis[first + 1], basis[first + 2]
+    p0 = p1 = p2 = p3 = 0.0
+    q0 = q1 = q2 = q3 = 0.0
+    r0 = r1 = r2 = r3 = 0.0
     s0 = s1 = s2 = s3 = 0.0
-    t0 = t1 = t2 = t3 = 0.0
-    for j in range(y.size):
-        v = float(y[j]) - dark_y[j]
-        w = float(z[j]) - dark_z[j]
-        s0 += v * f0[j]
-        s1 += v * f1[j]
-        s2 += v * f2[j]
+    for j in range(y0.size):
+        a, b, c = f[j], g[j], h[j]
+        v = float(y0[j]) - d0[j]
+        p0 += v * a
+        q0 += v * b
+        r0 += v * c
+        s0 += v * v
+        v = float(y1[j]) - d1[j]
+        p1 += v * a
+        q1 += v * b
+        r1 += v * c
+        s1 += v * v
+        v = float(y2[j]) - d2[j]
+        p2 += v * a
+        q2 += v * b
+        r2 += v * c
+        s2 += v * v
+        v = float(y3[j]) - d3[j]
+        p3 += v * a
+        q3 += v * b
+        r3 += v * c
         s3 += v * v
-        t0 += w * f0[j]
-        t1 += w * f1[j]
-        t2 += w * f2[j]
-        t3 += w * w
     last = out.shape[1] - 1
-    out[0, first], out[0, first + 1], out[0, first + 2], out[0, last] = s0, s1, s2, s3
-    out[1, first], out[1, first + 1], out[1, first + 2], out[1, last] = t0, t1, t2, t3
+    out[0, first], out[0, first + 1], out[0, first + 2], out[0, last] = p0, q0, r0, s0
+    out[1, first], out[1, first + 1], out[1, first + 2], out[1, last] = p1, q1, r1, s1
+    out[2, first], out[2, first + 1], out[2, first + 2], out[2, last] = p2, q2, r2, s2
+    out[3, first], out[3, first + 1], out[3, first + 2], out[3, last] = p3, q3, r3, s3
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def subtract(rows: Counts, darks: Array, values: Array, squares: Array) -> None:
-    """Write rows − darks into ``values`` (n, channels), and every row's sum of squares."""
+@njit(cache=True, nogil=True)
+def reaches(y: Counts, limit: float) -> bool:
+    """Is any channel at or above ``limit``?"""
+    wide()
+    found = 0
+    for j in range(y.size):
+        found |= int(y[j] >= limit)
+    return found > 0
+
+
+@njit(cache=True, nogil=True)
+def mark_saturated(rows: Counts, limit: float, flags: Flags) -> None:
+    """Set SATURATED for rows that reach ``limit``."""
     for row in range(rows.shape[0]):
-        dark = darks[row] if darks.shape[0] > 1 else darks[0]
-        y, out = rows[row], values[row]
-        total = 0.0
-        for j in range(y.size):
-            v = float(y[j]) - dark[j]
-            out[j] = v
-            total += v * v
-        squares[row] = total
+        if reaches(rows[row], limit):
+            flags[row] |= SATURATED
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def long_block_sums(values: Array, basis: Array, first: int, blocks: int, out: Array) -> None:
-    """As :func:`block_sums` for ``blocks`` whole blocks of ``LONG`` channels; unrolled by the compiler."""
-    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
-    for block in range(blocks):
-        s0 = s1 = s2 = 0.0
-        start = block * LONG
-        for i in range(LONG):
-            v = values[start + i]
-            s0 += v * f0[start + i]
-            s1 += v * f1[start + i]
-            s2 += v * f2[start + i]
-        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def block_sums(values: Array, basis: Array, first: int, length: int, out: Array) -> None:
-    """Sums of values · basis over every block of ``length`` channels for references ``first`` … ``first`` + 2."""
-    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
-    whole = values.size // LONG if length == LONG else 0
-    long_block_sums(values, basis, first, whole, out)
-    for block in range(whole, out.shape[1]):
-        s0 = s1 = s2 = 0.0
-        for j in range(block * length, min((block + 1) * length, values.size)):
-            v = values[j]
-            s0 += v * f0[j]
-            s1 += v * f1[j]
-            s2 += v * f2[j]
-        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def weighted_sums(weights: Array, projected: Array, pairs: Array, right: Array, gram: Array) -> None:
-    """Normal equations from the sums over blocks."""
-    for i in range(right.size):
-        total = 0.0
-        for block in range(weights.size):
-            total += weights[block] * projected[i, block]
-        right[i] = total
-        for m in range(i + 1):
-            total = 0.0
-            for block in range(weights.size):
-                total += weights[block] * pairs[i, m, block]
-            gram[i, m] = gram[m, i] = total
-
-
-@njit(cache=True, nogil=True)
-def solve_support(gram: Array, right: Array, members: Indices, size: int, factor: Array, solution: Array) -> bool:
-    """Cholesky solution of the normal equations on the first ``size`` members; False if not positive definite."""
-    for i in range(size):
-        for j in range(i + 1):
-            total = gram[members[i], members[j]]
-            for m in range(j):
-                total -= factor[i, m] * factor[j, m]
-            if i == j:
-                if not total > 1e-14 * gram[members[i], members[i]]:
-                    return False
-                factor[i, i] = np.sqrt(total)
-            else:
-                factor[i, j] = total / factor[j, j]
-    for i in range(size):
-        total = right[members[i]]
-        for m in range(i):
-            total -= factor[i, m] * solution[m]
-        solution[i] = total / factor[i, i]
-    for i in range(size - 1, -1, -1):
-        total = solution[i]
-        for m in range(i + 1, size):
-            total -= factor[m, i] * solution[m]
-        solution[i] = total / factor[i, i]
-    return True
-
-
-@njit(cache=True, nogil=True)
-def solve_nonnegative(
-    gram: Array, right: Array, members: Indices, factor: Array, solution: Array, best: Array
-) -> None:
-    """Exact non-negative minimum of ``x G x / 2 - b x`` by enumeration of the supports, largest first; into ``best``.
-
-    The full support is tried first: when its solution is feasible it is the minimum and nothing else is looked at.
-    """
-    k = right.size
-    for i in range(k):
-        best[i] = 0.0
-    best_gain = 0.0
-    full = (1 << k) - 1
-    for support in range(full, 0, -1):
-        size = 0
-        for i in range(k):
-            if support >> i & 1:
-                members[size] = i
-                size += 1
-        if not solve_support(gram, right, members, size, factor, solution):
-            continue
-        gain = 0.0
-        feasible = True
-        for m in range(size):
-            if solution[m] < 0.0:
-                feasible = False
-                break
-            gain += right[members[m]] * solution[m]
-        if feasible and gain > best_gain:
-            best_gain = gain
-            for i in range(k):
-                best[i] = 0.0
-            for m in range(size):
-                best[members[m]] = solution[m]
-            if support == full:
-                return
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def least_squares_rows(
-    rows: Counts, darks: Array, left: Array, reduced: Array, inverses: Array, nonnegative: bool, amplitudes: Array,
-    squares: Array,
+    rows: Counts, darks: Array, left: Array, reduced: Array, inverses: Array, gram_inverse: Array, nonnegative: bool,
+    amplitudes: Array, covariance: Array, squares: Array,
 ) -> None:  # fmt: skip
     """Equal-weight solutions for every row of ``rows`` (n, channels).
 
     ``left`` (3 m, channels) holds an orthonormal basis of the references, padded with zero rows, ``reduced`` (k, k)
     the references in it; ``inverses`` (2^k, k, k) the pseudo-inverses of ``reduced`` for every support (bit i of the
-    first index: reference i is used). ``squares`` gets the residual's sum of squares.
+    first index: reference i is used), ``gram_inverse`` (k, k) the covariance at unit variance. ``squares`` gets the
+    residual's sum of squares; NaN amplitudes where the sums are not finite.
     """
     n, k = rows.shape[0], reduced.shape[0]
-    inside = np.empty(k)
-    both = np.empty((2, left.shape[0] + 1))
-    for row in range(0, n, 2):
-        other = min(row + 1, n - 1)
-        dark = darks[row] if darks.shape[0] > 1 else darks[0]
-        other_dark = darks[other] if darks.shape[0] > 1 else darks[0]
+    free = 1.0 / max(rows.shape[1] - k, 1)
+    trial = np.empty(k)
+    found = np.empty((ROWS, left.shape[0] + 1))
+    each = 1 if darks.shape[0] > 1 else 0
+    for row in range(0, n, ROWS):
+        i1, i2, i3 = min(row + 1, n - 1), min(row + 2, n - 1), min(row + 3, n - 1)
+        d0, d1, d2, d3 = darks[row * each], darks[i1 * each], darks[i2 * each], darks[i3 * each]
         for first in range(0, left.shape[0], LANES):
-            sums(rows[row], rows[other], dark, other_dark, left, first, both)
-        for which in range(other - row + 1):
-            at = row + which
-            squares[at] = best_support(both[which], reduced, inverses, nonnegative, amplitudes[at])
-            total = both[which, left.shape[0]]
-            if not squares[at] > ROUNDING * total:
-                used = darks[at] if darks.shape[0] > 1 else darks[0]
+            sums(rows[row], rows[i1], rows[i2], rows[i3], d0, d1, d2, d3, left, first, found)
+        for at in range(row, min(row + ROWS, n)):
+            wanted, a = found[at - row], amplitudes[at]
+            if k == 3:   # the commonest numbers are compiled for themselves: loops of known length vanish
+                outside = project(3, wanted, inverses, a)
+            elif k == 2:
+                outside = project(2, wanted, inverses, a)
+            else:
+                outside = project(k, wanted, inverses, a)
+            lowest = 0.0
+            for i in range(k):
+                lowest = min(lowest, a[i])
+            if nonnegative and lowest < 0.0:
+                outside += best_support(wanted, reduced, inverses, trial, a)
+            total = wanted[left.shape[0]]
+            if not outside > ROUNDING * total:
                 for i in range(k):
-                    inside[i] = 0.0
+                    trial[i] = 0.0
                     for m in range(k):
-                        inside[i] += reduced[i, m] * amplitudes[at, m]
-                squares[at] = residual_squares(rows[at], used, left, inside)
-            if math.isnan(total):
-                for i in range(k):
-                    amplitudes[at, i] = np.nan
+                        trial[i] += reduced[i, m] * a[m]
+                outside = residual_squares(rows[at], darks[at * each], left, trial)
+            squares[at] = outside
+            if k == 3:
+                scaled(3, max(outside, 0.0) * free, gram_inverse, covariance[at])
+            else:
+                scaled(k, max(outside, 0.0) * free, gram_inverse, covariance[at])
+            if not math.isfinite(total):
+                a[:] = np.nan
 
 
-@njit(cache=True, nogil=True)
-def best_support(wanted: Array, reduced: Array, inverses: Array, nonnegative: bool, amplitudes: Array) -> float:
-    """Solution of the reduced problem, by enumeration of the supports if bounded; returns the residual's squares.
+@njit(forceinline=True)
+def project(k: int, wanted: Array, inverses: Array, amplitudes: Array) -> float:
+    """Amplitudes with all references free; returns the squares that lie outside of the references' space.
 
     ``wanted`` holds the projections on the orthonormal basis and, last, the data's sum of squares.
     """
-    k = reduced.shape[0]
-    trial = np.empty(k)
-    explained = 0.0
-    for i in range(k):
-        explained += wanted[i] * wanted[i]
-        amplitudes[i] = 0.0
-    best = explained
+    outside = wanted[wanted.size - 1]
     full = (1 << k) - 1
-    for support in range(full, 0, -1):
+    for i in range(k):
+        outside -= wanted[i] * wanted[i]
+        value = 0.0
+        for m in range(k):
+            value += inverses[full, i, m] * wanted[m]
+        amplitudes[i] = value
+    return outside
+
+
+@njit(forceinline=True)
+def scaled(k: int, factor: float, matrix: Array, out: Array) -> None:
+    """Write ``factor`` · ``matrix`` (k, k)."""
+    for i in range(k):
+        for m in range(k):
+            out[i, m] = factor * matrix[i, m]
+
+
+@njit(cache=True, nogil=True)
+def best_support(wanted: Array, reduced: Array, inverses: Array, trial: Array, amplitudes: Array) -> float:
+    """Exact non-negative solution by enumeration of the supports, where the one with all references free is negative.
+
+    Returns what is left of the projections' squares.
+    """
+    k = reduced.shape[0]
+    best = 0.0
+    for i in range(k):
+        best += wanted[i] * wanted[i]
+        amplitudes[i] = 0.0
+    for support in range((1 << k) - 2, 0, -1):
         feasible = True
         for i in range(k):
             value = 0.0
             for m in range(k):
                 value += inverses[support, i, m] * wanted[m]
             trial[i] = value
-            feasible = feasible and (value >= 0.0 or not nonnegative)
+            feasible = feasible and value >= 0.0
         if not feasible:
             continue
         misfit = 0.0
@@ -242,13 +189,11 @@ def best_support(wanted: Array, reduced: Array, inverses: Array, nonnegative: bo
             for i in range(k):
                 difference -= reduced[m, i] * trial[i]
             misfit += difference * difference
-        if misfit < best or support == full:
+        if misfit < best:
             best = misfit
             for i in range(k):
                 amplitudes[i] = trial[i]
-        if support == full:
-            break
-    return wanted[wanted.size - 1] - explained + best
+    return best
 
 
 @njit(cache=True, nogil=True)
@@ -263,115 +208,82 @@ def residual_squares(y: Counts, dark: Array, basis: Array, amplitudes: Array) ->
     return total
 
 
-@njit(cache=True, nogil=True)
-def solve(
-    gram: Array, right: Array, nonnegative: bool, members: Indices, factor: Array, work: Array, best: Array
-) -> None:
-    """Minimum of ``x G x / 2 − b x``, bounded at zero or not, into ``best``; NaN where singular."""
-    if nonnegative:
-        solve_nonnegative(gram, right, members, factor, work, best)
-        return
-    for i in range(right.size):
-        members[i] = i
-    solved = solve_support(gram, right, members, right.size, factor, work)
-    for i in range(right.size):
-        best[i] = work[i] if solved else np.nan
-
-
-@njit(cache=True, nogil=True)
-def poisson_rows(
-    rows: Array, fixed: Array, basis: Array, k: int, length: int, pairs: Array, means: Array, gain: float,
-    nonnegative: bool, amplitudes: Array, covariance: Array, squares: Array,
+@njit(cache=True, nogil=True, error_model="numpy")
+def finish_rows(
+    channels: int, amplitudes: Array, covariance: Array, squares: Array, amplitudes_se: Array, shares: Array,
+    shares_se: Array, residual_rms: Array, flags: Flags,
 ) -> None:  # fmt: skip
-    """Fisher scoring for every row of ``rows`` (n, channels), dark-corrected, with squares summed by the caller.
-
-    variance = model / gain + ``fixed``, (1, blocks) or (n, blocks). ``basis`` (3 m, channels) holds k references padded
-    with zero rows, ``pairs`` (k, k, blocks) the sums of F_i F_m and ``means`` (k, blocks) the means of F_i over blocks
-    of ``length`` channels. ``squares`` (n,) holds each row's sum of squares and gets that of its residual. Results:
-    ``amplitudes`` (n, k) and their ``covariance`` (n, k, k).
-    """
-    blocks = means.shape[1]
-    channels = basis.shape[1]
-    projected = np.zeros((basis.shape[0], blocks))
-    weights = np.empty(blocks)
-    gram, flat = np.empty((k, k)), np.empty((k, k))
-    right, flat_right = np.empty(k), np.empty(k)
-    factor, work, best = np.empty((k, k)), np.empty(k), np.empty(k)
-    members = np.empty(k, dtype=np.int64)
-    ones, none = np.ones(blocks), np.zeros(channels)
-    weighted_sums(ones, projected, pairs, right, flat)
-    for row in range(rows.shape[0]):
-        values = rows[row]
-        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
-        total = squares[row]
-        for first in range(0, basis.shape[0], LANES):
-            block_sums(values, basis, first, length, projected)
-        a = amplitudes[row]
-        weighted_sums(ones, projected, pairs, flat_right, gram)
-        solve(flat, flat_right, nonnegative, members, factor, work, a)
-        for _ in range(PASSES):
-            weights_of(a, means, base, gain, weights)
-            weighted_sums(weights, projected, pairs, right, gram)
-            solve(gram, right, nonnegative, members, factor, work, best)
-            change = 0.0
-            for i in range(k):
-                change = max(change, (best[i] - a[i]) ** 2 * gram[i, i])
-                a[i] = best[i]
-            if not change > SETTLED:
-                break
-        invert(gram, factor, covariance[row])
-        rest = total
-        for i in range(k):
-            rest -= 2.0 * a[i] * flat_right[i]
-            for m in range(k):
-                rest += a[i] * a[m] * flat[i, m]
-        if not rest > ROUNDING * total:
-            rest = residual_squares(values, none, basis, a)
-        squares[row] = rest
-        if math.isnan(total):
-            for i in range(k):
-                a[i] = np.nan
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def weights_of(amplitudes: Array, means: Array, base: Array, gain: float, weights: Array) -> None:
-    """Inverse variances of all blocks from the model; ``base`` is the variance that does not depend on the light."""
-    blocks = weights.size
-    k = means.shape[0]
-    first = amplitudes[0] / gain
-    for block in range(blocks):
-        weights[block] = first * means[0, block]
-    for i in range(1, k):
-        scaled = amplitudes[i] / gain
-        for block in range(blocks):
-            weights[block] += scaled * means[i, block]
-    total = 0.0
-    for block in range(blocks):
-        variance = max(weights[block], 0.0) + base[block]
-        weights[block] = variance
-        total += variance
-    floor = FLOOR * total / blocks
-    if not floor > 0.0:
-        floor = 1.0 / gain
-    for block in range(blocks):
-        weights[block] = 1.0 / max(weights[block], floor)
+    """Everything that follows from amplitudes, their covariance and the residual's sum of ``squares``."""
+    n, k = amplitudes.shape
+    for row in range(n):
+        a, c, e = amplitudes[row], covariance[row], amplitudes_se[row]
+        residual_rms[row] = math.sqrt(max(squares[row], 0.0) / channels)
+        if k == 3:
+            usable = errors_of(3, a, c, e)
+        elif k == 2:
+            usable = errors_of(2, a, c, e)
+        else:
+            usable = errors_of(k, a, c, e)
+        if not (usable and math.isfinite(squares[row])):
+            flags[row] |= NOT_FINITE
+            residual_rms[row] = np.nan
+            a[:] = e[:] = shares[row, :] = shares_se[row, :] = c[:, :] = np.nan
+            continue
+        if not row_shares(a, c, shares[row], shares_se[row]):
+            flags[row] |= NO_SIGNAL
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def share_rows(amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> None:
-    """Shares and their standard errors; ∂share_i/∂A_j = (δ_ij − share_i) / ΣA."""
-    n, k = amplitudes.shape
-    for row in range(n):
-        total = 0.0
-        for i in range(k):
-            total += amplitudes[row, i]
-        for i in range(k):
-            share = amplitudes[row, i] / total if total > 0.0 else np.nan
-            shares[row, i] = share
-            variance = 0.0
-            for a in range(k):
-                left = (1.0 if a == i else 0.0) - share
-                for b in range(k):
-                    right = (1.0 if b == i else 0.0) - share
-                    variance += left * right * covariance[row, a, b]
-            errors[row, i] = math.sqrt(max(variance, 0.0)) / total if total > 0.0 else np.nan
+    """Shares and their standard errors of every row, NaN where ΣA is not positive."""
+    for row in range(amplitudes.shape[0]):
+        row_shares(amplitudes[row], covariance[row], shares[row], errors[row])
+
+
+@njit(forceinline=True, error_model="numpy")
+def row_shares(amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> bool:
+    """Shares of one row; False, and NaN, where ΣA is not positive."""
+    k = amplitudes.size
+    if k == 3:
+        positive = shares_of(3, amplitudes, covariance, shares, errors)
+    elif k == 2:
+        positive = shares_of(2, amplitudes, covariance, shares, errors)
+    else:
+        positive = shares_of(k, amplitudes, covariance, shares, errors)
+    if not positive:
+        shares[:] = errors[:] = np.nan
+    return positive
+
+
+@njit(forceinline=True)
+def errors_of(k: int, amplitudes: Array, covariance: Array, errors: Array) -> bool:
+    """Standard errors; False where something is not finite."""
+    total = 0.0
+    for i in range(k):
+        errors[i] = math.sqrt(max(covariance[i, i], 0.0))
+        total += amplitudes[i] + covariance[i, i]
+    return math.isfinite(total)
+
+
+@njit(forceinline=True, error_model="numpy")
+def shares_of(k: int, amplitudes: Array, covariance: Array, shares: Array, errors: Array) -> bool:
+    """Shares and their standard errors; False where ΣA is not positive.
+
+    ∂share_i/∂A_j = (δ_ij − share_i) / ΣA, so variance_i · (ΣA)² = C_ii − 2 share_i Σ_b C_ib + share_i² Σ_ab C_ab.
+    """
+    total = 0.0
+    everything = 0.0
+    for i in range(k):
+        total += amplitudes[i]
+        for m in range(k):
+            everything += covariance[i, m]
+    inverse = 1.0 / total
+    for i in range(k):
+        share = amplitudes[i] * inverse
+        along = 0.0
+        for m in range(k):
+            along += covariance[i, m]
+        variance = covariance[i, i] - 2.0 * share * along + share * share * everything
+        shares[i] = share
+        errors[i] = math.sqrt(max(variance, 0.0)) * inverse
+    return total > 0.0

@@ -1,4 +1,4 @@
-"""Verbs about measured files: ``analyse`` and ``convert``."""
+"""Verbs about measured files: ``analyse``, ``convert`` and ``describe``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,14 +66,53 @@ def _say(found: "Analysis") -> None:
 
 
 def convert(
-    file: Path = typer.Argument(help="Measured file (.nxs) or the journal of one that was cut off (.nxs.journal)."),
-    out: Path = typer.Option(..., help="File to write: .nxs, .csv, .npz or .hspy."),
+    file: Path = typer.Argument(help="Measured file, journal of one that was cut off, or another program's file."),
+    out: Path = typer.Option(
+        ..., help="File to write: .nxs, .csv, .npz, .hspy, .zspy; of a map .ome.tif, .maps.csv; .zip to publish it."
+    ),
 ) -> None:
-    """Write a measurement in another format; a journal becomes the finished file that it lacks."""
+    """Write a measurement in another format; a journal becomes the finished file that it lacks.
+
+    Reads NeXus, journals, SPE, SIF, Ocean and LabSpec text, WDF and others; CSV and NPY with a layout file beside them.
+    """
     from halidescope.acquisition.convert import convert as convert_file
 
     convert_file(file, out)
     typer.echo(f"wrote {out}")
 
 
-VERBS = (analyse, convert)
+def describe(
+    file: Path = typer.Argument(help="Measured file (.nxs)."),
+    changes: list[str] = typer.Option([], "--set", help="Change: sample.substrate=sapphire; empty: remove."),
+    by: str = typer.Option("", help="Who changes it; needed with --set."),
+    why: str = typer.Option("", help="Why, for the history."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Show what a measured file says about sample, operator, optics and circumstances, or change it, with a history."""
+    from halidescope.acquisition.description import description_of, edit_description
+    from halidescope.acquisition.problems import BadFileError
+    from halidescope.acquisition.storage import open_scan
+    from halidescope.acquisition.transport import header_of
+
+    if changes:
+        pairs = dict(change.partition("=")[::2] for change in changes)
+        if wrong := [change for change in changes if "=" not in change]:
+            raise BadFileError(f"--set {wrong[0]}: write it as entry=value, e.g. sample.substrate=sapphire")
+        edit_description(file, pairs, by=by, why=why)
+    with open_scan(file) as scan:
+        header = header_of(scan)
+    shown = {**description_of(header), "history": header.history}
+    if as_json:
+        say_json(shown)
+        return
+    for key, value in shown.items():
+        if isinstance(value, dict):
+            for name, entry in value.items():
+                typer.echo(f"{key + '.' + name:<28} {entry}")
+        elif key != "history":
+            typer.echo(f"{key:<28} {value}")
+    for entry in header.history:
+        typer.echo(f"  {entry['at']} {entry['by']}: {entry['key']} {entry['from']!r} → {entry['to']!r} {entry['why']}")
+
+
+VERBS = (analyse, convert, describe)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import QByteArray, QSettings, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
-LAYOUT_VERSION = 4      # of the docks; another one forgets what was remembered
+LAYOUT_VERSION = 5      # of the docks; another one forgets what was remembered
 LEFT, MIDDLE, RIGHT = ("Measure", "Queue"), ("Live",), ("Instruments", "Log")
 FRONT = ("Measure", "Series", "Instruments")
 

@@ -17,13 +17,12 @@ from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import LIVE_RUN
-from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
-from halidescope.acquisition.storage import open_scan
 from halidescope.acquisition.waiting import QueueItem
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Engine, Opened, Ring
+from halidescope.gui.run_data import read_whole
 
 RING_PERIOD_MS = 33
 STATUS_PERIOD_MS = 200
@@ -74,8 +73,8 @@ class SessionFeed(QObject):
         What the instruments are and allow, about once a second; the queue, when it has changed.
     dose_map(DoseMap), dark_taken(DarkTaken), moved(tuple), queued(int, str)
         Answers to what was asked for by hand; the number and file of a measurement that was queued.
-    loaded(Scan)
-        A measurement's file or journal, asked for with :meth:`load`.
+    loaded(Scan, RunData)
+        A measurement's file or journal, asked for with :meth:`load`, and what views need of it.
     results(OnlineResults), events(list)
         Rows and events that were not handed on before.
     refused(str), not_dark(str)
@@ -107,7 +106,7 @@ class SessionFeed(QObject):
     dose_map = Signal(object)
     dark_taken = Signal(object)
     moved = Signal(object)
-    loaded = Signal(object)
+    loaded = Signal(object, object)
     unreadable = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -259,6 +258,10 @@ class SessionFeed(QObject):
         """End the live view."""
         self._by_hand(lambda engine: engine.live_off())
 
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault."""
+        self._by_hand(lambda engine: engine.clear_fault())
+
     def take_dark(self, exposure_s: float, count: int) -> None:
         """Average dark spectra; they come as :attr:`dark_taken`."""
         self._by_hand(lambda engine: engine.take_dark(exposure_s, count), self.dark_taken.emit)
@@ -284,7 +287,7 @@ class SessionFeed(QObject):
 
     def load(self, path: Path) -> None:
         """Read a measurement's file, or its journal while it runs."""
-        self._files.ask(lambda: read_whole(path), self.loaded.emit, self._not_read)
+        self._files.ask(lambda: read_whole(path), lambda read: self.loaded.emit(*read), self._not_read)
 
     def _not_read(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
@@ -386,13 +389,6 @@ class SessionFeed(QObject):
                 engine.close()
             self._open = None
             self.closed.emit()
-
-
-def read_whole(path: Path) -> Scan:
-    """A measurement with its spectra, its file closed again."""
-    with open_scan(path) as scan:
-        _ = scan.spectra
-    return scan
 
 
 def _moment(engine: Engine, known: _Known) -> _Moment:

@@ -17,8 +17,10 @@ from halidescope.acquisition.records import Event
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import ItemState, QueueItem
-from halidescope.gui.panels import MAP_KIND
+from halidescope.gui.panels import MAP_KINDS
 from halidescope.gui.preflight import limits_of_facts
+from halidescope.gui.run_data import RunData
+from halidescope.gui.trend_points import point_of
 
 if TYPE_CHECKING:
     from halidescope.gui.window import MainWindow
@@ -118,10 +120,10 @@ class Following(QObject):
         if before is None or before.file != status.file:
             self._loading = ""
             window.views.begin(status.kind)
-            if status.kind != MAP_KIND:
+            if status.kind not in MAP_KINDS:
                 window.kmc.clear()
-            if status.kind == MAP_KIND or (status.kind and not window.kmc.seen):
-                window.docking["Map" if status.kind == MAP_KIND else "Series"].raise_()
+            if status.kind in MAP_KINDS or (status.kind and not window.kmc.seen):
+                window.docking["Map" if status.kind in MAP_KINDS else "Series"].raise_()
         if status.file and not self._loading and (status.done or status.state.ended):
             self._loading = status.file
             window.feed.load(Path(status.file))
@@ -184,10 +186,13 @@ class Following(QObject):
 
     # data
 
-    def _loaded(self, scan: Scan) -> None:
+    def _loaded(self, scan: Scan, data: RunData) -> None:
         if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
-            self._window.views.load(scan)
+            self._window.views.load(data)
             self._window.kmc.refresh(self._window.views.data)
+            point = point_of(scan) if self.status is not None and self.status.state is RunState.FINISHED else None
+            if point is not None:
+                self._window.trends.add_points([point])
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:

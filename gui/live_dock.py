@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from halidescope.acquisition.results import Number
 from halidescope.analysis.composition import HC_EV_NM
@@ -45,6 +45,9 @@ class LivePanel(QWidget):
         self.saturated.setProperty("alarm", True)
         self.saturated.setToolTip("A pixel reached the detector's limit: take a shorter exposure or less power.")
         self.saturated.hide()
+        self.newest = QPushButton("Newest spectrum", self)
+        self.newest.setToolTip("show what comes again, instead of the moment that was picked")
+        self.newest.hide()
         self.values: dict[str, QLabel] = {}
         numbers = QFormLayout()
         numbers.setVerticalSpacing(1)
@@ -71,6 +74,7 @@ class LivePanel(QWidget):
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
         self.strip.setMinimumHeight(90)
+        self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)
         self.strip.getPlotItem().enableAutoRange()
@@ -80,6 +84,7 @@ class LivePanel(QWidget):
         column.setContentsMargins(4, 2, 6, 2)
         column.setSpacing(3)
         column.addWidget(self.saturated)
+        column.addWidget(self.newest)
         column.addLayout(numbers)
         column.addWidget(self.shares)
         column.addWidget(self.references)
@@ -212,9 +217,9 @@ class LivePanel(QWidget):
         rows.append((time_s, value))
 
     def _show_history(self) -> None:
-        words, name, unit = HISTORY[self.quantity.currentIndex()]
+        _, name, unit = HISTORY[self.quantity.currentIndex()]
         rows = np.array(self._history[name], dtype=float).reshape(-1, 2)
-        self.strip.name_axis("left", words, unit, self.view.theme)
+        self.strip.name_axis("left", unit, "", self.view.theme)     # the choice above says of what
         self.strip_curve.setData(rows[:, 0], rows[:, 1])
 
     def clear(self) -> None:
@@ -222,6 +227,7 @@ class LivePanel(QWidget):
         self.view.clear()
         self.shares.setText("no spectrum yet")
         self.saturated.hide()
+        self.newest.hide()
         self._newest = None
         self._kept_rows = 0
         for rows in self._history.values():

@@ -1,19 +1,35 @@
-"""Saved scans in the same views as a running measurement."""
+"""Saved scans, ours or another program's, in the views of a running measurement: seen, analysed again, exported."""
 
 from pathlib import Path
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtGui import QCloseEvent, QKeySequence
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
+from halidescope.acquisition.batch import Analysis
+from halidescope.acquisition.convert import WRITERS, convert
+from halidescope.acquisition.importers import supported
 from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
-from halidescope.gui.feed import read_whole
+from halidescope.gui.exporting import ENDINGS, save_picture
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
+from halidescope.gui.notice import Notice
 from halidescope.gui.panels import Views
+from halidescope.gui.reanalysis import Asked, analyse_again, words_of
+from halidescope.gui.reanalysis_dialog import ReanalysisDialog
+from halidescope.gui.run_data import RunData, read_whole
+from halidescope.gui.scan_report import scan_report
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
+
+
+def name_filter() -> str:
+    """What can be opened, for file dialogs."""
+    endings = sorted({ending for many in supported().values() for ending in many})
+    return f"Scans ({' '.join(f'*{ending}' for ending in endings)});;All files (*)"
 
 
 class ScanWindow(QMainWindow):
@@ -23,10 +39,15 @@ class ScanWindow(QMainWindow):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, parent is not None)
         self.path = path
+        self.theme = theme
         self.problem = ""
         self.scan: Scan | None = None
+        self.analysis: Analysis | None = None
         self.views = Views(self)
         self.views.set_theme(theme)
+        self.kmc = KmcPanel(self)
+        self.kmc.set_theme(theme)
+        self.views.said.connect(self._say)
         self.files = Lane("halidescope-file", self)
         self.setWindowTitle(f"{path.name} · Halidescope")
         self.about = QLabel(f"reading {path} …", self)
@@ -36,6 +57,7 @@ class ScanWindow(QMainWindow):
         self.simulated = QLabel("SIMULATED", self)
         self.simulated.setProperty("mark", True)
         self.simulated.hide()
+        self.notice = Notice(self)
         head = QHBoxLayout()
         head.setContentsMargins(8, 4, 8, 4)
         head.addWidget(self.about, 1)
@@ -46,23 +68,49 @@ class ScanWindow(QMainWindow):
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(head)
+        layout.addWidget(self.notice)
         layout.addWidget(self.split, 1)
         self.setCentralWidget(body)
+        self._build_menus()
         self.resize(1280, 900)
         self.files.ask(lambda: read_whole(path), self._show, self._fail)
 
-    def _show(self, scan: Scan) -> None:
+    def _build_menus(self) -> None:
+        keys = QKeySequence.StandardKey
+        file = self.menuBar().addMenu("&File")
+        self.actions_by_name = {}
+        for name, words, key, act in (
+            ("open", "&Open more…", keys.Open, self.choose_more),
+            ("picture", "Save &picture…", keys.Save, self._choose_picture),
+            ("data", "Save &data as…", "Ctrl+Shift+S", self._choose_data),
+            ("report", "Save &report…", "Ctrl+P", self._choose_report),
+            ("close", "&Close", keys.Close, self.close),
+        ):
+            action = file.addAction(words)
+            action.setShortcut(QKeySequence(key))
+            action.triggered.connect(lambda _=False, act=act: act())
+            self.actions_by_name[name] = action
+        again = self.menuBar().addMenu("&Analysis").addAction("Analyse &again…")
+        again.setShortcut(QKeySequence("Ctrl+R"))
+        again.triggered.connect(lambda: self.ask_again())
+        self.actions_by_name["again"] = again
+        for name in ("picture", "data", "report", "again"):
+            self.actions_by_name[name].setEnabled(False)
+
+    def _show(self, read: tuple[Scan, RunData]) -> None:
+        scan, data = read
         self.scan = scan
-        self.views.load(scan)
+        self.views.load(data)
         is_map = self.views.data.grid is not None
-        for panel in ([self.views.map] if is_map else [self.views.live, self.views.series]):
+        for panel in ([self.views.map] if is_map else [self.views.live, self._series(scan)]):
             self.split.addWidget(panel)
         if not is_map and self.views.data.newest_index is not None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
         about = scan.metadata
         sample = about["sample"].get("name") or "unnamed film"
         valid = scan.valid
-        greatest = dose(float(scan.dose_j_cm2[valid].max())) if valid.any() else "none"
+        known = scan.dose_j_cm2[valid]
+        greatest = dose(float(known.max())) if len(known) and known.max() >= 0 else "not known"
         self.about.setText(
             f"{about['title']} · {sample} · {int(valid.sum())} of {valid.size} spectra · {about['state']} · "
             f"greatest dose {greatest}" + (f" · {about['reason']}" if about["reason"] else "")
@@ -70,6 +118,20 @@ class ScanWindow(QMainWindow):
         self.simulated.setVisible(scan.simulated)
         if scan.simulated:
             self.setWindowTitle(f"{self.path.name} · SIMULATED · Halidescope")
+        for name in ("picture", "data", "report", "again"):
+            self.actions_by_name[name].setEnabled(True)
+
+    def _series(self, scan: Scan) -> QTabWidget:
+        """The series, and behind it the simulation, which is asked when somebody looks."""
+        tabs = QTabWidget(self)
+        tabs.addTab(self.views.series, "Series")
+        tabs.addTab(self.kmc, "KMC")
+        tabs.currentChanged.connect(lambda index: self.kmc.set_seen(tabs.widget(index) is self.kmc))
+        composition = scan.metadata["sample"].get("composition")
+        if composition:
+            self.kmc.composition.setValue(composition)
+        self.kmc.refresh(self.views.data)
+        return tabs
 
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
@@ -77,9 +139,108 @@ class ScanWindow(QMainWindow):
         self.problem = str(error)
         self.about.setText(self.problem)
 
+    def _say(self, sentence: str) -> None:
+        self.notice.say(sentence)
+
+    def _not_done(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError):
+            raise error
+        self._say(str(error))
+
+    # more files
+
+    def choose_more(self) -> None:
+        """Ask for other scans; each gets a window of its own, as this one."""
+        dialog = QFileDialog(self, "Saved scans", str(self.path.parent), name_filter())
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: [self.open_beside(Path(name)) for name in names])
+        dialog.open()
+
+    def open_beside(self, path: Path) -> "ScanWindow":
+        """Show another scan in a window that closes with this one."""
+        window = ScanWindow(path, self.theme, self)
+        window.show()
+        return window
+
+    # another analysis
+
+    def ask_again(self) -> None:
+        """Ask with what to analyse again."""
+        if self.scan is None:
+            return
+        dialog = ReanalysisDialog(self.scan.metadata["sample"].get("composition"), self)
+        dialog.asked.connect(self.analyse)
+        dialog.open()
+        self.dialog = dialog
+
+    def analyse(self, asked: Asked) -> None:
+        """Analyse again, in the lane; the views then show the new results, the file stays as it is."""
+        scan = self.scan
+        if scan is None:
+            return
+        self._say("analysing …")
+        self.files.ask(lambda: analyse_again(scan, asked), self._analysed, self._not_done)
+
+    def _analysed(self, found: tuple[Analysis, OnlineResults]) -> None:
+        self.analysis, results = found
+        self.views.add_results(results)
+        self.kmc.refresh(self.views.data)
+        if self.views.data.newest_index is not None and self.views.data.grid is None:
+            self.views.live.show_kept(self.views.data, self.views.data.newest_index)
+        self._say(" ".join(part for part in (results.reference_note, words_of(self.analysis)) if part))
+
+    # out of the program
+
+    def _choose(self, title: str, endings: list[str], act: object) -> None:
+        assert callable(act)
+        wanted = " ".join(f"*{ending}" for ending in endings)
+        dialog = QFileDialog(self, title, str(self.path.with_suffix(endings[0])), wanted)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix(endings[0][1:])
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: act(Path(name)))
+        dialog.open()
+
+    def _choose_picture(self) -> None:
+        self._choose("Picture of the views", list(ENDINGS), self.save_picture)
+
+    def _choose_data(self) -> None:
+        self._choose("Spectra and what belongs to them", [*WRITERS, ".nxs"], self.save_data)
+
+    def _choose_report(self) -> None:
+        self._choose("Report", [".html"], self.save_report)
+
+    def save_picture(self, path: Path) -> None:
+        """Write what is seen as PNG, SVG or PDF."""
+        try:
+            save_picture(self.split, path, simulated=self.scan is not None and self.scan.simulated)
+        except ProblemError as error:
+            self._say(str(error))
+            return
+        self._say(f"{path} is written")
+
+    def save_data(self, path: Path) -> None:
+        """Write the measurement in another format, in the lane."""
+        source = Path(self.scan.source) if self.scan is not None else self.path
+        self.files.ask(lambda: convert(source, path), lambda _: self._say(f"{path} is written"), self._not_done)
+
+    def save_report(self, path: Path) -> None:
+        """Write a page with numbers and figures, in the lane."""
+        scan, analysis = self.scan, self.analysis
+        if scan is None:
+            return
+        self._say("writing the report …")
+        self.files.ask(
+            lambda: scan_report(scan, analysis).write(path), lambda _: self._say(f"{path} is written"), self._not_done
+        )
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop painting and let go of the file."""
+        for window in self.findChildren(ScanWindow):
+            window.close()
         self.views.stop()
+        self.kmc.close_process()
         self.files.close()
         event.accept()
 

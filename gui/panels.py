@@ -1,23 +1,35 @@
 """The three views of data side by side: live, series, map, fed from one :class:`RunData`. Live and saved alike."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
-from halidescope.acquisition.recipes import RasterMap
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
+from halidescope.acquisition.scan import Scan
+from halidescope.gui.lane import Lane
 from halidescope.gui.live_dock import LivePanel
 from halidescope.gui.map_dock import MapPanel
-from halidescope.gui.run_data import RunData, TakenSpectrum
+from halidescope.gui.run_data import RunData, TakenSpectrum, read_whole
 from halidescope.gui.series_dock import SeriesPanel
 from halidescope.gui.theme import Theme
 
-MAP_KIND = RasterMap.model_fields["kind"].default
+MAP_KINDS = tuple(model.model_fields["kind"].default for model in (RasterMap, AdaptiveMap))
 SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it comes
 
 
 class Views(QObject):
-    """Paints what is new, no more often than eyes need it."""
+    """Paints what is new, no more often than eyes need it.
+
+    Signals
+    -------
+    said(str)
+        A sentence for the person: why something cannot be shown.
+    """
+
+    said = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -25,6 +37,11 @@ class Views(QObject):
         self.live = LivePanel()
         self.series = SeriesPanel()
         self.map = MapPanel()
+        self._lane = Lane("halidescope-views", self)
+        self.map.compare_asked.connect(self.compare_with)
+        self.series.time_picked.connect(self.show_moment)
+        self.live.newest.clicked.connect(self.follow_newest)
+        self._pinned: int | None = None
         self._phases: tuple[tuple[str, ...], int] | None = None
         self._stale = False
         self._timer = QTimer(self)
@@ -36,6 +53,9 @@ class Views(QObject):
         """Paint no more."""
         self._timer.stop()
         self.live.stop()
+        self.map.stop()
+        self.series.stop()
+        self._lane.close()
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -49,8 +69,9 @@ class Views(QObject):
         self.data.set_axis(axis)
         self._phases = None
         self._stale = False
+        self._pinned = None
         self.live.clear()
-        if kind == MAP_KIND:
+        if kind in MAP_KINDS:
             self.map.clear()
         else:
             self.series.clear()
@@ -66,7 +87,8 @@ class Views(QObject):
     def add_spectra(self, spectra: Sequence[TakenSpectrum]) -> None:
         """Take in spectra and show the last of them."""
         self.data.add(spectra)
-        self.live.show_spectrum(self.data, spectra[-1])
+        if self._pinned is None:
+            self.live.show_spectrum(self.data, spectra[-1])
         self._stale = True
 
     def show_live(self, spectrum: TakenSpectrum) -> None:
@@ -79,13 +101,43 @@ class Views(QObject):
         self.data.add_results(results)   # type: ignore[arg-type]
         self._show_results()
 
-    def load(self, scan: object) -> None:
-        """Take in a measurement's file or journal."""
-        self.data.load(scan)   # type: ignore[arg-type]
+    def load(self, data: RunData) -> None:
+        """Take in a measurement's file or journal; what has come meanwhile is kept."""
+        data.take_over(self.data)
+        self.data = data
         self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
         self._show_results()
+
+    def show_moment(self, time_s: float) -> None:
+        """Show the spectrum taken nearest to a moment, until the newest is asked for."""
+        index = self.data.nearest_in_time(time_s)
+        if index is not None:
+            self._pinned = index
+            self.live.show_kept(self.data, index)
+            self.live.newest.setVisible(index != self.data.newest_index)
+
+    def follow_newest(self) -> None:
+        """Show the newest spectrum again, and those that come."""
+        self._pinned = None
+        self.live.newest.hide()
+        self.series.unpick()
+        if self.data.newest_index is not None:
+            self.live.show_kept(self.data, self.data.newest_index)
+
+    def compare_with(self, path: Path) -> None:
+        """Read another map, in a lane, and show it beside this one."""
+
+        def read(found: tuple[Scan, RunData]) -> None:
+            self.said.emit(self.map.compare_with(found[1], path.name) or f"left of the line: {path.name}")
+
+        self._lane.ask(lambda: read_whole(path), read, self._not_read)
+
+    def _not_read(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError):
+            raise error
+        self.said.emit(str(error))
 
     def _show_results(self) -> None:
         data = self.data
@@ -93,7 +145,7 @@ class Views(QObject):
         if phases != self._phases and len(data.references) and len(data.wavelength_nm):
             self._phases = phases
             self.live.view.set_phases(data.labels, data.references)
-            if data.results.kind == MAP_KIND:
+            if data.results.kind in MAP_KINDS:
                 self.map.set_phases(data.labels, data)
             else:
                 self.series.set_phases(data.labels, data)
@@ -108,4 +160,5 @@ class Views(QObject):
         else:
             self.series.show_stack(self.data)
             self.series.show_results(self.data)
-        self.live.show_results(self.data)       # results may have come a moment before their spectra
+        if self._pinned is None:
+            self.live.show_results(self.data)       # results may have come a moment before their spectra

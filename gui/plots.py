@@ -7,7 +7,11 @@ data leave them, or use less than a third of them.
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QKeySequence
+from qtpy.QtWidgets import QMenu
 
+from halidescope.gui.exporting import plot_text
 from halidescope.gui.theme import Theme
 
 PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
@@ -33,6 +37,25 @@ class Plot(pg.PlotWidget):
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
         item.getAxis("left").setWidth(62)
+
+    def copy_data(self) -> None:
+        """Put the plot's data on the clipboard, as text that a spreadsheet reads."""
+        QGuiApplication.clipboard().setText(plot_text(self))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Ctrl+C copies the data."""
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_data()
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802 - Qt's name
+        """What can be had of a plot."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Copy data (Ctrl+C)").triggered.connect(lambda: self.copy_data())
+        menu.popup(event.globalPos())
+        self.menu = menu
 
     def hide_bottom(self) -> None:
         """Give the bottom axis no words: another plot beneath shares it."""

@@ -5,14 +5,17 @@ how they look is the docks' business.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
-from halidescope.acquisition.recipes import RasterMap
+from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.time_stack import TimeStack
@@ -74,12 +77,47 @@ class Grid:
         spare = max(steps) or 1.0
         return steps[0] or spare, steps[1] or spare
 
+    def same_as(self, other: "Grid") -> bool:
+        """True if the pixels lie at the same places."""
+        return np.array_equal(self.x_um, other.x_um) and np.array_equal(self.y_um, other.y_um)
+
     def pixel_at(self, x_um: float, y_um: float) -> int | None:
         """Index (row × columns + column) of the pixel that covers a place, None outside."""
         dx, dy = self.step_um
         column, row = round((x_um - self.x_um[0]) / dx), round((y_um - self.y_um[0]) / dy)
         ny, nx = self.shape
         return row * nx + column if 0 <= row < ny and 0 <= column < nx else None
+
+
+class Growing:
+    """An array that grows at its end, doubling its room, so that a long run costs no copy per spectrum."""
+
+    def __init__(self, *row: int, fill: float = np.nan) -> None:
+        self._row, self._fill = row, fill
+        self._room = np.full((64, *row), fill)
+        self.count = 0
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """What is in it, shape (count, …)."""
+        return self._room[: self.count]
+
+    def resize(self, count: int) -> None:
+        """Make it this long; new rows hold the fill value."""
+        if count > len(self._room):
+            room = np.full((max(count, 2 * len(self._room)), *self._row), self._fill)
+            room[: self.count] = self._room[: self.count]
+            self._room = room
+        elif count < self.count:
+            self._room[count : self.count] = self._fill
+        self.count = count
+
+    def put(self, first: int, rows: object) -> None:
+        """Let ``rows`` stand from ``first`` on, and be the last."""
+        block = np.asarray(rows, dtype=float).reshape(-1, *self._row)
+        self.resize(first)
+        self.resize(first + len(block))
+        self._room[first : self.count] = block
 
 
 class RunData:
@@ -91,6 +129,8 @@ class RunData:
         Empty until the first spectrum's axis is known.
     grid : Grid or None
         The pixels, for a map.
+    scattered : bool
+        The map's points do not lie on its pixels (an adaptive map): every pixel shows the point nearest to it.
     dark : ndarray, shape (channels,), or None
         Mean dark spectrum in counts, as the online analysis subtracts it.
     """
@@ -100,25 +140,34 @@ class RunData:
         self.grid: Grid | None = None
         self.clear()
 
+    @classmethod
+    def of(cls, scan: Scan) -> "RunData":
+        """All of a measurement's file or journal; no widget is touched, so that it may be done in a lane."""
+        data = cls()
+        data.set_axis(scan.wavelength_nm)
+        data._load(scan)
+        return data
+
     def clear(self) -> None:
         """Forget everything but the wavelength axis."""
+        self.scattered = False
+        self._nearest: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
         self.stack: TimeStack | None = None
         self.seen = 0
         self.last_time_s = -np.inf
         self.newest_index: int | None = None
         self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._places: dict[int, tuple[float, float, float]] = {}
-        self._totals: dict[int, float] = {}
+        self._points = Growing(5)                  # x, y in µm, time in s, total counts, dose in J/cm²; by index
         self.dark: NDArray[np.float64] | None = None
         self.results = OnlineResults()
         self.references: NDArray[np.float64] = np.empty((0, 0))
         self._rows: dict[int, int] = {}
         self._index: list[int] = []
-        self._time_s: list[float] = []
-        self._amplitudes: list[list[float | None]] = []
-        self._shares: list[list[float | None]] = []
-        self._shares_se: list[list[float | None]] = []
-        self._residual_rms: list[float | None] = []
+        self._time_s = Growing()
+        self._amplitudes = Growing(0)
+        self._shares = Growing(0)
+        self._shares_se = Growing(0)
+        self._residual_rms = Growing()
 
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
         """Set the wavelength axis, in nm; another axis than before empties everything."""
@@ -132,67 +181,103 @@ class RunData:
         for spectrum in spectra:
             self.last_time_s = spectrum.time_s
             self.newest_index = spectrum.index
-            self._keep(spectrum.index, spectrum.time_s, (spectrum.x_um, spectrum.y_um), spectrum.counts)
+            self._keep(
+                spectrum.index, (spectrum.x_um, spectrum.y_um, spectrum.time_s), spectrum.dose_j_cm2, spectrum.counts
+            )
 
-    def _keep(self, index: int, time_s: float, place: tuple[float, float], counts: NDArray[np.generic]) -> None:
-        if index in self._places:
+    def _keep(
+        self, index: int, place: tuple[float, float, float], dose_j_cm2: float, counts: NDArray[np.generic]
+    ) -> None:
+        if self.place(index) is not None:
             return
         self.seen += 1
-        self._places[index] = (*place, time_s)
+        if index >= self._points.count:
+            self._points.resize(index + 1)
+        self._points.values[index] = (*place, float(np.sum(counts, dtype=np.float64)), dose_j_cm2)
         self._counts[index] = np.asarray(counts, dtype=np.float32)
-        self._totals[index] = float(np.sum(counts, dtype=np.float64))
-        if len(self._counts) * max(len(counts), 1) * 4 > KEPT_BYTES:
-            self._counts.popitem(last=False)
+        self._forget_old(len(counts))
         if self.grid is None:
             if self.stack is None:
                 self.stack = TimeStack(self.wavelength_nm)
-            self.stack.add(time_s, self._counts[index])
+            self.stack.add(place[2], self._counts[index])
 
-    def _restack(self) -> None:
-        """Make the colour map anew in the order of time: what was missed is older than what was seen."""
-        self.stack = None if self.grid is not None else TimeStack(self.wavelength_nm)
-        if self.stack is not None:
-            for index in sorted(self._counts, key=lambda one: self._places[one][2]):
-                self.stack.add(self._places[index][2], self._counts[index])
+    def _forget_old(self, channels: int) -> None:
+        while len(self._counts) * max(channels, 1) * 4 > KEPT_BYTES:
+            self._counts.popitem(last=False)
 
-    def load(self, scan: Scan) -> None:
-        """Take in a measurement's file or journal: what was missed is added, what is known stays."""
-        self.set_axis(scan.wavelength_nm)
+    def _load(self, scan: Scan) -> None:
         if {"x", "y"} <= set(scan.axes):
             self.grid = Grid(np.asarray(scan.axes["x"], dtype=float), np.asarray(scan.axes["y"], dtype=float))
+        if scan.kind == "adaptive-map":
+            recipe = AdaptiveMap.model_validate(scan.metadata["recipe"])
+            self.grid, self.scattered = Grid(np.asarray(recipe.x_um), np.asarray(recipe.y_um)), True
         if scan.dark.count:
             self.dark = scan.dark.mean
         valid = scan.valid.ravel()
         time_s = scan.time_s.ravel()
         places = scan.position_um.reshape(-1, 2)
         counts = scan.spectra.reshape(len(valid), -1)
-        for index in np.flatnonzero(valid)[np.argsort(time_s[valid], kind="stable")]:
-            place = (float(places[index, 0]), float(places[index, 1]))
-            self._keep(int(index), float(time_s[index]), place, counts[index])
-            if time_s[index] > self.last_time_s:
-                self.last_time_s, self.newest_index = float(time_s[index]), int(index)
-        self._restack()
-        if scan.results is not None and len(scan.results.index) > self.analysed:
+        if not np.isfinite(time_s[valid]).all():       # another program's, which did not say: in the order of the file
+            time_s = np.arange(len(valid), dtype=float)
+        order = np.flatnonzero(valid)[np.argsort(time_s[valid], kind="stable")]
+        self._points.resize(len(valid))
+        rows = self._points.values
+        rows[order, 0:2], rows[order, 2] = places[order], time_s[order]
+        for some in np.array_split(order, max(1, len(order) // 4096)):      # not a second copy of everything
+            rows[some, 3] = counts[some].sum(axis=1, dtype=np.float64)
+        rows[order, 4] = scan.dose_j_cm2.ravel()[order]
+        self.seen = len(order)
+        if len(order):
+            self.last_time_s, self.newest_index = float(time_s[order[-1]]), int(order[-1])
+        if self.grid is None and len(order):
+            self.stack = TimeStack(self.wavelength_nm)
+            for index in order:
+                self.stack.add(float(time_s[index]), counts[index])
+        for index in order[-max(1, int(KEPT_BYTES / (4 * max(counts.shape[1], 1)))) :]:
+            self._counts[int(index)] = counts[index].astype(np.float32)
+        if scan.results is not None:
             self.add_results(scan.results)
+
+    def take_over(self, other: "RunData") -> None:
+        """Take in what another holds of the same measurement and this lacks: what came while this was read."""
+        for index, counts in other._counts.items():
+            place = other.place(index)
+            if place is not None and self.place(index) is None:
+                if place[2] > self.last_time_s:
+                    self.last_time_s, self.newest_index = place[2], index
+                self._keep(index, place, float(other._points.values[index, 4]), counts)
+        if other.analysed > self.analysed:
+            for name in (
+                "results", "references", "_rows", "_index", "_time_s", "_amplitudes", "_shares", "_shares_se",
+                "_residual_rms",
+            ):
+                setattr(self, name, getattr(other, name))
 
     def add_results(self, results: OnlineResults) -> None:
         """Take in a snapshot of the analysis: rows from ``results.first`` on, numbers and curves as a whole."""
+        phases = len(results.labels)
         if results.first == 0:
             self._rows.clear()
+            self._amplitudes, self._shares, self._shares_se = Growing(phases), Growing(phases), Growing(phases)
         keep = min(results.first, len(self._index))
-        pairs: tuple[tuple[list[Any], list[Any]], ...] = (
-            (self._index, results.index), (self._time_s, results.time_s), (self._amplitudes, results.amplitudes),
-            (self._shares, results.shares), (self._shares_se, results.shares_se),
-            (self._residual_rms, results.residual_rms),
-        )  # fmt: skip
-        for rows, more in pairs:
-            del rows[keep:]
-            rows.extend(more)
+        del self._index[keep:]
+        self._index.extend(results.index)
+        if results.index or keep < self._time_s.count:
+            for rows, more in (
+                (self._time_s, results.time_s), (self._amplitudes, results.amplitudes), (self._shares, results.shares),
+                (self._shares_se, results.shares_se), (self._residual_rms, results.residual_rms),
+            ):  # fmt: skip
+                rows.put(keep, more)
         for offset, index in enumerate(results.index):
             self._rows[index] = keep + offset
         if results.first == 0 and results.references:
             self.references = np.asarray(results.references, dtype=float)
         self.results = results
+
+    @property
+    def points(self) -> int:
+        """Greatest index of a point that was taken, plus one."""
+        return self._points.count
 
     @property
     def analysed(self) -> int:
@@ -216,48 +301,96 @@ class RunData:
             return raw
         return (raw - self.dark).astype(np.float32)
 
+    def held(self) -> Iterator[int]:
+        """Indices of the points whose spectra are held, in the order of taking."""
+        return iter(self._counts)
+
     def place(self, index: int) -> tuple[float, float, float] | None:
         """Where and when a point was taken: x in µm, y in µm, time in s."""
-        return self._places.get(index)
+        if not 0 <= index < self._points.count:
+            return None
+        x_um, y_um, time_s = self._points.values[index, :3]
+        return None if np.isnan(time_s) else (float(x_um), float(y_um), float(time_s))
+
+    def nearest_in_time(self, time_s: float) -> int | None:
+        """Index of the point taken closest to a time whose spectrum is held; None if there is none."""
+        held = np.fromiter(self._counts, dtype=np.int64, count=len(self._counts))
+        if not len(held):
+            return None
+        return int(held[np.argmin(np.abs(self._points.values[held, 2] - time_s))])
+
+    def point_of(self, pixel: int) -> int:
+        """Index of the point that a pixel of the map shows."""
+        if not self.scattered:
+            return pixel
+        nearest = self._nearest_points()
+        return int(nearest[pixel]) if len(nearest) else -1
+
+    def on_grid(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of the points, by index, as an image of shape (ny, nx); not-a-number where nothing was measured."""
+        assert self.grid is not None
+        image = np.full(self.grid.shape, np.nan)
+        if self.scattered:
+            nearest = self._nearest_points()
+            if len(nearest) and int(nearest.max()) < len(values):
+                image.flat[:] = values[nearest]
+            return image
+        some = values[: image.size]
+        image.flat[: len(some)] = some
+        return image
+
+    def _nearest_points(self) -> NDArray[np.int64]:
+        """Which point is nearest to every pixel, of those measured so far; empty before the first."""
+        if self._nearest[0] != self.seen and self.grid is not None:
+            measured = np.flatnonzero(np.isfinite(self._points.values[:, 2]))
+            found = np.empty(0, dtype=np.int64)
+            if len(measured):
+                places = np.stack(np.meshgrid(self.grid.x_um, self.grid.y_um), axis=-1).reshape(-1, 2)
+                found = measured[KDTree(self._points.values[measured, :2]).query(places)[1]]
+            self._nearest = (self.seen, found)
+        return self._nearest[1]
 
     def parts(self, index: int) -> NDArray[np.float64] | None:
         """The unmixed parts of a point in counts, shape (k, channels), or None."""
         row = self._rows.get(index)
         if row is None or self.references.size == 0:
             return None
-        return np.asarray(self._amplitudes[row], dtype=float)[:, None] * self.references
+        return self._amplitudes.values[row][:, None] * self.references
 
     def share(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Shares of a point and their standard errors, each of shape (k,), or None."""
         row = self._rows.get(index)
-        return None if row is None else (
-            np.asarray(self._shares[row], dtype=float), np.asarray(self._shares_se[row], dtype=float)
-        )
+        return None if row is None else (self._shares.values[row], self._shares_se.values[row])
 
     def share_series(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in s, shape (n,), and shares, shape (n, k), of everything analysed."""
-        shares = np.asarray(self._shares, dtype=float)
-        return np.asarray(self._time_s, dtype=float), shares.reshape(len(self._time_s), len(self.labels))
+        return self._time_s.values, self._shares.values
+
+    def times_and_totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Times in s and counts above dark summed over all channels, by index; not-a-number where nothing was taken."""
+        dark = 0.0 if self.dark is None else float(self.dark.sum())
+        return self._points.values[:, 2], self._points.values[:, 3] - dark
+
+    def residual_series(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Times in s and residuals in counts, both of shape (n,), of everything analysed."""
+        return self._time_s.values, self._residual_rms.values
 
     def shares_with_errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The same with the standard errors, shape (n, k)."""
-        time_s, shares = self.share_series()
-        return time_s, shares, np.asarray(self._shares_se, dtype=float).reshape(shares.shape)
+        """Times in s, shape (n,), shares and their standard errors, each (n, k), of everything analysed."""
+        return self._time_s.values, self._shares.values, self._shares_se.values
 
     def dark_subtracted(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Times in s, shape (n,), and spectra less the dark one, shape (n, channels), of all that are held."""
-        held = [(self._places[index][2], index) for index in self._counts]
-        spectra = [counts for _, index in held if (counts := self.counts(index)) is not None]
-        return np.array([time_s for time_s, _ in held]), np.stack(spectra) if spectra else np.empty((0, 0), np.float32)
+        held = list(self._counts)
+        spectra = [counts for index in held if (counts := self.counts(index)) is not None]
+        times = self._points.values[held, 2] if held else np.empty(0)
+        return times, np.stack(spectra) if spectra else np.empty((0, 0), np.float32)
 
     def rows_since(self, first: int) -> list[tuple[float, float, float]]:
         """Time in s, share of the growing phase, residual in counts: every row of the analysis from ``first`` on."""
-        return [
-            (time_s, np.nan if shares[-1] is None else shares[-1], np.nan if residual is None else residual)
-            for time_s, shares, residual in zip(
-                self._time_s[first:], self._shares[first:], self._residual_rms[first:], strict=True
-            )
-        ]
+        times, residuals = self._time_s.values[first:], self._residual_rms.values[first:]
+        shares = self._shares.values[first:, -1] if self.labels else np.full(len(times), np.nan)
+        return list(zip(times.tolist(), shares.tolist(), residuals.tolist(), strict=True))
 
     def image(self, quantity: str) -> NDArray[np.float64]:
         """A map of a quantity, shape (ny, nx), not-a-number where nothing was measured.
@@ -265,27 +398,36 @@ class RunData:
         Parameters
         ----------
         quantity : str
-            ``"intensity"`` (sum over all channels, counts), ``"residual"`` (counts) or a phase's label (its share).
+            ``"intensity"`` (sum over all channels above dark, counts), ``"dose"`` (J/cm²), ``"time"`` (s),
+            ``"residual"`` (counts), ``"share:LABEL"`` of a phase, or ``"share_se:LABEL"``, its standard error.
         """
         if self.grid is None:
             raise ValueError("this measurement is not a map")
-        image = np.full(self.grid.shape, np.nan)
-        index = np.asarray(self._index, dtype=int)
-        if quantity == "intensity":
-            index = np.fromiter(self._totals, dtype=int, count=len(self._totals))
-            values = np.fromiter(self._totals.values(), dtype=float, count=len(self._totals))
-            values -= 0.0 if self.dark is None else float(self.dark.sum())
-        elif quantity == "residual":
-            values = np.asarray(self._residual_rms, dtype=float)
+        points = self._points.values
+        if quantity in ("intensity", "dose", "time"):
+            column = {"time": 2, "intensity": 3, "dose": 4}[quantity]
+            dark = float(self.dark.sum()) if quantity == "intensity" and self.dark is not None else 0.0
+            return self.on_grid(points[:, column] - dark)
+        index = np.fromiter(self._rows, dtype=np.int64, count=len(self._rows))
+        row = np.fromiter(self._rows.values(), dtype=np.int64, count=len(self._rows))
+        if quantity == "residual":
+            values = self._residual_rms.values[row]
         else:
-            column = self.labels.index(quantity)
-            values = np.asarray([row[column] for row in self._shares], dtype=float)
-        inside = (index >= 0) & (index < image.size)
-        if len(index):
-            image.flat[index[inside]] = values[inside]
-        return image
+            kind, _, label = quantity.partition(":")
+            table = {"share": self._shares, "share_se": self._shares_se}[kind]
+            values = table.values[row, self.labels.index(label)]
+        known = np.full(max(len(points), int(index.max()) + 1 if len(index) else 0), np.nan)
+        known[index] = values
+        return self.on_grid(known)
 
     @property
     def numbers(self) -> dict[str, Number]:
         """The fit's numbers, with standard errors."""
         return self.results.numbers
+
+
+def read_whole(path: Path) -> tuple[Scan, RunData]:
+    """A measurement with its spectra, its file closed again, and what views need of it; for a lane."""
+    with open_any(path) as scan:
+        data = RunData.of(scan)
+    return scan, data

@@ -1,11 +1,18 @@
-"""How the film changes with time: wavelength × time, shares with fit and confidence band, the fit's numbers."""
+"""How the film changes with time: spectra × time, shares with fit and confidence band, residuals, peak shift, numbers.
+
+One cursor is in all plots: dragged, or moved by the arrow keys, it names a moment, and :attr:`SeriesPanel.time_picked`
+tells it to whoever shows that moment's spectrum.
+"""
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QRectF, Qt
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QObject, QRectF, Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
+from halidescope.analysis.composition import HC_EV_NM
+from halidescope.gui.peak_fits import PeakFits
 from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
@@ -19,23 +26,75 @@ SYMBOLS = ("o", "t", "s", "d", "+", "x")
 NUMBERS = (
     ("phi", "φ", ""), ("average_rate_per_s", "⟨k⟩", "1/s"), ("k1_per_s", "k₁", "1/s"), ("k2_per_s", "k₂", "1/s"),
 )  # fmt: skip
+# what the lower plot can show: words, name, axis label, unit
+LOWER = (
+    ("share less fit", "fit", "Δ share", "%"), ("residual of unmixing", "residual", "residual", "counts"),
+    ("peak shift Δλ", "shift", "Δλ", "nm"), ("intensity", "intensity", "intensity", "counts"),
+)  # fmt: skip
 
 
 class SeriesPanel(QWidget):
-    """Colour map, shares and numbers of one time series."""
+    """Colour map, shares, what is left over, and numbers of one time series."""
+
+    time_picked = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = DARK
         self._ranks: list[float] = []
         self._span_s = 0.0
+        self._data = RunData()
+        self.picked_s: float | None = None
+        self.fits = PeakFits(self)
+        self.fits.ready.connect(lambda: self._show_lower())
+        self._build_map()
+        self._build_curves()
+        self.numbers = Sentence("no fit yet", self)
+        self.numbers.setFont(value_font(10.5))
+        self.numbers.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.note = Sentence("", self)
+        self.note.setProperty("faint", True)
+        left = QWidget(self)
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.map_plot, 1)
+        chosen = QHBoxLayout()
+        for words, combo in (("colour map over", self.axis), ("below the shares", self.below)):
+            chosen.addWidget(QLabel(words, self))
+            chosen.addWidget(combo)
+        chosen.addStretch(1)
+        curves = QSplitter(Qt.Orientation.Vertical, self)
+        curves.addWidget(self.share_plot)
+        curves.addWidget(self.lower_plot)
+        curves.setChildrenCollapsible(False)
+        curves.setSizes([260, 130])
+        split = QSplitter(Qt.Orientation.Horizontal, self)
+        split.addWidget(left)
+        split.addWidget(curves)
+        split.setChildrenCollapsible(False)
+        split.setSizes([400, 400])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 4)
+        layout.setSpacing(2)
+        layout.addWidget(split, 1)
+        layout.addLayout(chosen)
+        layout.addWidget(self.numbers)
+        layout.addWidget(self.note)
+        self.set_theme(DARK)
 
+    def _build_map(self) -> None:
         self.map_plot = Plot(left=("time", "s"), bottom=("wavelength", "nm"))
         self.map_plot.setXRange(*PL_RANGE_NM, padding=0)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.map_plot.addItem(self.image)
         self.bar = ColourBar(self.image, self.map_plot)
+        self.axis = QComboBox(self)
+        self.axis.setAccessibleName("axis of the colour map")
+        self.axis.addItems(["wavelength", "photon energy"])
+        self.axis.currentIndexChanged.connect(lambda _: self._turn_axis())
 
+    def _build_curves(self) -> None:
         self.share_plot = Plot(left=("share of emission", "%"), bottom=("time", "s"))
         self.share_plot.setYRange(-5, 119, padding=0)   # room for the legend on top
         self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
@@ -48,24 +107,30 @@ class SeriesPanel(QWidget):
             self.share_plot.addItem(item)
         self.band.setZValue(-1)
         self.fit.setZValue(1)
-
-        self.numbers = Sentence("no fit yet", self)
-        self.numbers.setFont(value_font(10.5))
-        self.numbers.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.note = Sentence("", self)
-        self.note.setProperty("faint", True)
-        split = QSplitter(Qt.Orientation.Horizontal, self)
-        split.addWidget(self.map_plot)
-        split.addWidget(self.share_plot)
-        split.setChildrenCollapsible(False)
-        split.setSizes([400, 400])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 2, 4, 4)
-        layout.setSpacing(2)
-        layout.addWidget(split, 1)
-        layout.addWidget(self.numbers)
-        layout.addWidget(self.note)
-        self.set_theme(DARK)
+        self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
+        self.lower_plot.setMinimumHeight(84)
+        self.lower_plot.setXLink(self.share_plot)
+        self.lower_plot.getPlotItem().enableAutoRange("y")
+        self.lower_points = pg.PlotDataItem(pen=None, symbol="o", symbolSize=3, symbolPen=None)
+        self.zero = pg.InfiniteLine(0.0, angle=0)
+        for item in (self.lower_points, self.zero):
+            self.lower_plot.addItem(item)
+        self.share_plot.hide_bottom()
+        self.below = QComboBox(self)
+        self.below.setAccessibleName("what is below the shares")
+        for words, name, _, _ in LOWER:
+            self.below.addItem(words, name)
+        self.below.currentIndexChanged.connect(lambda _: self._show_lower())
+        self.cursors = [pg.InfiniteLine(0.0, angle=angle, movable=True) for angle in (0, 90, 90)]
+        plots = (self.map_plot, self.share_plot, self.lower_plot)
+        for plot, cursor in zip(plots, self.cursors, strict=True):
+            cursor.setZValue(15)
+            cursor.hide()
+            cursor.sigDragged.connect(lambda line: self.pick(float(line.value())))
+            plot.addItem(cursor)
+            plot.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            plot.installEventFilter(self)
+            plot.scene().sigMouseClicked.connect(lambda event, plot=plot: self._clicked(plot, event))
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -73,8 +138,14 @@ class SeriesPanel(QWidget):
         self.map_plot.set_theme(theme)
         self.map_plot.getPlotItem().getViewBox().setBackgroundColor(theme.missing)
         self.share_plot.set_theme(theme)
+        self.lower_plot.set_theme(theme)
         self.bar.set_theme(theme)
         self.fit.setPen(pg.mkPen(theme.text, width=2))
+        self.zero.setPen(pg.mkPen(theme.faint, width=1))
+        self.lower_points.setSymbolBrush(pg.mkBrush(theme.data))
+        for cursor in self.cursors:
+            cursor.setPen(pg.mkPen(theme.accent, width=1))
+            cursor.setHoverPen(pg.mkPen(theme.accent, width=3))
         nothing = pg.mkPen(None)
         self.low.setPen(nothing)
         self.high.setPen(nothing)
@@ -101,8 +172,11 @@ class SeriesPanel(QWidget):
         if self.share_curves:
             self.legend.addItem(self.fit, "fit, 95 % band")
 
+    # the colour map
+
     def show_stack(self, data: RunData) -> None:
         """Show the colour map as far as it goes."""
+        self._data = data
         stack = data.stack
         if stack is None or stack.rows == 0:
             return
@@ -110,15 +184,26 @@ class SeriesPanel(QWidget):
         if data.dark is not None:
             image -= stack.binned(data.dark).astype(np.float32)
         low, high = stack.wavelength_range_nm
+        if self.axis.currentIndex() == 1:
+            image, low, high = over_energy(image, low, high)
         finite = image[np.isfinite(image)]
         top = float(finite.max()) if len(finite) else 1.0
         bottom = float(finite.min()) if len(finite) else 0.0
         top = max(top, bottom + 1.0)
         self.bar.show(image, "counts above dark" if data.dark is not None else "counts with dark", bottom, top)
         self.image.setRect(QRectF(low, stack.start_s, high - low, stack.rows * stack.bin_s))
-        if low > PL_RANGE_NM[1] or high < PL_RANGE_NM[0]:
+        if self.axis.currentIndex() == 0 and (low > PL_RANGE_NM[1] or high < PL_RANGE_NM[0]):
             self.map_plot.setXRange(low, high, padding=0)
         self._follow(stack.end_s)
+
+    def _turn_axis(self) -> None:
+        energy = self.axis.currentIndex() == 1
+        self.map_plot.name_axis(
+            "bottom", *(("photon energy", "eV") if energy else ("wavelength", "nm")), self._theme
+        )
+        edges = [HC_EV_NM / edge for edge in reversed(PL_RANGE_NM)] if energy else list(PL_RANGE_NM)
+        self.map_plot.setXRange(*edges, padding=0)
+        self.show_stack(self._data)
 
     def _follow(self, end_s: float) -> None:
         if end_s > self._span_s or end_s < self._span_s / 3:
@@ -126,8 +211,11 @@ class SeriesPanel(QWidget):
             self.map_plot.setYRange(0, self._span_s, padding=0)
             self.share_plot.setXRange(0, self._span_s, padding=0)
 
+    # the curves
+
     def show_results(self, data: RunData) -> None:
-        """Show shares, fit, band and numbers."""
+        """Show shares, fit, band, what is left over, and numbers."""
+        self._data = data
         time_s, shares = data.share_series()
         stride = max(1, -(-len(time_s) // MAX_POINTS))
         for column, curve in enumerate(self.share_curves):
@@ -140,6 +228,7 @@ class SeriesPanel(QWidget):
             curve.setData(fit_time, 100 * np.asarray(values, dtype=float))
         if len(time_s):
             self._follow(float(time_s[-1]))
+        self._show_lower()
         words = [
             f"{symbol} {plus_minus(results.numbers[name], unit)}".replace(" ", NO_BREAK)
             for name, symbol, unit in NUMBERS if name in results.numbers
@@ -147,11 +236,100 @@ class SeriesPanel(QWidget):
         self.numbers.setText("    ".join(words) if words else "no fit yet")
         self.note.setText(" ".join(part for part in (results.note, results.reference_note) if part))
 
+    def _show_lower(self) -> None:
+        _, name, label, unit = LOWER[self.below.currentIndex()]
+        x, y = self.lower_series(name)
+        good = np.isfinite(x) & np.isfinite(y)
+        x, y = x[good], y[good]
+        stride = max(1, -(-len(x) // MAX_POINTS))
+        self.lower_plot.name_axis("left", label, unit, self._theme)
+        self.zero.setVisible(name != "intensity")
+        self.lower_points.setData(x[::stride], y[::stride])
+
+    def lower_series(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Times in s and values of what the lower plot can show."""
+        data = self._data
+        time_s, shares = data.share_series()
+        if name == "fit":
+            fit_time = np.asarray(data.results.fit_time_s, dtype=float)
+            if not len(fit_time) or not shares.size:
+                return np.empty(0), np.empty(0)
+            fitted = np.interp(time_s, fit_time, np.asarray(data.results.fit_share, dtype=float), right=np.nan)
+            return time_s, 100 * (shares[:, -1] - fitted)
+        if name == "residual":
+            return data.residual_series()
+        places = data.times_and_totals()
+        if name == "intensity":
+            return places
+        every = max(1, -(-len(places[0]) // MAX_POINTS))
+        self.fits.fit_more(data, every)
+        energy = self.fits.column("energy_ev", len(places[0]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            wavelength = HC_EV_NM / energy
+        known = np.flatnonzero(np.isfinite(wavelength))
+        return places[0], wavelength - wavelength[known[0]] if len(known) else wavelength
+
+    # the cursor
+
+    def pick(self, time_s: float) -> None:
+        """Put the cursor on the spectrum nearest to a moment, in every plot."""
+        index = self._data.nearest_in_time(time_s)
+        place = None if index is None else self._data.place(index)
+        if place is None:
+            return
+        self.picked_s = place[2]
+        for cursor in self.cursors:
+            cursor.setValue(self.picked_s)
+            cursor.show()
+        self.time_picked.emit(self.picked_s)
+
+    def unpick(self) -> None:
+        """Take the cursor away."""
+        self.picked_s = None
+        for cursor in self.cursors:
+            cursor.hide()
+
+    def _clicked(self, plot: Plot, event: object) -> None:
+        place = plot.getPlotItem().getViewBox().mapSceneToView(event.scenePos())    # type: ignore[attr-defined]
+        self.pick(place.y() if plot is self.map_plot else place.x())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Arrow keys go to the neighbouring spectrum."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
+            if step is not None and self.picked_s is not None:
+                times = np.sort(self._data.times_and_totals()[0])
+                times = times[np.isfinite(times)]
+                at = int(np.searchsorted(times, self.picked_s)) + step
+                if 0 <= at < len(times):
+                    self.pick(float(times[at]))
+                return True
+        return False
+
     def clear(self) -> None:
         """Show nothing."""
+        self._data = RunData()
+        self.fits.forget()
+        self.unpick()
         self.image.clear()
-        for curve in (*self.share_curves, self.fit, self.low, self.high):
+        for curve in (*self.share_curves, self.fit, self.low, self.high, self.lower_points):
             curve.setData([], [])
         self.numbers.setText("no fit yet")
         self.note.setText("")
         self._span_s = 0.0
+
+    def stop(self) -> None:
+        """Compute no more."""
+        self.fits.stop()
+
+
+def over_energy(image: NDArray[np.float32], low_nm: float, high_nm: float) -> tuple[NDArray[np.float32], float, float]:
+    """The columns of an image even in wavelength, taken at even photon energies; counts stay counts per channel.
+
+    Returns the image and the energies of its edges in eV.
+    """
+    columns = image.shape[1]
+    low, high = HC_EV_NM / high_nm, HC_EV_NM / low_nm
+    energy = low + (np.arange(columns) + 0.5) * (high - low) / columns
+    column = (HC_EV_NM / energy - low_nm) / (high_nm - low_nm) * columns - 0.5
+    return image[:, np.clip(np.rint(column).astype(int), 0, columns - 1)], low, high

@@ -38,6 +38,7 @@ from halidescope.gui.recipe_library import RecipeLibrary
 from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import THEMES, Theme, apply_theme
 from halidescope.gui.tour import Tour
+from halidescope.gui.trends_dock import TrendsPanel
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class MainWindow(QMainWindow):
         self.queue = QueuePanel(self)
         self.instruments = InstrumentsPanel(self)
         self.film = FilmPanel(self)
+        self.trends = TrendsPanel(self)
         self.log = LogPanel(self)
         self.messages = OwnMessages(self)
         self.preflight = Preflight(self)
@@ -78,7 +80,8 @@ class MainWindow(QMainWindow):
         views = self.views
         self.docking = Docking(self, {
             "Measure": self.measure, "Queue": self.queue, "Live": views.live, "Series": views.series,
-            "Map": views.map, "KMC": self.kmc, "Film": self.film, "Instruments": self.instruments, "Log": self.log,
+            "Map": views.map, "Trends": self.trends, "KMC": self.kmc, "Film": self.film,
+            "Instruments": self.instruments, "Log": self.log,
         })
         self.docking["KMC"].visibilityChanged.connect(self.kmc.set_seen)
         self.entrance = Entrance(self)
@@ -124,6 +127,8 @@ class MainWindow(QMainWindow):
         measure.recipe_changed.connect(lambda _: self.judge())
         self.preflight.judged.connect(lambda words, refused: measure.set_preflight(words, refused=refused))
         self.preflight.places.connect(self.film.show_plan)
+        self.views.said.connect(self.say)
+        self.trends.said.connect(self.say)
         measure.library.said.connect(self._library_said)
         measure.start_asked.connect(partial(self._begin, feed.start))
         measure.queue_asked.connect(partial(self._begin, feed.enqueue))
@@ -139,6 +144,7 @@ class MainWindow(QMainWindow):
         hands.disconnect_asked.connect(feed.disconnect_instruments)
         hands.live_asked.connect(feed.live_on)
         hands.laser.off_asked.connect(feed.live_off)
+        hands.laser.clear_asked.connect(feed.clear_fault)
         feed.darkening.connect(hands.laser.darken)
         hands.stage.move_asked.connect(feed.move_stage)
         hands.stage.stop_asked.connect(feed.stop_stage)
@@ -225,8 +231,10 @@ class MainWindow(QMainWindow):
 
     def choose_scan(self) -> None:
         """Ask for saved scans, and show each in a window of its own."""
+        from halidescope.gui.offline import name_filter
+
         self._choose(
-            "Saved scans", "Scans (*.nxs *.journal);;All files (*)",
+            "Saved scans", name_filter(),
             self._show_scans, many=True,
         )
 
@@ -264,6 +272,7 @@ class MainWindow(QMainWindow):
         apply_theme(application, theme)
         self.views.set_theme(theme)
         self.film.set_theme(theme)
+        self.trends.set_theme(theme)
         self.kmc.set_theme(theme)
         self.theme_actions[theme.name].setChecked(True)
         self.settings.setValue("theme", theme.name)
@@ -332,6 +341,7 @@ class MainWindow(QMainWindow):
         self.preflight.close()
         self.views.stop()
         self.film.stop()
+        self.trends.stop()
         self.kmc.close_process()
         self.messages.close()
         self.feed.close()

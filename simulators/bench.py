@@ -179,7 +179,7 @@ class Bench:
         with self.lock:
             # no further than needed: the answer waits for this
             self._pass(min(self.clock.now_s(), exposure.end_s))
-            if exposure.noise is None:
+            if exposure.noise is None or exposure.photoelectrons is None:
                 exposure.noise = self.detector.read_noise(self.random)
                 exposure.photoelectrons = np.zeros(self.detector.pixels, dtype=np.int64)
                 exposure.dark_from_s = exposure.start_s

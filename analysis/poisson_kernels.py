@@ -1,0 +1,410 @@
+"""Compiled loops of :mod:`halidescope.analysis.unmixing` for Poisson noise: Fisher scoring on sums over blocks.
+
+The sums are kept per block of channels, and the variance is taken as constant within a block: the estimate stays
+unbiased (the weights never see single counts), and blocks are chosen so short that no precision is lost. A spectrum is
+read once; the scoring passes see 128 blocks and not 2048 channels.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from halidescope.analysis.linear import invert_sized
+from halidescope.analysis.unmixing_kernels import FAST, LANES, ROUNDING, residual_squares
+from halidescope.analysis.vectors import wide
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
+Words = NDArray[np.uint64]
+
+FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
+PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
+SETTLED = 1e-3    # squared change that is still to come, in squared standard errors
+LONG = 16         # channels in a block where the references are smooth enough for it
+QUAD = 4          # detector counts in one 64-bit word
+PAD = 8           # numbers after every row of quads: rows 4096 bytes apart would share the few lines of a cache set
+LOW = np.uint64(0xFFFF)
+ONE, TWO, THREE = np.uint64(16), np.uint64(32), np.uint64(48)   # bits before the second, third, fourth count
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def quad_sums(y: Words, z: Words, dark: Array, basis: Array, first: int, out: Array, squares: Array) -> None:
+    """Sums of (counts − dark) · basis over every four channels for references ``first`` … ``first`` + 2.
+
+    Two spectra at once, each given as words of four counts (little-endian); ``out`` (2, 3 m, quads + PAD), ``squares``
+    (2,) their Σ (counts − dark)². ``basis`` (3 m, 4, quads + PAD) and ``dark`` (4, quads + PAD) are ordered so that the
+    four counts of neighbouring words meet neighbouring numbers: this is what makes sums over blocks vectorise.
+    """
+    wide()
+    d0, d1, d2, d3 = dark[0], dark[1], dark[2], dark[3]
+    f0, f1, f2, f3 = basis[first, 0], basis[first, 1], basis[first, 2], basis[first, 3]
+    g0, g1, g2, g3 = basis[first + 1, 0], basis[first + 1, 1], basis[first + 1, 2], basis[first + 1, 3]
+    h0, h1, h2, h3 = basis[first + 2, 0], basis[first + 2, 1], basis[first + 2, 2], basis[first + 2, 3]
+    p0, p1, p2 = out[0, first], out[0, first + 1], out[0, first + 2]
+    q0, q1, q2 = out[1, first], out[1, first + 1], out[1, first + 2]
+    total = other = 0.0
+    for t in range(y.size):
+        word = y[t]
+        a = float(word & LOW) - d0[t]
+        b = float((word >> ONE) & LOW) - d1[t]
+        c = float((word >> TWO) & LOW) - d2[t]
+        d = float(word >> THREE) - d3[t]
+        p0[t] = a * f0[t] + b * f1[t] + c * f2[t] + d * f3[t]
+        p1[t] = a * g0[t] + b * g1[t] + c * g2[t] + d * g3[t]
+        p2[t] = a * h0[t] + b * h1[t] + c * h2[t] + d * h3[t]
+        total += a * a + b * b + c * c + d * d
+        word = z[t]
+        a = float(word & LOW) - d0[t]
+        b = float((word >> ONE) & LOW) - d1[t]
+        c = float((word >> TWO) & LOW) - d2[t]
+        d = float(word >> THREE) - d3[t]
+        q0[t] = a * f0[t] + b * f1[t] + c * f2[t] + d * f3[t]
+        q1[t] = a * g0[t] + b * g1[t] + c * g2[t] + d * g3[t]
+        q2[t] = a * h0[t] + b * h1[t] + c * h2[t] + d * h3[t]
+        other += a * a + b * b + c * c + d * d
+    squares[0], squares[1] = total, other
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def gather(quads: Array, each: int, out: Array) -> None:
+    """Sums of ``each`` (1, 2 or 4) neighbouring quads: blocks of 4, 8 or 16 channels."""
+    wide()
+    blocks = out.shape[1]
+    for i in range(out.shape[0]):
+        source, target = quads[i], out[i]
+        if each == 4:
+            for b in range(blocks):
+                target[b] = source[4 * b] + source[4 * b + 1] + source[4 * b + 2] + source[4 * b + 3]
+        elif each == 2:
+            for b in range(blocks):
+                target[b] = source[2 * b] + source[2 * b + 1]
+        else:
+            for b in range(blocks):
+                target[b] = source[b]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def subtract(rows: Counts, darks: Array, values: Array, squares: Array) -> None:
+    """Write rows − darks into ``values`` (n, channels), and every row's sum of squares."""
+    for row in range(rows.shape[0]):
+        dark = darks[row] if darks.shape[0] > 1 else darks[0]
+        y, out = rows[row], values[row]
+        total = 0.0
+        for j in range(y.size):
+            v = float(y[j]) - dark[j]
+            out[j] = v
+            total += v * v
+        squares[row] = total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def long_block_sums(values: Array, basis: Array, first: int, blocks: int, out: Array) -> None:
+    """As :func:`block_sums` for ``blocks`` whole blocks of ``LONG`` channels; unrolled by the compiler."""
+    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
+    for block in range(blocks):
+        s0 = s1 = s2 = 0.0
+        start = block * LONG
+        for i in range(LONG):
+            v = values[start + i]
+            s0 += v * f0[start + i]
+            s1 += v * f1[start + i]
+            s2 += v * f2[start + i]
+        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def block_sums(values: Array, basis: Array, first: int, length: int, out: Array) -> None:
+    """Sums of values · basis over every block of ``length`` channels for references ``first`` … ``first`` + 2."""
+    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
+    whole = values.size // LONG if length == LONG else 0
+    long_block_sums(values, basis, first, whole, out)
+    for block in range(whole, out.shape[1]):
+        s0 = s1 = s2 = 0.0
+        for j in range(block * length, min((block + 1) * length, values.size)):
+            v = values[j]
+            s0 += v * f0[j]
+            s1 += v * f1[j]
+            s2 += v * f2[j]
+        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def weighted_sums(weights: Array, projected: Array, pairs: Array, right: Array, gram: Array) -> None:
+    """Normal equations from the sums over blocks, for any number of references."""
+    for i in range(right.size):
+        total = 0.0
+        for block in range(weights.size):
+            total += weights[block] * projected[i, block]
+        right[i] = total
+        for m in range(i + 1):
+            total = 0.0
+            for block in range(weights.size):
+                total += weights[block] * pairs[i, m, block]
+            gram[i, m] = gram[m, i] = total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def step_of_three(
+    amplitudes: Array, means: Array, base: Array, gain: float, weights: Array, projected: Array, pairs: Array,
+    right: Array, gram: Array,
+) -> None:  # fmt: skip
+    """:func:`weights_of` and :func:`weighted_sums` for up to three references (padded with zeros) in two loops."""
+    wide()
+    k, blocks = right.size, weights.size
+    per_count = 1.0 / gain
+    a0 = amplitudes[0]
+    a1 = amplitudes[1] if k > 1 else 0.0
+    a2 = amplitudes[2] if k > 2 else 0.0
+    f0, f1, f2 = means[0], means[1], means[2]
+    total = 0.0
+    for block in range(blocks):
+        variance = max(a0 * f0[block] + a1 * f1[block] + a2 * f2[block], 0.0) * per_count + base[block]
+        weights[block] = variance
+        total += variance
+    floor = FLOOR * total / blocks
+    if not floor > 0.0:
+        floor = per_count
+    y0, y1, y2 = projected[0], projected[1], projected[2]
+    p00, p10, p11 = pairs[0, 0], pairs[1, 0], pairs[1, 1]
+    p20, p21, p22 = pairs[2, 0], pairs[2, 1], pairs[2, 2]
+    r0 = r1 = r2 = s00 = s10 = s11 = s20 = s21 = s22 = 0.0
+    for block in range(blocks):
+        w = 1.0 / max(weights[block], floor)
+        r0 += w * y0[block]
+        r1 += w * y1[block]
+        r2 += w * y2[block]
+        s00 += w * p00[block]
+        s10 += w * p10[block]
+        s11 += w * p11[block]
+        s20 += w * p20[block]
+        s21 += w * p21[block]
+        s22 += w * p22[block]
+    right[0], gram[0, 0] = r0, s00
+    if k > 1:
+        right[1], gram[0, 1], gram[1, 0], gram[1, 1] = r1, s10, s10, s11
+    if k > 2:
+        right[2], gram[2, 0], gram[2, 1], gram[2, 2] = r2, s20, s21, s22
+        gram[0, 2], gram[1, 2] = s20, s21
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def row_sums(values: Array, out: Array) -> None:
+    """Sums of the first ``out.size`` rows."""
+    wide()
+    for i in range(out.size):
+        total = 0.0
+        for block in range(values.shape[1]):
+            total += values[i, block]
+        out[i] = total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def weights_of(amplitudes: Array, means: Array, base: Array, gain: float, weights: Array) -> None:
+    """Inverse variances of all blocks from the model; ``base`` is the variance that does not depend on the light."""
+    wide()
+    blocks = weights.size
+    per_count = 1.0 / gain
+    for block in range(blocks):
+        weights[block] = amplitudes[0] * means[0, block]
+    for i in range(1, amplitudes.size):
+        a = amplitudes[i]
+        for block in range(blocks):
+            weights[block] += a * means[i, block]
+    total = 0.0
+    for block in range(blocks):
+        variance = max(weights[block], 0.0) * per_count + base[block]
+        weights[block] = variance
+        total += variance
+    floor = FLOOR * total / blocks
+    if not floor > 0.0:
+        floor = per_count
+    for block in range(blocks):
+        weights[block] = 1.0 / max(weights[block], floor)
+
+
+@njit(forceinline=True, error_model="numpy")
+def solve(k: int, gram: Array, right: Array, support: int, factor: Array, solution: Array) -> bool:
+    """Minimum of ``x G x / 2 − b x`` with only the x of ``support`` (bit i: x_i) free, by L D Lᵀ.
+
+    False, and NaN, where G is singular to rounding.
+    """
+    for i in range(k):
+        solution[i] = 0.0
+        if not support >> i & 1:
+            continue
+        total = right[i]
+        pivot = gram[i, i]
+        for j in range(i):
+            if support >> j & 1:
+                below = gram[i, j]
+                for m in range(j):
+                    if support >> m & 1:
+                        below -= factor[i, m] * factor[m, j]
+                factor[j, i] = below                    # D Lᵀ above the diagonal, L below it, 1 / D on it
+                factor[i, j] = below * factor[j, j]
+                pivot -= factor[i, j] * below
+                total -= factor[i, j] * solution[j]
+        if not pivot > 1e-14 * gram[i, i]:
+            for j in range(k):
+                solution[j] = np.nan
+            return False
+        factor[i, i] = 1.0 / pivot
+        solution[i] = total
+    for i in range(k - 1, -1, -1):
+        if support >> i & 1:
+            total = solution[i] * factor[i, i]
+            for m in range(i + 1, k):
+                if support >> m & 1:
+                    total -= factor[m, i] * solution[m]
+            solution[i] = total
+    return True
+
+
+@njit(forceinline=True)
+def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, trial: Array, best: Array) -> None:
+    """Exact minimum of ``x G x / 2 − b x``, not negative where asked for.
+
+    All x free is tried first: where that solution is feasible it is the minimum and nothing else is looked at.
+    """
+    k = right.size
+    if k == 3:   # the commonest numbers are compiled for themselves: loops of known length vanish
+        feasible = solve(3, gram, right, 7, factor, best)
+    elif k == 2:
+        feasible = solve(2, gram, right, 3, factor, best)
+    else:
+        feasible = solve(k, gram, right, (1 << k) - 1, factor, best)
+    for i in range(k):
+        feasible = feasible and best[i] >= 0.0
+    if nonnegative and not feasible:
+        best_of_supports(gram, right, factor, trial, best)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best_of_supports(gram: Array, right: Array, factor: Array, trial: Array, best: Array) -> None:
+    """The non-negative minimum by enumeration of all supports but the full one."""
+    k = right.size
+    best_gain = 0.0
+    for i in range(k):
+        best[i] = 0.0
+    for support in range((1 << k) - 2, 0, -1):
+        if not solve(k, gram, right, support, factor, trial):
+            continue
+        gain = 0.0
+        feasible = True
+        for i in range(k):
+            feasible = feasible and trial[i] >= 0.0
+            gain += right[i] * trial[i]
+        if feasible and gain > best_gain:
+            best_gain = gain
+            for i in range(k):
+                best[i] = trial[i]
+
+
+@njit(forceinline=True, error_model="numpy")
+def score(
+    projected: Array, base: Array, pairs: Array, means: Array, gain: float, nonnegative: bool, total: float,
+    flat: Array, flat_right: Array, weights: Array, work: Array, a: Array, covariance: Array,
+) -> float:  # fmt: skip
+    """Fisher scoring of one spectrum from its sums over blocks; returns the residual's sum of squares.
+
+    ``flat`` (k, k) are the sums of ``pairs``; ``total`` is Σ (counts − dark)². ``weights``, ``flat_right`` and
+    ``work`` (5, k, k) are room to work in. Fills ``a`` and ``covariance``.
+    """
+    k = a.size
+    gram, factor, right, spare, best = work[0], work[1], work[2, 0], work[3, 0], work[4, 0]
+    row_sums(projected, flat_right)
+    solve_bounded(flat, flat_right, nonnegative, factor, spare, a)
+    before = 1.0   # the first change is judged as if one standard error had gone before it
+    for _ in range(PASSES):
+        if k <= LANES:
+            step_of_three(a, means, base, gain, weights, projected, pairs, right, gram)
+        else:
+            weights_of(a, means, base, gain, weights)
+            weighted_sums(weights, projected, pairs, right, gram)
+        solve_bounded(gram, right, nonnegative, factor, spare, best)
+        change = 0.0
+        for i in range(k):
+            change = max(change, (best[i] - a[i]) ** 2 * gram[i, i])
+            a[i] = best[i]
+        if not change * change > SETTLED * before:   # the next change, if they go on to shrink as they did
+            break
+        before = change
+    if k == 3:
+        invert_sized(3, gram, factor, covariance)
+    else:
+        invert_sized(k, gram, factor, covariance)
+    rest = total
+    for i in range(k):
+        rest -= 2.0 * a[i] * flat_right[i]
+        for m in range(k):
+            rest += a[i] * a[m] * flat[i, m]
+    if not math.isfinite(total):
+        for i in range(k):
+            a[i] = np.nan
+    return rest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def poisson_rows(
+    rows: Array, fixed: Array, basis: Array, length: int, pairs: Array, means: Array, gain: float, nonnegative: bool,
+    amplitudes: Array, covariance: Array, squares: Array,
+) -> None:  # fmt: skip
+    """Fisher scoring for every row of ``rows`` (n, channels), dark-corrected, with squares summed by the caller.
+
+    variance = model / gain + ``fixed``, (1, blocks) or (n, blocks). ``basis`` (3 m, channels) holds k references padded
+    with zero rows, ``pairs`` (3 m, 3 m, blocks) the sums of F_i F_m and ``means`` (3 m, blocks) the means of F_i over
+    blocks of ``length`` channels. ``squares`` (n,) holds each row's sum of squares and gets that of its
+    residual. Results: ``amplitudes`` (n, k) and their ``covariance`` (n, k, k).
+    """
+    k = amplitudes.shape[1]
+    projected = np.zeros((basis.shape[0], means.shape[1]))
+    none, flat, flat_right, work = np.zeros(basis.shape[1]), np.empty((k, k)), np.empty(k), np.empty((5, k, k))
+    weights = np.ones(means.shape[1])
+    weighted_sums(weights, projected, pairs, flat_right, flat)
+    for row in range(rows.shape[0]):
+        for first in range(0, basis.shape[0], LANES):
+            block_sums(rows[row], basis, first, length, projected)
+        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
+        total = squares[row]
+        squares[row] = score(
+            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
+            amplitudes[row], covariance[row],
+        )  # fmt: skip
+        if not squares[row] > ROUNDING * total:
+            squares[row] = residual_squares(rows[row], none, basis, amplitudes[row])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def poisson_counts(
+    rows: Counts, words: Words, dark: Array, dark_quads: Array, fixed: Array, basis: Array, quads: Array, sums: Array,
+    each: int, pairs: Array, means: Array, gain: float, nonnegative: bool, amplitudes: Array, covariance: Array,
+    squares: Array,
+) -> None:  # fmt: skip
+    """As :func:`poisson_rows` for detector counts with one ``dark`` (channels,) for all rows.
+
+    ``words`` (n, channels / 4) are the same bytes as ``rows``; ``quads`` (3 m, 4, channels / 4 + PAD) and
+    ``dark_quads`` are references and dark in the order of :func:`quad_sums`; ``each`` quads make a block;
+    ``sums`` (2, 3 m, channels / 4 + PAD) is room to work in.
+    """
+    n, k, blocks = rows.shape[0], amplitudes.shape[1], means.shape[1]
+    both = np.empty(2)
+    projected = np.zeros((quads.shape[0], blocks))
+    flat, flat_right, work = np.empty((k, k)), np.empty(k), np.empty((5, k, k))
+    weights = np.ones(blocks)
+    weighted_sums(weights, projected, pairs, flat_right, flat)
+    for row in range(0, n, 2):
+        other = min(row + 1, n - 1)
+        for first in range(0, quads.shape[0], LANES):
+            quad_sums(words[row], words[other], dark_quads, quads, first, sums, both)
+        for at in range(row, other + 1):
+            gather(sums[at - row], each, projected)
+            base = fixed[at] if fixed.shape[0] > 1 else fixed[0]
+            total = both[at - row]
+            squares[at] = score(
+                projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
+                amplitudes[at], covariance[at],
+            )  # fmt: skip
+            if not squares[at] > ROUNDING * total:
+                squares[at] = residual_squares(rows[at], dark, basis, amplitudes[at])

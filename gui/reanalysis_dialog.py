@@ -1,0 +1,107 @@
+"""Asks with which references, or which model, a saved scan shall be analysed again."""
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from halidescope.gui.number_field import NumberField
+from halidescope.gui.reanalysis import Asked
+from halidescope.gui.sentence import Sentence
+
+
+class ReanalysisDialog(QDialog):
+    """Emits ``asked(Asked)`` when it is accepted."""
+
+    asked = Signal(object)
+
+    def __init__(self, composition: float | None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Analyse again")
+        self.measured = QRadioButton("measured references", self)
+        self.model = QRadioButton("model bands of a composition", self)
+        self.measured.setChecked(True)
+        self.files = QLineEdit(self)
+        self.files.setAccessibleName("reference files")
+        self.files.setPlaceholderText("files, separated by semicolons, the phase that grows last")
+        self.labels = QLineEdit(self)
+        self.labels.setAccessibleName("labels")
+        self.labels.setPlaceholderText("names, in the same order; the files' names if empty")
+        browse = QPushButton("…", self)
+        browse.setFixedWidth(36)
+        browse.setToolTip("choose measured files")
+        browse.clicked.connect(self._browse)
+        self.composition = NumberField(
+            "composition x", "", 1.5 if composition is None else composition, (0.01, 2.99),
+            "x in CsPbBr(3-x)I(x); the bands are placed by the peak energies of this film", self,
+        )
+        self.reason = Sentence("", self)
+        self.reason.setProperty("reason", True)
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
+        )
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        row = QHBoxLayout()
+        row.addWidget(self.files, 1)
+        row.addWidget(browse)
+        form = QFormLayout()
+        form.addRow(self.measured)
+        form.addRow("files", row)
+        form.addRow("labels", self.labels)
+        form.addRow(self.model)
+        form.addRow("composition x", self.composition)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.reason)
+        layout.addWidget(self.buttons)
+        self.resize(520, 260)
+        self.measured.toggled.connect(lambda _: self._judge())
+        for edit in (self.files, self.labels):
+            edit.textChanged.connect(lambda _: self._judge())
+        self.composition.changed.connect(self._judge)
+        self._judge()
+
+    def _browse(self) -> None:
+        dialog = QFileDialog(self, "Measured endmembers, the phase that grows last", "", "Scans (*.nxs *.journal)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: self.files.setText("; ".join(names)))
+        dialog.open()
+
+    def _parts(self, edit: QLineEdit) -> tuple[str, ...]:
+        return tuple(part.strip() for part in edit.text().split(";") if part.strip())
+
+    def _judge(self) -> None:
+        files, labels = self._parts(self.files), self._parts(self.labels)
+        reason = ""
+        if self.model.isChecked():
+            reason = self.composition.reason
+        elif len(files) < 2:
+            reason = "name at least two files, e.g. of the fresh film and of the pure bromide film"
+        elif missing := [name for name in files if not Path(name).is_file()]:
+            reason = f"{missing[0]} is not there"
+        elif labels and len(labels) != len(files):
+            reason = f"{len(labels)} labels for {len(files)} files"
+        self.reason.setText(reason)
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(not reason)
+
+    def accept(self) -> None:
+        """Tell what is wanted."""
+        if self.model.isChecked():
+            self.asked.emit(Asked(composition=self.composition.value))
+        else:
+            self.asked.emit(Asked(tuple(Path(name) for name in self._parts(self.files)), self._parts(self.labels)))
+        super().accept()

@@ -1,0 +1,100 @@
+"""One number per measurement against power and temperature: the points of the trends view, and their line.
+
+No widgets. The fit is :func:`halidescope.analysis.arrhenius.fit_arrhenius`; the temperature is that of the room plus
+the rise by the laser in its steady closed form, :func:`halidescope.analysis.heat.half_space_rise`, unless a person
+knows better.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from halidescope.acquisition.listing import parts_in
+from halidescope.acquisition.results import Number
+from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.storage import open_scan
+from halidescope.analysis.arrhenius import Arrhenius, fit_arrhenius
+from halidescope.analysis.heat import half_space_rise
+
+ROOM_K = 295.0
+
+
+@dataclass
+class TrendPoint:
+    """One measurement.
+
+    Attributes
+    ----------
+    source : str
+        File.
+    power_uw, waist_um : float
+        At the sample; 1/e² radius.
+    phi, rate_per_s : Number or None
+        Final share and average rate.
+    temperature_k : float or None
+        As a person gave it; None: from the power.
+    diffusivity_m2_s : Number or None
+        As a person gave it, e.g. from a map's line profile.
+    excluded : bool
+        Shown, but in no fit.
+    """
+
+    source: str
+    power_uw: float
+    waist_um: float
+    phi: Number | None
+    rate_per_s: Number | None
+    temperature_k: float | None = None
+    diffusivity_m2_s: Number | None = None
+    excluded: bool = False
+
+    def temperature(self, room_k: float) -> float:
+        """In K."""
+        if self.temperature_k is not None:
+            return self.temperature_k
+        return room_k + float(half_space_rise(self.power_uw * 1e-6, self.waist_um * 1e-6))
+
+
+def point_of(scan: Scan) -> TrendPoint | None:
+    """The point of a time series with a fit; None for anything else."""
+    if scan.kind != "time-series" or scan.results is None or "average_rate_per_s" not in scan.results.numbers:
+        return None
+    numbers = scan.results.numbers
+    return TrendPoint(
+        source=scan.source, power_uw=float(scan.metadata["recipe"]["sample_power_uw"]),
+        waist_um=float(scan.metadata["calibration"]["waist_um"]), phi=numbers.get("phi"),
+        rate_per_s=numbers["average_rate_per_s"],
+    )
+
+
+def read_points(paths: Sequence[Path]) -> tuple[list[TrendPoint], list[str]]:
+    """Points of files and of the parts of lists of files; and the names of those that hold none. For a lane."""
+    points, without = [], []
+    for path in (part for given in paths for part in parts_in(given)):
+        with open_scan(path) as scan:
+            point = point_of(scan)
+        if point is None:
+            without.append(path.name)
+        else:
+            points.append(point)
+    return points, without
+
+
+def arrhenius_of(
+    points: Sequence[TrendPoint], room_k: float, name: str = "rate_per_s"
+) -> Arrhenius | str:
+    """The Arrhenius line through a quantity of the points that are not excluded, or why there is none."""
+    used = [(one.temperature(room_k), number) for one in points
+            if not one.excluded and (number := getattr(one, name)) is not None and number.value > 0]
+    if not used:
+        return "no points"
+    temperatures = np.array([temperature for temperature, _ in used])
+    values = np.array([number.value for _, number in used])
+    errors = [number.se for _, number in used]
+    sigma = np.array(errors, dtype=float) if all(error is not None and error > 0 for error in errors) else None
+    try:
+        return fit_arrhenius(temperatures, values, sigma)
+    except ValueError as error:
+        return str(error)

@@ -1,0 +1,309 @@
+"""Trends: final share and rate against power, Arrhenius plot, D against temperature; a click leaves a point out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from halidescope.acquisition.problems import ProblemError
+from halidescope.acquisition.results import Number
+from halidescope.analysis.arrhenius import Arrhenius
+from halidescope.gui.lane import Lane
+from halidescope.gui.number_field import NumberField
+from halidescope.gui.plots import Plot
+from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import DARK, Theme, value_font
+from halidescope.gui.trend_points import ROOM_K, TrendPoint, arrhenius_of, read_points
+from halidescope.gui.values import plus_minus
+
+COLUMNS = ("file", "power (µW)", "T (K)", "φ", "⟨k⟩ (1/s)", "D (m²/s)")
+TEMPERATURE, DIFFUSIVITY = 2, 5     # what a person may type
+
+
+@dataclass(frozen=True)
+class PlotRow:
+    """One point of a plot; ``number`` is its place among the measurements."""
+
+    number: int
+    x: float
+    y: float
+    error: float
+    excluded: bool
+
+
+class TrendPlot(Plot):
+    """Points with error bars and a line; emits ``clicked(int)`` with the number of a point."""
+
+    clicked = Signal(int)
+
+    def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
+        super().__init__(left=left, bottom=bottom)
+        self.points = pg.ScatterPlotItem(size=10)
+        self.bars = pg.ErrorBarItem(x=np.empty(0), y=np.empty(0), height=np.empty(0), beam=0.0)
+        self.line = pg.PlotDataItem()
+        for item in (self.line, self.bars, self.points):
+            self.addItem(item)
+        self.points.sigClicked.connect(lambda _, spots, *rest: self.clicked.emit(int(spots[0].data())))
+        self.getPlotItem().enableAutoRange()
+        self.getPlotItem().setDefaultPadding(0.1)
+
+    def show_points(self, rows: Sequence[PlotRow], theme: Theme) -> None:
+        """Show points; those that are left out are hollow."""
+        self.points.setData([
+            {"pos": (row.x, row.y), "data": row.number, "brush": pg.mkBrush(None if row.excluded else theme.accent),
+             "pen": pg.mkPen(theme.faint if row.excluded else theme.accent, width=2)}
+            for row in rows
+        ])
+        self.bars.setData(
+            x=np.array([row.x for row in rows]), y=np.array([row.y for row in rows]),
+            height=2 * np.array([row.error for row in rows]), pen=pg.mkPen(theme.faint),
+        )
+
+    def show_line(self, x: NDArray[np.float64], y: NDArray[np.float64], theme: Theme) -> None:
+        """Show the fitted line; an empty one takes it away."""
+        self.line.setData(x, y)
+        self.line.setPen(pg.mkPen(theme.text, width=2))
+
+
+class TrendsPanel(QWidget):
+    """A table of measurements and their plots.
+
+    Signals
+    -------
+    said(str)
+        A sentence for the person.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = DARK
+        self.points: list[TrendPoint] = []
+        self._lane = Lane("halidescope-trends", self)
+        self.table = QTableWidget(0, len(COLUMNS), self)
+        self.table.setHorizontalHeaderLabels(list(COLUMNS))
+        self.table.setAccessibleName("measurements")
+        self.table.setToolTip(
+            "T: room plus the laser's steady rise, unless you type it. D: type it, e.g. 2e-13 or 2e-13 ± 1e-14, from a "
+            "map's line profile."
+        )
+        self.table.verticalHeader().hide()
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.cellChanged.connect(self._typed)
+        self.add = QPushButton("Add files…", self)
+        self.add.setToolTip("time series, or a power series as a whole; those of this window come by themselves")
+        self.remove = QPushButton("Remove", self)
+        self.remove.setToolTip("take the selected measurements out of the table; their files stay")
+        self.room = NumberField("room", "K", ROOM_K, (1.0, 1000.0), "temperature of the film in the dark", self)
+        self.add.clicked.connect(self._choose)
+        self.remove.clicked.connect(self._remove)
+        self.room.changed.connect(self._show)
+        row = QHBoxLayout()
+        row.addWidget(self.add)
+        row.addWidget(self.remove)
+        row.addWidget(QLabel("room", self))
+        row.addWidget(self.room, 1)
+        left = QWidget(self)
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.table, 1)
+        column.addLayout(row)
+        self.phi = TrendPlot(left=("final share φ", ""), bottom=("power at the sample", "µW"))
+        self.rate = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("power at the sample", "µW"))
+        self.arrhenius = TrendPlot(left=("ln ⟨k⟩", "k in 1/s"), bottom=("1000 / T", "1/K"))
+        self.diffusion = TrendPlot(left=("D", "10⁻¹³ m²/s"), bottom=("temperature", "K"))
+        against_power = QSplitter(self)
+        against_power.addWidget(self.phi)
+        against_power.addWidget(self.rate)
+        self.tabs = QTabWidget(self)
+        self.tabs.setDocumentMode(True)
+        for page, words in (
+            (against_power, "Against power"), (self.arrhenius, "Arrhenius"), (self.diffusion, "D(T)"),
+        ):  # fmt: skip
+            self.tabs.addTab(page, words)
+        self.words = Sentence("", self)
+        self.words.setFont(value_font())
+        right = QWidget(self)
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.tabs, 1)
+        column.addWidget(self.words)
+        split = QSplitter(self)
+        split.addWidget(left)
+        split.addWidget(right)
+        split.setChildrenCollapsible(False)
+        split.setSizes([380, 480])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 4)
+        layout.addWidget(split)
+        for plot in self._plots:
+            plot.clicked.connect(self.toggle)
+        self.set_theme(DARK)
+
+    @property
+    def _plots(self) -> tuple[TrendPlot, ...]:
+        return self.phi, self.rate, self.arrhenius, self.diffusion
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours."""
+        self._theme = theme
+        for plot in self._plots:
+            plot.set_theme(theme)
+        self._show()
+
+    # points come and go
+
+    def add_points(self, points: Sequence[TrendPoint]) -> None:
+        """Add measurements; one that is there already is replaced."""
+        for point in points:
+            self.points = [one for one in self.points if one.source != point.source] + [point]
+        self._show()
+
+    def add_files(self, paths: Sequence[Path]) -> None:
+        """Read files in a lane and add what they hold."""
+
+        def read(found: tuple[list[TrendPoint], list[str]]) -> None:
+            points, without = found
+            self.add_points(points)
+            if without:
+                self.said.emit(f"no fitted time series in {', '.join(without)}")
+
+        self._lane.ask(lambda: read_points(paths), read, self._not_read)
+
+    def _not_read(self, error: BaseException) -> None:
+        if not isinstance(error, ProblemError):
+            raise error
+        self.said.emit(str(error))
+
+    def _choose(self) -> None:
+        dialog = QFileDialog(self, "Time series, or lists of them", "", "Scans (*.nxs *.journal)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: self.add_files([Path(name) for name in names]))
+        dialog.open()
+
+    def _remove(self) -> None:
+        gone = {index.row() for index in self.table.selectionModel().selectedRows()}
+        self.points = [point for row, point in enumerate(self.points) if row not in gone]
+        self._show()
+
+    def toggle(self, number: int) -> None:
+        """Leave a point out of the fits, or take it in again."""
+        self.points[number].excluded = not self.points[number].excluded
+        self._show()
+
+    def _typed(self, row: int, column: int) -> None:
+        item = self.table.item(row, column)
+        text = "" if item is None else item.text().strip()
+        point = self.points[row]
+        try:
+            if column == TEMPERATURE:
+                point.temperature_k = _positive(text) if text else None
+            elif column == DIFFUSIVITY:
+                value, _, error = text.partition("±")
+                point.diffusivity_m2_s = Number(_positive(value), _positive(error) if error else None) if text else None
+        except ValueError:
+            allowed = "a temperature above 0 K" if column == TEMPERATURE else "D above 0 m²/s, or D ± its error"
+            self.said.emit(f"'{text}' is not {allowed}; the value before it is kept")
+        self._show()
+
+    # showing
+
+    def _show(self) -> None:
+        room = self.room.value
+        if room is None:
+            self.words.setText(self.room.reason)
+            return
+        self._fill_table(room)
+        power = [point.power_uw for point in self.points]
+        heat = [point.temperature(room) for point in self.points]
+        self._points(self.phi, "phi", power, 1.0)
+        self._points(self.rate, "rate_per_s", power, 1.0)
+        self._points(self.diffusion, "diffusivity_m2_s", heat, 1e13)
+        self.arrhenius.show_points([
+            PlotRow(number, 1000.0 / heat[number], math.log(k.value), (k.se or 0.0) / k.value, point.excluded)
+            for number, point in enumerate(self.points)
+            if (k := point.rate_per_s) is not None and k.value > 0
+        ], self._theme)
+        self._lines(room, heat)
+
+    def _points(self, plot: TrendPlot, name: str, x: Sequence[float], factor: float) -> None:
+        plot.show_points([
+            PlotRow(number, x[number], factor * value.value, factor * (value.se or 0.0), point.excluded)
+            for number, point in enumerate(self.points) if (value := getattr(point, name)) is not None
+        ], self._theme)
+
+    def _lines(self, room: float, heat: Sequence[float]) -> None:
+        if not self.points:
+            self.words.setText("No measurement yet: series of this window come by themselves, others by Add files.")
+        rate = arrhenius_of(self.points, room)
+        spread = arrhenius_of(self.points, room, "diffusivity_m2_s")
+        words = []
+        span = np.linspace(min(heat) - 2, max(heat) + 2, 60) if heat else np.empty(0)
+        if isinstance(rate, Arrhenius):
+            self.arrhenius.show_line(1000.0 / span, np.log(rate.evaluate(span)), self._theme)
+            energy = Number(1e3 * rate.activation_energy_ev, 1e3 * rate.activation_energy_ev_se)
+            words.append(f"⟨k⟩: activation energy {plus_minus(energy, 'meV')}")
+        else:
+            self.arrhenius.show_line(np.empty(0), np.empty(0), self._theme)
+            words.append(f"⟨k⟩: no line ({rate})")
+        if isinstance(spread, Arrhenius):
+            self.diffusion.show_line(span, 1e13 * spread.evaluate(span), self._theme)
+            energy = Number(1e3 * spread.activation_energy_ev, 1e3 * spread.activation_energy_ev_se)
+            words.append(f"D: activation energy {plus_minus(energy, 'meV')}")
+        else:
+            self.diffusion.show_line(np.empty(0), np.empty(0), self._theme)
+        if self.points:
+            out = sum(point.excluded for point in self.points)
+            self.words.setText("; ".join(words) + (f"; {out} left out" if out else ""))
+
+    def _fill_table(self, room: float) -> None:
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(self.points))
+        for row, point in enumerate(self.points):
+            spread = point.diffusivity_m2_s
+            texts = (
+                Path(point.source).stem, f"{point.power_uw:g}", f"{point.temperature(room):.1f}",
+                plus_minus(point.phi) if point.phi else "–", plus_minus(point.rate_per_s) if point.rate_per_s else "–",
+                "" if spread is None else f"{spread.value:.3g}" + (f" ± {spread.se:.2g}" if spread.se else ""),
+            )
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                if column not in (TEMPERATURE, DIFFUSIVITY):
+                    item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+                font = item.font()
+                font.setStrikeOut(point.excluded)
+                item.setFont(font)
+                item.setToolTip(point.source)
+                self.table.setItem(row, column, item)
+        self.table.resizeColumnsToContents()
+        self.table.blockSignals(False)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._lane.close()
+
+
+def _positive(text: str) -> float:
+    value = float(text.strip().replace(",", "."))
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(text)
+    return value

@@ -1,0 +1,116 @@
+"""Saved scans offline: other programs' files, another analysis, export of pictures, data and a report, wrong files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QDialogButtonBox
+
+from halidescope.gui.offline import ScanWindow, name_filter
+
+OCEAN = """Data from spectrum_1.txt Node
+
+Date: Mon Jan 05 10:11:12 CET 2026
+User: lab
+Spectrometer: HDX00419
+Trigger mode: 0
+Integration Time (sec): 2.000000E-1
+Scans to average: 1
+Electric dark correction enabled: true
+Nonlinearity correction enabled: false
+Boxcar width: 0
+XAxis mode: Wavelengths
+Number of Pixels in Spectrum: 400
+>>>>>Begin Spectral Data<<<<<
+"""
+
+
+def opened(path: Path, qtbot: QtBot) -> ScanWindow:
+    """A window with the file in it."""
+    window = ScanWindow(path)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitUntil(lambda: window.scan is not None or window.problem != "", timeout=15000)
+    return window
+
+
+def test_a_file_of_another_program_is_shown_in_the_same_views(qtbot: QtBot, tmp_path: Path) -> None:
+    axis = np.linspace(450.0, 700.0, 400)
+    counts = 1000.0 * np.exp(-0.5 * ((axis - 512.0) / 9.0) ** 2) + 5.0
+    path = tmp_path / "lab.txt"
+    path.write_text(OCEAN + "".join(f"{x:.3f}\t{y:.2f}\n" for x, y in zip(axis, counts, strict=True)), encoding="utf-8")
+    window = opened(path, qtbot)
+    assert window.problem == ""
+    assert not window.simulated.isVisible()
+    x, y = window.views.live.view.curve.getData()
+    assert x == pytest.approx(axis, abs=1e-3)
+    assert y == pytest.approx(counts, abs=0.6)
+    assert "1 of 1 spectra" in window.about.text()
+    assert "*.spe" in name_filter()
+    window.close()
+
+
+def test_a_file_that_is_none_is_a_sentence_and_nothing_can_be_exported(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "letter.doc"
+    path.write_bytes(b"Dear editor, " * 40)
+    window = opened(path, qtbot)
+    assert "unknown format" in window.about.text()
+    assert not window.actions_by_name["picture"].isEnabled()
+    window.close()
+
+
+def test_another_analysis_by_model_or_by_measured_references(measured: dict[str, Path], qtbot: QtBot) -> None:
+    window = opened(measured["series"], qtbot)
+    before = window.views.series.numbers.text()
+    qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    dialog = window.dialog
+    ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+    assert not ok.isEnabled()
+    assert "name at least two files" in dialog.reason.text()
+    dialog.files.setText(f"{measured['before']}; {measured['series'].with_name('gone.nxs')}")
+    assert "is not there" in dialog.reason.text()
+    dialog.files.setText(f"{measured['before']}; {measured['series']}")
+    dialog.labels.setText("fresh; exposed")
+    assert ok.isEnabled()
+    qtbot.mouseClick(ok, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.analysis is not None or "analysing" not in window.notice.text.text(), timeout=20000)
+    assert window.analysis is not None, window.notice.text.text()
+    assert window.views.data.labels == ("fresh", "exposed")
+    assert window.views.series.note.text() != ""
+    qtbot.waitUntil(lambda: window.views.series.numbers.text() != before, timeout=5000)
+    window.close()
+
+
+def test_pictures_data_and_report_are_written_and_say_simulated(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    window = opened(measured["after"], qtbot)
+    qtbot.waitUntil(lambda: window.views.map.image.image is not None, timeout=5000)
+    for ending in (".png", ".svg", ".pdf"):
+        window.save_picture(tmp_path / f"map{ending}")
+        assert window.notice.text.text() == f"{tmp_path / f'map{ending}'} is written"
+    image = QImage(str(tmp_path / "map.png"))
+    assert image.width() >= 2 * window.split.width()
+    assert "SIMULATED" in (tmp_path / "map.svg").read_text(encoding="utf-8")
+    assert (tmp_path / "map.pdf").read_bytes().startswith(b"%PDF")
+    window.save_picture(tmp_path / "map.bmp")
+    assert "use .png, .svg, .pdf" in window.notice.text.text()
+    window.save_picture(tmp_path / "nowhere" / "map.png")
+    assert "cannot be written" in window.notice.text.text()
+
+    window.save_data(tmp_path / "map.csv")
+    qtbot.waitUntil(lambda: "map.csv is written" in window.notice.text.text(), timeout=10000)
+    window.save_data(tmp_path / "map.csv")
+    qtbot.waitUntil(lambda: "never overwritten" in window.notice.text.text(), timeout=10000)
+    window.save_report(tmp_path / "map.html")
+    qtbot.waitUntil(lambda: "map.html is written" in window.notice.text.text(), timeout=20000)
+    page = (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "simulated" in page.lower()
+    assert "<svg" in page
+    beside = window.open_beside(measured["series"])
+    qtbot.waitUntil(lambda: beside.scan is not None, timeout=10000)
+    with qtbot.waitSignal(beside.destroyed, timeout=5000):
+        window.close()

@@ -1,0 +1,169 @@
+"""A time series: one cursor through all plots, what is below the shares, energy axis; trends; copying a plot's data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QGuiApplication
+
+from halidescope.acquisition.results import Number
+from halidescope.acquisition.storage import open_scan
+from halidescope.gui.panels import Views
+from halidescope.gui.run_data import read_whole
+from halidescope.gui.trend_points import TrendPoint
+from halidescope.gui.trends_dock import DIFFUSIVITY, TEMPERATURE, TrendPlot, TrendsPanel
+
+
+@pytest.fixture
+def views(qtbot: QtBot, measured: dict[str, Path]) -> Iterator[Views]:
+    """The views with a series."""
+    views = Views()
+    for panel in (views.map, views.live, views.series):
+        qtbot.addWidget(panel)
+    views.series.resize(1000, 620)
+    views.series.show()
+    views.live.show()
+    views.load(read_whole(measured["series"])[1])
+    qtbot.waitUntil(lambda: views.series.image.image is not None, timeout=5000)
+    yield views
+    views.stop()
+
+
+def test_one_cursor_links_all_plots_and_the_spectrum(views: Views, qtbot: QtBot) -> None:
+    panel = views.series
+    plot = panel.share_plot
+    place = plot.mapFromScene(plot.getPlotItem().getViewBox().mapViewToScene(QPointF(20.3, 60.0)))
+    qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.waitUntil(lambda: panel.picked_s is not None, timeout=5000)
+    picked = panel.picked_s
+    assert picked is not None
+    assert abs(picked - 20.3) < 1.0
+    assert [cursor.value() for cursor in panel.cursors] == [picked] * 3
+    index = views.data.nearest_in_time(20.3)
+    assert index is not None
+    assert views.live.view.curve.getData()[1] == pytest.approx(views.data.counts(index))
+    assert "0:20 after light on" in views.live.view.caption.text()
+    assert views.live.newest.isVisible()
+    panel.share_plot.setFocus()
+    qtbot.keyClick(panel.share_plot, Qt.Key.Key_Right)
+    assert panel.picked_s > picked
+    qtbot.mouseClick(views.live.newest, Qt.MouseButton.LeftButton)
+    assert panel.picked_s is None
+    assert views.live.view.curve.getData()[1] == pytest.approx(views.data.counts(views.data.newest_index))
+
+
+def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot: QtBot) -> None:
+    panel = views.series
+    x, y = panel.lower_points.getData()
+    assert len(x) > 30
+    assert np.abs(np.median(y)) < 2.0                  # the fit goes through the shares, %
+    panel.below.setCurrentIndex(panel.below.findText("intensity"))
+    with open_scan(measured["series"]) as scan:
+        assert panel.lower_points.getData()[1] == pytest.approx((scan.spectra - scan.dark.mean).sum(axis=1), rel=1e-6)
+    panel.below.setCurrentIndex(panel.below.findText("peak shift Δλ"))
+    qtbot.waitUntil(lambda: len(panel.lower_points.getData()[0] if panel.lower_points.getData()[0] is not None else ())
+                    > 50, timeout=20000)
+    shift = panel.lower_points.getData()[1]
+    assert shift[0] == 0
+    assert shift.min() < -60                           # from the pristine to the bromide-rich band
+    assert panel.lower_plot.getPlotItem().getAxis("left").labelText == "Δλ (nm)"
+    panel.below.setCurrentIndex(panel.below.findText("residual of unmixing"))
+    assert (panel.lower_points.getData()[1] > 0).all()
+
+
+def test_the_colour_map_over_photon_energy_has_the_band_at_its_energy(views: Views) -> None:
+    panel = views.series
+    panel.axis.setCurrentIndex(1)
+    image, box = panel.image.image, panel.image.mapRectToParent(panel.image.boundingRect())
+    column = int(np.nanargmax(image[-3]))
+    energy = box.left() + (column + 0.5) / image.shape[1] * box.width()
+    assert energy == pytest.approx(2.42, abs=0.03)
+    assert panel.map_plot.getPlotItem().getAxis("bottom").labelText == "photon energy (eV)"
+
+
+def test_a_plots_data_are_copied_as_a_table(views: Views, qtbot: QtBot) -> None:
+    plot = views.series.share_plot
+    plot.setFocus()
+    qtbot.keyClick(plot, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    blocks = QGuiApplication.clipboard().text().split("\n\n")
+    head, *rows = blocks[-1].splitlines()
+    assert head.endswith("\tshare of emission (%)")
+    assert all(len(row.split("\t")) == 2 for row in rows)
+    views.series.map_plot.copy_data()
+    assert QGuiApplication.clipboard().text().startswith("rows: time (s) 0")
+
+
+TRUE_EV = 0.45
+
+
+@pytest.fixture
+def trends(qtbot: QtBot) -> Iterator[TrendsPanel]:
+    """Five series whose rates follow Arrhenius' law, one of them far off."""
+    panel = TrendsPanel()
+    qtbot.addWidget(panel)
+    panel.resize(900, 420)
+    panel.show()
+    points = []
+    for k, power in enumerate((10.0, 60.0, 120.0, 200.0, 300.0)):
+        point = TrendPoint(f"series-{k}.nxs", power, 1.0, Number(0.1 + 0.1 * k, 0.01), None)
+        rate = 1e6 * np.exp(-TRUE_EV / (8.617333e-5 * point.temperature(295.0))) * (8 if k == 3 else 1)
+        point.rate_per_s = Number(float(rate), float(0.02 * rate))
+        points.append(point)
+    panel.add_points(points)
+    yield panel
+    panel.stop()
+
+
+def click(plot: TrendPlot, number: int, qtbot: QtBot) -> None:
+    """Click the point of a measurement with the mouse."""
+    spot = next(one for one in plot.points.points() if one.data() == number)
+    scene = plot.getPlotItem().getViewBox().mapViewToScene(spot.pos())
+    qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=plot.mapFromScene(scene))
+
+
+def test_a_click_leaves_a_point_out_of_the_arrhenius_line(trends: TrendsPanel, qtbot: QtBot) -> None:
+    trends.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(trends.arrhenius.isVisible, timeout=5000)
+    qtbot.waitExposed(trends)
+    energy = float(trends.words.text().split("activation energy ")[1].split()[0])
+    assert abs(energy - 1e3 * TRUE_EV) > 10
+    trends.grab()       # lay out the plot
+    click(trends.arrhenius, 3, qtbot)
+    qtbot.waitUntil(lambda: trends.points[3].excluded, timeout=5000)
+    energy = float(trends.words.text().split("activation energy ")[1].split()[0])
+    assert energy == pytest.approx(1e3 * TRUE_EV, abs=5)
+    assert "1 left out" in trends.words.text()
+    assert trends.table.item(3, 0).font().strikeOut()
+    click(trends.arrhenius, 3, qtbot)
+    qtbot.waitUntil(lambda: not trends.points[3].excluded, timeout=5000)
+
+
+def test_temperatures_and_diffusion_are_typed_and_wrong_ones_refused(trends: TrendsPanel) -> None:
+    said: list[str] = []
+    trends.said.connect(said.append)
+    trends.table.item(0, TEMPERATURE).setText("cold")
+    assert "'cold' is not a temperature above 0 K" in said[-1]
+    assert trends.points[0].temperature_k is None
+    for row, temperature in enumerate((295.0, 305.0, 315.0)):
+        trends.table.item(row, TEMPERATURE).setText(f"{temperature:g}")
+        spread = 1e-10 * np.exp(-0.2 / (8.617333e-5 * temperature))
+        trends.table.item(row, DIFFUSIVITY).setText(f"{spread:.6g} ± {0.01 * spread:.3g}")
+    assert trends.points[1].temperature_k == 305.0
+    assert "D: activation energy 20" in trends.words.text()
+    trends.table.selectRow(0)
+    trends.remove.click()
+    assert len(trends.points) == 4
+
+
+def test_files_without_a_fit_are_named(trends: TrendsPanel, measured: dict[str, Path], qtbot: QtBot) -> None:
+    said: list[str] = []
+    trends.said.connect(said.append)
+    trends.add_files([measured["series"], measured["after"]])
+    qtbot.waitUntil(lambda: len(trends.points) == 6, timeout=10000)
+    assert trends.points[-1].power_uw == 120.0
+    assert said == ["no fitted time series in after.nxs"]
+    trends.add_files([measured["series"].with_name("gone.nxs")])
+    qtbot.waitUntil(lambda: "cannot be read" in said[-1], timeout=10000)
