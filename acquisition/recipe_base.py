@@ -87,7 +87,7 @@ class AutoExposure(Table):
         None, gt=0, lt=1,
         description="share of the saturation level that the brightest pixel shall reach; none: exposure_s as it is",
     )
-    dose_j_cm2: float = Field(20.0, gt=0, description="most light that finding it may give to its spot, J/cm²")
+    dose_j_cm2: float = Field(200.0, gt=0, description="most light that finding it may give to its spot, J/cm²")
     place: Literal["first point", "spot"] = Field(
         "first point", description="where: at the measurement's first point, or at a spot that is given up for it"
     )

@@ -368,7 +368,7 @@ class _Marginal(Plot):
         self.bars.setOpts(x0=edges[:-1], x1=edges[1:], x=None, width=None, height=parameter.counts)
         self.setXRange(parameter.prior_low, parameter.prior_high, padding=0.02)
         wide = parameter.prior_high - parameter.prior_low
-        ticks = [(at, f"{at:.2g}") for at in parameter.prior_low + wide * np.array([0.2, 0.5, 0.8])]
+        ticks = [(at, f"{at:.2g}") for at in parameter.prior_low + wide * np.array([0.25, 0.75])]
         self.getPlotItem().getAxis("bottom").setTicks([ticks])
         self.setYRange(0, 1.05 * max([*parameter.counts, 1]), padding=0)
         for edge, at in zip(self.edges, (parameter.low, parameter.high), strict=True):

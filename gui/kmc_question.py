@@ -39,6 +39,8 @@ def curve_of(data: RunData, quantity: str) -> Measured:
         if quantity == "bromide-share":
             time_s, shares, errors = data.shares_with_errors()
             return from_shares(time_s, shares[:, -1], errors[:, -1])
+        if data.dark is None:
+            raise NotComparableError("no comparison yet: the energy of the emission needs the dark spectrum")
         time_s, spectra = data.dark_subtracted()
         return from_spectra(time_s, data.wavelength_nm, spectra)
     except ValueError as error:

@@ -376,7 +376,7 @@ class RunData:
         return self._time_s.values, self._residual_rms.values
 
     def shares_with_errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The same with the standard errors, shape (n, k)."""
+        """Times in s, shape (n,), shares and their standard errors, each (n, k), of everything analysed."""
         return self._time_s.values, self._shares.values, self._shares_se.values
 
     def dark_subtracted(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

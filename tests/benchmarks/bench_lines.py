@@ -23,8 +23,8 @@ SERVER = """
 import sys
 from halidescope.simulators.microscope import SimulatedMicroscope
 with SimulatedMicroscope(speed=1.0, control_port=None, seed=1) as simulated:
-    sys.stdout.write(simulated.microscope_toml())
-    sys.stdout.close()
+    sys.stdout.write(simulated.microscope_toml() + "# ready\\n")
+    sys.stdout.flush()
     sys.stdin.read()
 """
 EXPOSURE_S = 0.01
@@ -37,7 +37,7 @@ def microscope() -> Iterator[MicroscopeFile]:
     process = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
-    yield parse_microscope(process.stdout.read())
+    yield parse_microscope("".join(iter(process.stdout.readline, "# ready\n")))
     process.stdin.close()
     process.stdout.close()
     process.wait(timeout=10.0)

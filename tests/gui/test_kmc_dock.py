@@ -11,12 +11,14 @@ from played_engine import REFERENCES, WAVELENGTH_NM, PlayedEngine
 from pytestqt.qtbot import QtBot
 
 from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.ring import RingSpectrum
 from halidescope.analysis.kmc.config import PAPER
+from halidescope.analysis.kmc.emission import centre_of_mass_ev
 from halidescope.analysis.kmc.emulator import Prior, train
 from halidescope.gui import kmc_cache
 from halidescope.gui.kmc_dock import EMPTY, KmcPanel
 from halidescope.gui.kmc_process import CACHE_VARIABLE, NICENESS, ComparisonProcess, News, Question
-from halidescope.gui.kmc_question import composition_of, configuration_of
+from halidescope.gui.kmc_question import composition_of, configuration_of, curve_of
 from halidescope.gui.run_data import RunData
 from halidescope.gui.window import MainWindow
 
@@ -140,6 +142,38 @@ def test_too_short_a_series_waits(panel: KmcPanel) -> None:
     panel.refresh(series(4))
     assert "at least 5" in panel.note.text()
     assert not panel.process.running
+
+
+def spectra_of(data: RunData, share: np.ndarray) -> None:
+    """Give a series its spectra, on a dark level of 100 counts that is known."""
+    data.dark = np.full(WAVELENGTH_NM.size, 100.0)
+    mixed = 2e6 * ((1 - share)[:, None] * REFERENCES[0] + share[:, None] * REFERENCES[1])
+    counts = np.random.default_rng(2).poisson(mixed + 100.0)
+    data.add([
+        RingSpectrum(
+            sequence=index, run=1, index=index, time_s=5.0 * (index + 1), x_um=0.0, y_um=0.0, sample_power_uw=120.0,
+            exposure_s=0.2, dose_j_cm2=0.0, dark_level=100.0, saturated=False, counts=row.astype(np.uint32),
+        )
+        for index, row in enumerate(counts)
+    ])
+
+
+def test_the_energy_of_the_emission_is_its_centre_of_mass(panel: KmcPanel) -> None:
+    data = series(60)
+    panel.quantity.setCurrentIndex(panel.quantity.findData("peak-energy"))
+    panel.refresh(data)
+    assert "needs the dark spectrum" in panel.note.text()          # 100 counts in every channel would pull at it
+    share = np.linspace(0, 0.7, 60)
+    spectra_of(data, share)
+    measured = curve_of(data, "peak-energy")
+    pristine, grown = centre_of_mass_ev(WAVELENGTH_NM, REFERENCES)
+    assert (pristine, grown) == (pytest.approx(2.103, abs=0.003), pytest.approx(2.418, abs=0.003))
+    time_s, value, sigma = (np.asarray(one, dtype=float) for one in (measured.time_s, measured.value, measured.sigma))
+    expected = np.interp(time_s, 5.0 * np.arange(1, 61), (1 - share) * pristine + share * grown)
+    assert measured.kind == "peak-energy"
+    np.testing.assert_allclose(value, expected, atol=6 * sigma[0])
+    assert 1e-5 < sigma[0] < 2e-3
+    assert np.std(value - expected) == pytest.approx(sigma[0], rel=0.6)
 
 
 def test_the_composition_comes_from_the_pristine_emission() -> None:
