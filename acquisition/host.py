@@ -86,8 +86,8 @@ class Host:
     def lit(self, lit: bool) -> None:
         """The light is about to go on, or is proven off."""
         if lit:
-            self._pipe.await_watching()
-            self.engine.expect(0.0)      # that wait was no hang
+            self._pipe.ready()
+            self.engine.alive()      # it may have taken the watchdog seconds to start: no hang of ours
         self._pipe.lit(lit)
 
     def journal(self, path: Path | None) -> None:

@@ -102,18 +102,18 @@ class WatchedPipe:
             Nobody watches: nothing may be lit.
         """
         if lit:
-            self.await_watching()
+            self.ready()
         self._lit = lit
         if not self._line() and lit:
             raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
 
-    def await_watching(self) -> None:
+    def ready(self) -> None:
         """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for.
 
         Raises
         ------
         ProblemError
-            It has not started.
+            It did not start.
         """
         if not self._watched:
             assert self._process.stdout is not None
