@@ -33,8 +33,9 @@ quick: $(VENV)/.installed-dev
 
 # real X11 events and fonts: what off screen cannot show
 quick-xvfb: $(VENV)/.installed-dev
-	sh .ci/system-packages xvfb xauth libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-xkb1 libxcb-shape0
-	QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1920x1200x24" $(BIN)/python -m pytest -m "not slow and not benchmark" tests/gui
+	sh .ci/system-packages xvfb xauth openbox libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-xkb1 libxcb-shape0
+	QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1920x1200x24" sh -c 'openbox & \
+	  $(BIN)/python -m pytest -m "not slow and not benchmark" tests/gui; result=$$?; kill $$!; exit $$result'
 
 # PyQt6 is GPL and never a dependency: an environment of its own, without PySide6
 PYQT6 := .venv-pyqt6

@@ -39,6 +39,7 @@ from halidescope.drivers.errors import InstrumentError
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
 SLACK_S = 2.0      # real seconds without a sign of life, beyond an announced exposure or wait, that are a hang
+REQUEST_S = 2.6    # real seconds from a request to the next sign of life: longer than the longest wait for its answer
 
 
 class Guard(Protocol):
@@ -221,7 +222,7 @@ class Engine:
         Raises DarknessAskedError while light comes on that was forbidden meanwhile.
         """
         if threading.get_ident() == self._ident:
-            self.expected_by = max(self.expected_by, time.monotonic() + SLACK_S)
+            self.expected_by = max(self.expected_by, time.monotonic() + REQUEST_S)
             if self.beam is not None:
                 self.beam.look()
 

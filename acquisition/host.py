@@ -85,6 +85,9 @@ class Host:
 
     def lit(self, lit: bool) -> None:
         """The light is about to go on, or is proven off."""
+        if lit:
+            self._pipe.ready()
+            self.engine.alive()      # it may have taken the watchdog seconds to start: no hang of ours
         self._pipe.lit(lit)
 
     def journal(self, path: Path | None) -> None:

@@ -102,13 +102,19 @@ class WatchedPipe:
             Nobody watches: nothing may be lit.
         """
         if lit:
-            self._await()
+            self.ready()
         self._lit = lit
         if not self._line() and lit:
             raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
 
-    def _await(self) -> None:
-        """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for."""
+    def ready(self) -> None:
+        """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for.
+
+        Raises
+        ------
+        ProblemError
+            It did not start.
+        """
         if not self._watched:
             assert self._process.stdout is not None
             self._watched = self._process.stdout.readline() == b"watching\n"

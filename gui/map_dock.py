@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSlider,
     QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -29,15 +28,13 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.results import Number
 from halidescope.gui.live_dock import share_words
 from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities
+from halidescope.gui.map_side import HOW, MapSide
 from halidescope.gui.map_tools import LineProfile, Regions
-from halidescope.gui.number_field import NumberField
 from halidescope.gui.peak_fits import NAMES
 from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
-from halidescope.gui.sentence import Sentence
-from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.stage_box import ARROWS
-from halidescope.gui.theme import DARK, Theme, value_font
+from halidescope.gui.theme import DARK, Theme
 from halidescope.gui.values import duration, plus_minus
 
 HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
@@ -71,7 +68,9 @@ class MapPanel(QWidget):
         self._quantities: list[Quantity] = [INTENSITY]
         self._profile: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.empty(0), np.empty(0))
         self._build_plot()
-        self._build_side()
+        self.side = MapSide(self.profile.profile_plot, self)
+        self.side.time.changed.connect(self._fit_profile)
+        self.view, self.tabs = self.side.view, self.side
         head, tools = self._build_head(), self._build_tools()
         left = QWidget(self)
         left_layout = QVBoxLayout(left)
@@ -189,55 +188,13 @@ class MapPanel(QWidget):
         row.addWidget(self.until, 1)
         return row
 
-    def _build_side(self) -> None:
-        self.view = SpectrumView(self, what="pixel")
-        self.view.caption.setText("point at a pixel to see its spectrum, click to keep it")
-        self.shares = Sentence("", self)
-        self.shares.setFont(value_font())
-        spectrum = QWidget(self)
-        column = QVBoxLayout(spectrum)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.shares)
-        self.time = NumberField("diffusion time", "s", 500.0, (1e-3, 1e9), "how long it has spread: 1/⟨k⟩ or τ", self)
-        self.fitted = Sentence("", self)
-        self.time.changed.connect(self._fit_profile)
-        lines = QWidget(self)
-        column = QVBoxLayout(lines)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(2)
-        column.addWidget(self.profile.profile_plot, 1)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("diffusion time", self))
-        row.addWidget(self.time)
-        column.addLayout(row)
-        column.addWidget(self.fitted)
-        self.region_words = Sentence("no region: + Region adds one", self)
-        self.region_words.setFont(value_font())
-        self.region_plot = Plot(left=("mean counts above dark", ""), bottom=("wavelength", "nm"))
-        self.region_plot.getPlotItem().enableAutoRange("y")
-        self.region_plot.setXRange(450, 750, padding=0)
-        self.region_curves: list[pg.PlotDataItem] = []
-        places = QWidget(self)
-        column = QVBoxLayout(places)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(2)
-        column.addWidget(self.region_plot, 1)
-        column.addWidget(self.region_words)
-        self.tabs = QTabWidget(self)
-        self.tabs.setDocumentMode(True)
-        for page, words in ((spectrum, "Spectrum"), (lines, "Profile"), (places, "Regions")):
-            self.tabs.addTab(page, words)
-
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self._theme = theme
         self.plot.set_theme(theme)
         self.backdrop.setBrush(pg.mkBrush(theme.missing))
-        self.view.set_theme(theme)
+        self.side.set_theme(theme)
         self.bar.set_theme(theme)
-        self.region_plot.set_theme(theme)
         self.profile.set_theme(theme)
         self.mark.setPen(pg.mkPen(theme.text, width=2))
         self.present.setPen(pg.mkPen(theme.warning, width=2))
@@ -485,7 +442,7 @@ class MapPanel(QWidget):
             self.view.clear()
             why = "not measured" if data.place(point) is None else "only in its file"
             self.view.caption.setText(f"{where}: {why}")
-            self.shares.setText("")
+            self.side.shares.setText("")
             return
         self.view.set_axis(data.wavelength_nm)
         self.view.set_counts_label(dark_subtracted=data.dark is not None)
@@ -494,7 +451,7 @@ class MapPanel(QWidget):
         self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
         self.view.caption.setText(where)
         value = self._value_words(index)
-        self.shares.setText("   ".join(words for words in (value, share_words(data, point)) if words))
+        self.side.shares.setText("   ".join(words for words in (value, share_words(data, point)) if words))
 
     def _value_words(self, index: int) -> str:
         """The shown quantity of a pixel, with its error if it has one."""
@@ -518,20 +475,7 @@ class MapPanel(QWidget):
 
     def _show_regions(self) -> None:
         means = self.regions.means(self._data, self._shown)
-        for curve in self.region_curves:
-            self.region_plot.removeItem(curve)
-        self.region_curves = []
-        for one in means:
-            if one.spectrum is not None:
-                curve = pg.PlotDataItem(self._data.wavelength_nm, one.spectrum, pen=pg.mkPen(one.colour, width=2))
-                self.region_plot.addItem(curve)
-                self.region_curves.append(curve)
-        unit = self.shown.unit
-        self.region_words.setText("\n".join(
-            f"{one.name}: {one.pixels} pixels, {self.shown.words} " + (
-                plus_minus(Number(one.value, one.value_se), unit) if one.pixels else "not measured"
-            ) for one in means
-        ) or "no region: + Region adds one")
+        self.side.show_regions(self._data.wavelength_nm, means, self.shown.words, self.shown.unit)
 
     def _toggle_profile(self) -> None:
         grid = self._data.grid
@@ -540,7 +484,7 @@ class MapPanel(QWidget):
             self.tabs.setCurrentIndex(1)
         else:
             self.profile.hide()
-            self.fitted.setText("")
+            self.side.fitted.setText("")
         self.buttons["profile"].setChecked(self.profile.roi is not None)
 
     def _show_profile(self) -> None:
@@ -554,8 +498,8 @@ class MapPanel(QWidget):
     def _fit_profile(self) -> None:
         if self.profile.roi is None:
             return
-        time_s = self.time.value
-        self.fitted.setText(self.time.reason if time_s is None else self.profile.fit(*self._profile, time_s))
+        time_s = self.side.time.value
+        self.side.fitted.setText(self.side.time.reason if time_s is None else self.profile.fit(*self._profile, time_s))
 
     def clear(self) -> None:
         """Show nothing; only the intensity is known of any map."""
@@ -567,16 +511,16 @@ class MapPanel(QWidget):
         self.regions.clear()
         self._show_regions()
         self.profile.hide()
-        self.fitted.setText("")
+        self.side.fitted.setText("")
         self.buttons["profile"].setChecked(False)
         self._offer([INTENSITY])
         self.image.clear()
         self._outline(self.mark, None)
         self._outline(self.present, None)
         self.view.clear()
-        self.shares.setText("")
+        self.side.shares.setText("")
         self.missing.setText("")
-        self.view.caption.setText("point at a pixel to see its spectrum, click to keep it")
+        self.view.caption.setText(HOW)
 
     def stop(self) -> None:
         """Compute no more."""

@@ -47,6 +47,7 @@ class ScanWindow(QMainWindow):
         self.views.set_theme(theme)
         self.kmc = KmcPanel(self)
         self.kmc.set_theme(theme)
+        self.kmc.hide()         # until it is put beside a series
         self.views.said.connect(self._say)
         self.files = Lane("halidescope-file", self)
         self.setWindowTitle(f"{path.name} · Halidescope")

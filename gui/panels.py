@@ -42,6 +42,7 @@ class Views(QObject):
         self.series.time_picked.connect(self.show_moment)
         self.live.newest.clicked.connect(self.follow_newest)
         self._pinned: int | None = None
+        self._of_map = False        # also before the pixels are known
         self._phases: tuple[tuple[str, ...], int] | None = None
         self._stale = False
         self._timer = QTimer(self)
@@ -70,6 +71,7 @@ class Views(QObject):
         self._phases = None
         self._stale = False
         self._pinned = None
+        self._of_map = kind in MAP_KINDS
         self.live.clear()
         if kind in MAP_KINDS:
             self.map.clear()
@@ -105,6 +107,8 @@ class Views(QObject):
         """Take in a measurement's file or journal; what has come meanwhile is kept."""
         data.take_over(self.data)
         self.data = data
+        self._of_map = data.grid is not None
+        self.live.recall(data)
         self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
@@ -157,7 +161,7 @@ class Views(QObject):
         self._stale = False
         if self.data.grid is not None:
             self.map.show_map(self.data)
-        else:
+        elif not self._of_map:
             self.series.show_stack(self.data)
             self.series.show_results(self.data)
         if self._pinned is None:

@@ -11,8 +11,6 @@ import struct
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
-
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.detector import Cooler
 from halidescope.simulators.faults import FaultBoard
@@ -68,7 +66,7 @@ class Ocean:
 
     def read_out(self, scan: Scan) -> bytes:
         """The averaged and smoothed counts of a scan that is over, behind its metadata if the model has them."""
-        counts = np.asarray(scan.total_counts / scan.averages)
+        counts = scan.total_counts / scan.averages
         data = smooth(counts, self.settings.boxcar, self.facts.form)
         if self.facts.buffered:
             stamp_us = round(scan.exposures[-1].end_s * 1e6)

@@ -162,7 +162,8 @@ def test_dark_now_ends_whatever_runs(shared, host, tmp_path):
 def test_a_failing_instrument_ends_dark_with_a_sentence_and_a_file(bench, tmp_path, fault, words):
     out = tmp_path / "failed.nxs"
     at_once = bench.microscope.toml_text().replace("[faults.move]\nretries = 1", "[faults.move]\nretries = 0").replace(
-        "skips_in_a_row = 3", "skips_in_a_row = 0").replace("reconnections = 3", "reconnections = 0")
+        "skips_in_a_row = 3", "skips_in_a_row = 0").replace("reconnections = 3", "reconnections = 0").replace(
+        "[stage]\n", "[stage]\nsettings = {settle_wait_s = 0.3}\n")
     with Host(parse_microscope(at_once)) as host:
         host.engine.door.start({**MAP, "size_um": [60.0, 60.0]}, str(out))
         until(lambda: host.engine.status().done >= 4, "4 spectra")
