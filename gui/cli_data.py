@@ -1,68 +1,10 @@
-"""Verbs about measured files: ``analyse``, ``convert`` and ``describe``."""
+"""Verbs about measured files: ``convert`` and ``describe``; ``analyse`` is in :mod:`halidescope.gui.cli_analyse`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import msgspec
 import typer
 
-from halidescope.acquisition.problems import ScanFileError
-from halidescope.gui.terminal import complain, say_json
-
-if TYPE_CHECKING:
-    from halidescope.acquisition.batch import Analysis
-
-
-def analyse(
-    files: list[Path] = typer.Argument(help="Measured files (.nxs or .nxs.journal)."),
-    references: list[Path] = typer.Option(
-        ..., help="Measured endmember; give it once for each, the phase that grows last."
-    ),
-    labels: list[str] = typer.Option([], help="Name of an endmember, in the same order."),
-    out: Path | None = typer.Option(None, help="Folder for one JSON file of results per measurement."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object per file."),
-) -> None:
-    """Unmix measured files and fit kinetics (time series) or the halo (maps), with standard errors.
-
-    A file that cannot be analysed is reported and the others go on; the exit code is then 1.
-    """
-    from halidescope.acquisition.batch import analyse_scan, load_endmembers  # numba loads only when needed
-    from halidescope.acquisition.listing import parts_in
-    from halidescope.acquisition.storage import open_scan
-
-    endmembers = load_endmembers(references, labels)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    files = [part for file in files for part in parts_in(file)]
-    for file in files:
-        try:
-            with open_scan(file) as scan:
-                found = analyse_scan(scan, endmembers)
-        except ScanFileError as error:
-            complain(str(error))
-            failed += 1
-            continue
-        if out is not None:
-            text = msgspec.json.format(msgspec.json.encode(found.plain()), indent=2)
-            (out / f"{file.name}.json").write_bytes(text + b"\n")
-        if as_json:
-            say_json(found.plain())
-        else:
-            _say(found)
-    if failed:
-        raise ScanFileError(f"{failed} of {len(files)} files could not be analysed; see above")
-
-
-def _say(found: "Analysis") -> None:
-    from halidescope.gui.values import plus_minus
-
-    kind = f"{found.kind}, simulated" if found.simulated else found.kind
-    typer.echo(f"{found.source} ({kind}, {found.spectra} spectra)")
-    for name, number in found.numbers.items():
-        typer.echo(f"  {name:<24} {plus_minus(number)}")
-    for note in found.notes:
-        typer.echo(f"  {note}")
+from halidescope.gui.terminal import say_json
 
 
 def convert(
@@ -115,4 +57,4 @@ def describe(
         typer.echo(f"  {entry['at']} {entry['by']}: {entry['key']} {entry['from']!r} → {entry['to']!r} {entry['why']}")
 
 
-VERBS = (analyse, convert, describe)
+VERBS = (convert, describe)

@@ -175,14 +175,14 @@ def composition_figure(
         )
     if profile is not None:
         fine = np.linspace(x.min(), x.max(), 400)
-        spread.plot(fine, profile.evaluate(fine), color="black", lw=1.2, label="I₀/√(4πDt)·exp(−(x−x₀)²/4Dt)")
+        spread.plot(fine, profile.evaluate(fine), color="black", lw=1.2, label="Gaussian of 1/e radius √(4Dt)")
         words = [
             style.number("D", profile.diffusivity_m2_s, profile.diffusivity_m2_s_se, "m²/s"),
             style.number("√(4Dt)", profile.width_um, profile.width_um_se, "µm"),
         ]
         style.note(spread, words, "upper left")
-        spread.margins(y=0.25)
+        spread.set_ylim(top=1.25 * float(np.nanmax(profile.evaluate(fine))))
     spread.set(xlabel="x (µm)", ylabel="intensity (counts)", title="diffusion profile")
-    style.legend(spread, loc="upper right")
+    style.legend(spread, loc="center left")
     style.panel_letters(left, line, spread)
     return figure
