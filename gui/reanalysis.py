@@ -17,6 +17,7 @@ from halidescope.acquisition.recipes import Sample, TimeSeries
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.analysis.series import SeriesResult
+from halidescope.gui.values import field_words, plus_minus
 
 ONLINE = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
 
@@ -85,9 +86,6 @@ def _listed(values: np.ndarray) -> Any:
 
 def words_of(analysis: Analysis, names: Sequence[str] = ()) -> str:
     """The numbers that have no place in the views, in a few words."""
-    from halidescope.gui.form_entry import field_words
-    from halidescope.gui.values import plus_minus
-
     found = []
     for name, number in analysis.numbers.items():
         if name not in (*ONLINE, *names):

@@ -13,7 +13,7 @@ from halidescope.simulators.asi import FASTEST_MM_S, SLOWEST_MM_S, AsiController
 from halidescope.simulators.wire import PromptSession, lines_of
 
 LONGEST_LINE = 256
-COMMAND = re.compile(r"(?P<card>[0-9]?)(?P<word>[A-Z]+|[/\\!])(?P<rest>.*)", re.ASCII)
+COMMAND = re.compile(r"(?P<card>[0-9]?|3[0-9])(?P<word>[A-Z]+|[/\\!])(?P<rest>.*)", re.ASCII)
 ARGUMENT = re.compile(r"(?P<name>[A-Z])(?:=(?P<value>\S+)|(?P<sign>[?+-]))?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,2})?", re.ASCII)
 SHORT = {
@@ -86,7 +86,7 @@ class AsiSession(PromptSession):
         if not match:
             raise AsiRefusedError(AsiError.UNKNOWN_COMMAND)
         word = SHORT.get(match["word"], match["word"])
-        self.check(match["card"], word)
+        self.check(match["card"][-1:], word)     # 31 is the same card as 1, as its character's code
         return self.commands[word](_arguments(match["rest"]))
 
     def check(self, card: str, word: str) -> None:

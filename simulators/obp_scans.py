@@ -122,6 +122,13 @@ class Scanner:
             return False
         return scan.end_s is not None
 
+    def pulse(self, data: bytes) -> None:
+        """A trigger by software: begins the exposure of the first scan that waits for one, if none is under way."""
+        now = self._bench.clock.now_s()
+        waiting = next((scan for scan in self._scans if scan.end_s is None), None)
+        if waiting is not None and now >= self._deaf_until_s:
+            self._expose(waiting, now)
+
     def take_buffered(self) -> Scan | None:
         """The oldest scan of the buffer, finished or not."""
         return self._buffer.popleft() if self._buffer else None
