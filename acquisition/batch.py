@@ -345,9 +345,16 @@ def _free_kinetics(
             scan.time_s[good], share[good], rising=True, sigma=error[good], t_se=np.nan_to_num(scan.time_se_s[good])
         )
         phi = fit.share_at(phi_time_s)
+        # a later zero of time by δ makes k0i into k0i (1 − ki δ): the average rate moves with it
+        k, k0 = np.array([fit.k1, fit.k2]), np.array([fit.k01, fit.k02])
+        moved = 0.0 if fit.one_exponential_suffices else float((k - k0 @ k / k0.sum()) @ (k0 * k) / k0.sum())
+        zero_se = float(scan.metadata.get("light_on_se_s") or 0.0)
+        late = float(k0 * k @ np.exp(-k * phi_time_s))
         return {
-            "free_phi": (float(phi.value), float(phi.se)),
-            "free_average_rate_per_s": (float(fit.average_rate), float(fit.average_rate_se)),
+            "free_phi": (float(phi.value), float(np.hypot(phi.se, late * zero_se))),
+            "free_average_rate_per_s": (
+                float(fit.average_rate), float(np.hypot(fit.average_rate_se, moved * zero_se))
+            ),
             "free_k1_per_s": (float(fit.k1), float(fit.k1_se)), "free_k2_per_s": (float(fit.k2), float(fit.k2_se)),
         }  # fmt: skip
 

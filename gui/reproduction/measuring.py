@@ -73,6 +73,7 @@ def measure_all(folder: Path, plan: Plan, say: Callable[[str], None], show: Call
     RunEndedError
         A measurement failed; what was measured stays.
     """
+    folder = folder.absolute()      # recipes keep the paths of their references
     if folder.exists() and any(folder.iterdir()):
         raise RefusedRunError(f"folder {folder}: is not empty; give another with --out")
     folder.mkdir(parents=True, exist_ok=True)

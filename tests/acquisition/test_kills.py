@@ -87,6 +87,9 @@ def run_kills(folder: Path, count: int) -> dict[str, int]:
                 recover(journal)
             _check(out, acknowledged)
             out.unlink()
+            if k % 10 == 9:
+                sys.stdout.write(f"{k + 1} kills: {met}\n")
+                sys.stdout.flush()
     finally:
         parent.stdin.close()
         parent.wait(30)
@@ -107,6 +110,5 @@ def _check(out: Path, acknowledged: int) -> None:
     int(os.environ.get("HALIDESCOPE_KILLS", "240")), marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_no_acknowledged_spectrum_is_lost_to_a_kill(tmp_path, count):
     met = run_kills(tmp_path, count)
-    sys.stdout.write(f"{count} kills: {met}\n")
     assert met["writing"] >= count // 4
     assert met["finishing"] >= count // 8

@@ -139,7 +139,7 @@ def test_lines_pause_abort_and_resume(bench, host, tmp_path):
 
 
 def test_an_adaptive_map_looks_closely_where_the_film_was_changed(measure, host):
-    measure({**SERIES, "duration_s": 400.0, "position_um": [160.0, 40.0]}, "before.nxs")
+    measure({**SERIES, "duration_s": 150.0, "position_um": [160.0, 40.0]}, "before.nxs")
     scan = measure({
         "kind": "adaptive-map", "sample_power_uw": 5.0, "exposure_s": 0.5, "dark_spectra": 5,
         "origin_um": [136.0, 16.0], "size_um": [48.0, 48.0], "coarse_step_um": 8.0, "finest_step_um": 1.0,
@@ -221,6 +221,7 @@ def test_an_adaptive_map_that_was_aborted_goes_on_refining(bench, host, tmp_path
         assert any("beyond max_points" in event.text for event in scan.events)
 
 
+@pytest.mark.slow
 def test_a_broken_spectrum_in_a_line_is_taken_again(bench, host, tmp_path):
     out = tmp_path / "lines.nxs"
     recipe = {**MAP, "motion": "lines", "origin_um": [20.0, 100.0], "size_um": [60.0, 0.5], "exposure_s": 4.0,

@@ -48,20 +48,17 @@ def test_memory_is_flat_and_the_schedule_does_not_drift(tmp_path, capsys):
     with open_scan(out) as scan:
         late_s = (scan.time_s - 0.5 * scan.exposure_s - scan.axes["time"])[scan.valid]
         taken, planned = int(scan.valid.sum()), scan.valid.size
-        points = np.flatnonzero(scan.valid)
     done, used_mb = np.array(memory).T
     settled = used_mb[done > 0.1 * planned]
     quarter = len(late_s) // 4
     drift_s = float(np.median(late_s[-quarter:]) - np.median(late_s[:quarter]))
-    slope = float(np.polyfit(points * INTERVAL_S, late_s, 1)[0])
     with capsys.disabled():
         print(  # noqa: T201 - the figures are what it is for
             f"\n{TEN_HOURS_S:g} s at speed {SPEED:g}: {taken} of {planned} spectra; engine {settled.min():.1f} to "
             f"{settled.max():.1f} MB; late by {np.median(late_s):.3f} s (median; {np.median(late_s) / SPEED * 1e3:.2f} "
-            f"ms of this computer), drift from the first to the last quarter {drift_s:+.4f} s, slope {slope:+.2e} s/s"
+            f"ms of this computer), drift from the first to the last quarter {drift_s:+.4f} s"
         )
     assert taken == planned
     assert settled.max() <= 1.05 * np.median(settled)
     assert settled.min() >= 0.95 * np.median(settled)
     assert abs(drift_s) <= 0.01 * INTERVAL_S + 0.002 * SPEED      # 2 ms of this computer
-    assert abs(slope) * TEN_HOURS_S <= 0.01 * INTERVAL_S + 0.002 * SPEED
