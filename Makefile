@@ -10,13 +10,17 @@ SOURCES := pyproject.toml
 
 export QT_QPA_PLATFORM ?= offscreen
 
-.PHONY: demo test quick lint types floors wheel soak benchmarks clean help
+.PHONY: demo test quick quick-xvfb quick-pyqt6 lint types floors wheel soak formats lost benchmarks clean help
 
 help:
 	@echo "make demo        simulated microscope: time series, map, analysis, report (headless)"
 	@echo "make test        everything CI checks: style, types, floors, wheel, tests"
 	@echo "make quick       the tests alone"
-	@echo "make soak        the slow tests"
+	@echo "make quick-xvfb  the windows' tests on a virtual X11 display instead of off screen"
+	@echo "make quick-pyqt6 the windows' tests with PyQt6, in an environment of its own"
+	@echo "make soak        the slow tests: random faults and kills (SOAK_KILLS=52 SOAK_SEED=…), ten hours at high speed"
+	@echo "make lost        of those: kills, power cuts, damaged files"
+	@echo "make formats     our files in other people's programs (silx, nexusformat, LumiSpy, pynxtools, h5wasm)"
 	@echo "make benchmarks  speed against the named peers, one after the other"
 
 demo: $(VENV)/.installed-gui
@@ -26,6 +30,24 @@ test: $(VENV)/.installed-dev lint types floors quick wheel
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow and not benchmark"
+
+# real X11 events and fonts: what off screen cannot show
+quick-xvfb: $(VENV)/.installed-dev
+	sh .ci/system-packages xvfb xauth openbox libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-xkb1 libxcb-shape0
+	QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1920x1200x24" sh -c 'openbox & \
+	  $(BIN)/python -m pytest -m "not slow and not benchmark" tests/gui; result=$$?; kill $$!; exit $$result'
+
+# PyQt6 is GPL and never a dependency: an environment of its own, without PySide6
+PYQT6 := .venv-pyqt6
+quick-pyqt6: $(PYQT6)/.installed
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(PYQT6)/bin/python -m pytest -n 2 -p no:cacheprovider \
+	  -m "not slow and not benchmark" tests/gui
+
+$(PYQT6)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(PYQT6)
+	$(PYQT6)/bin/python -m pip install --quiet PyQt6 qtpy pyqtgraph tomli-w pytest pytest-qt pytest-timeout pytest-xdist \
+	  hypothesis --editable .
+	@touch $@
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -45,8 +67,21 @@ wheel: $(VENV)/.installed-dev
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
+# heavy or with dependencies of their own: pynxtools in an environment, h5wasm where there is node
+formats: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet ".[formats]"
+	test -x $(VENV)/pynx/bin/pynx || { $(PYTHON) -m venv $(VENV)/pynx && $(VENV)/pynx/bin/python -m pip install --quiet pynxtools; }
+	if command -v npm >/dev/null; then npm install --silent --prefix $(VENV)/node h5wasm; fi
+	$(BIN)/python -m pytest -rs tests/acquisition/test_everyone.py tests/acquisition/test_importers.py
+
+# kill -9 while writing and finishing, power cuts, damaged files by the thousand
+lost: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow -s --timeout 3600 tests/acquisition/test_kills.py tests/acquisition/test_lost_power.py \
+	  tests/acquisition/test_hostile.py
+
 benchmarks: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks/bench_drivers.py tests/benchmarks/bench_kmc.py
+	$(BIN)/python -m pytest -m benchmark --timeout 3600 -s tests/benchmarks/bench_drivers.py tests/benchmarks/bench_kmc.py \
+	  tests/benchmarks/bench_engine.py
 	$(BIN)/python tests/benchmarks/bench_analysis.py
 
 $(VENV)/bin/python:

@@ -99,7 +99,7 @@ class AdaptiveMeasurement(Measurement[AdaptiveMap]):
         if cap is None:
             return True
         point = self._recipe.point(0, *place)
-        look_s = max(self._took_s, self._recipe.exposure_s + MOVE_S)
+        look_s = max(self._took_s, self.exposure_s + MOVE_S)
         irradiance = self.engine.microscope.peak_irradiance_w_cm2(self._recipe.sample_power_uw)
         return self.engine.ledger.at(point.x_um, point.y_um) + irradiance * look_s <= cap
 

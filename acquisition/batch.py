@@ -1,85 +1,73 @@
-"""Offline analysis of measured files: endmembers from files, then the final series or map analysis of each scan.
+"""Offline analysis of one saved scan: corrections, shares, peaks and what its kind allows, with errors and notes.
 
 The estimators are in :mod:`halidescope.analysis`; here scans are opened, axes matched, detector constants looked up and
-results made plain for JSON.
+results made plain for JSON. Many files are in :mod:`halidescope.acquisition.many`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.acquisition.microscope import parse_microscope
-from halidescope.acquisition.problems import BadFileError, ScanFileError
-from halidescope.acquisition.results import Number
+from halidescope.acquisition.analysis_file import AnalysisFile
+from halidescope.acquisition.conditions import Conditions, conditions_of, read_noise_counts
+from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.references import Endmembers, endmembers_for, load_endmembers, same_axis
+from halidescope.acquisition.replay import replay_or_why_not
+from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.storage import open_scan
-from halidescope.analysis.detector import Detector
+from halidescope.analysis.composition import Medium, energy_ev
+from halidescope.analysis.cosmic import CosmicRays
+from halidescope.analysis.diffusion import Profile, fit_profile
+from halidescope.analysis.figures import RadialProfile
+from halidescope.analysis.flags import Flag
+from halidescope.analysis.global_diffusion import radial_average
 from halidescope.analysis.halo import HaloResult, analyse_halo
+from halidescope.analysis.iodine import PeakMap, peak_map
+from halidescope.analysis.nuisance import NuisanceUnmixing, unmix_with_nuisance
+from halidescope.analysis.references import unit_sum
+from halidescope.analysis.residuals import ResidualTest, check_residuals
 from halidescope.analysis.series import SeriesResult, analyse_series
 from halidescope.analysis.series_numbers import NAMES
+from halidescope.analysis.time_errors import fit_with_time_errors
+from halidescope.analysis.unmixing import Unmixing
+from halidescope.analysis.yields import WeightedShares, weighted_shares
 
-AXIS_TOLERANCE_NM = 0.01
+__all__ = ["SHARES_NOTE", "Analysis", "Endmembers", "analyse_scan", "load_endmembers", "read_noise_counts"]
 
-
-@dataclass(frozen=True)
-class Endmembers:
-    """Measured references on one wavelength axis; the last is the phase that grows.
-
-    Attributes
-    ----------
-    wavelength_nm : ndarray, shape (channels,)
-    spectra, spectra_se : ndarray, shape (k, channels)
-        Mean dark-subtracted counts and their standard errors.
-    labels, sources : tuple of str
-    """
-
-    wavelength_nm: NDArray[np.float64]
-    spectra: NDArray[np.float64]
-    spectra_se: NDArray[np.float64]
-    labels: tuple[str, ...]
-    sources: tuple[str, ...]
-
-
-def load_endmembers(paths: Sequence[Path], labels: Sequence[str] = ()) -> Endmembers:
-    """Mean spectra of measured files as endmembers.
-
-    Raises
-    ------
-    BadFileError
-        No file, as many labels as files are not given, or the files' wavelength axes differ.
-    ScanFileError
-        A file cannot be read.
-    """
-    if not paths:
-        raise BadFileError("no reference files: give the measured endmembers, the phase that grows last")
-    if labels and len(labels) != len(paths):
-        raise BadFileError(f"{len(labels)} labels for {len(paths)} reference files; give one label a file")
-    means = []
-    for path in paths:
-        with open_scan(path) as scan:
-            means.append(scan.mean_spectrum())
-    axis = means[0].wavelength_nm
-    for path, mean in zip(paths, means, strict=True):
-        _same_axis(axis, mean.wavelength_nm, f"reference {path}", f"reference {paths[0]}")
-    return Endmembers(
-        axis,
-        np.array([mean.counts for mean in means]),
-        # a file of one spectrum cannot tell its own scatter: counting statistics of that spectrum are the floor
-        np.array([np.where(np.isfinite(m.counts_se), m.counts_se, np.sqrt(np.abs(m.counts) + 1.0)) for m in means]),
-        tuple(labels) or tuple(Path(path).stem for path in paths),
-        tuple(str(path) for path in paths),
-    )
+DEFAULTS = AnalysisFile()
+SHARES_NOTE = (
+    "Shares are shares of the emission, not volume fractions: carriers funnel to iodide-rich regions and quantum "
+    "yields differ."
+)
+FEWEST_CHANNELS = 64     # of the test of whiteness
+PAIRS = 4                # of noisier endmembers, for what their noise does to movable ones
+ROUNDING = 0.3           # counts; integers are no better known
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was found in one file.
+    """What was found in one file; arrays have the shape of the scan's points.
 
-    ``numbers`` holds every result with its total standard error (statistical and from the references), units in the
-    names. ``result`` is the estimator's own object.
+    Attributes
+    ----------
+    numbers : dict
+        Every single result with its total standard error (statistical and from the references), units in the names.
+    result : SeriesResult, HaloResult or None
+        The estimator's own object; None for kinds that have no fit.
+    endmembers, unmixing, residuals, weighted, nuisance
+        None where there are no endmembers, or where it was not asked for.
+    peaks : PeakMap or None
+    radial : RadialProfile or None
+        Mean share over rings around the halo, of a map.
+    profile : Profile or None
+        The paper's diffusion profile through the halo's centre, where a diffusion time was given.
+    cosmic : CosmicRays or None
+    online : OnlineResults or None
+        The online analysis, computed anew from the file.
+    notes : tuple of str
+        What a reader of the numbers must know.
     """
 
     source: str
@@ -89,7 +77,19 @@ class Analysis:
     labels: tuple[str, ...]
     numbers: dict[str, Number]
     notes: tuple[str, ...]
-    result: SeriesResult | HaloResult
+    medium: Medium = "air"
+    result: SeriesResult | HaloResult | None = None
+    endmembers: Endmembers | None = None
+    unmixing: Unmixing | None = None
+    residuals: ResidualTest | None = None
+    weighted: WeightedShares | None = None
+    nuisance: NuisanceUnmixing | None = None
+    peaks: PeakMap | None = None
+    radial: RadialProfile | None = None
+    profile: Profile | None = None
+    cosmic: CosmicRays | None = None
+    online: OnlineResults | None = None
+    conditions: Conditions | None = field(default=None, repr=False)
 
     def plain(self) -> dict[str, object]:
         """For JSON: ``name`` and ``name_se`` beside each other."""
@@ -98,6 +98,7 @@ class Analysis:
             "kind": self.kind,
             "spectra": self.spectra,
             "simulated": self.simulated,
+            "wavelengths_in": self.medium,
             "endmembers": list(self.labels),
             "notes": list(self.notes),
         }
@@ -107,77 +108,140 @@ class Analysis:
         return values
 
 
-SHARES_NOTE = (
-    "Shares are shares of the emission, not volume fractions: carriers funnel to iodide-rich regions and quantum "
-    "yields differ."
-)
+def analyse_scan(
+    scan: Scan, endmembers: Endmembers | None = None, settings: AnalysisFile = DEFAULTS, *, online: bool = False
+) -> Analysis:
+    """Correct, unmix, fit peaks, and fit what the scan's kind allows: kinetics of a series, the halo of a map.
 
-
-def analyse_scan(scan: Scan, endmembers: Endmembers) -> Analysis:
-    """Unmix a scan and fit what its kind allows: kinetics of a time series, the halo of a map.
+    Parameters
+    ----------
+    endmembers : Endmembers, optional
+        Instead of those that ``settings`` or the scan's own recipe name.
+    online : bool
+        Compute the online analysis anew as well.
 
     Raises
     ------
     BadFileError
-        The references are on another wavelength axis.
+        The references are on another wavelength axis, or cannot be used.
     ScanFileError
         The scan holds too little, or something that cannot be fitted; the sentence says what.
     """
-    _same_axis(scan.wavelength_nm, endmembers.wavelength_nm, scan.source, f"references {endmembers.sources[0]}")
-    microscope = parse_microscope(str(scan.metadata["microscope"]), source=f"microscope of {scan.source}")
-    detector = Detector(
-        dark=scan.dark.mean,
-        dark_se=np.nan_to_num(scan.dark.mean_se, nan=0.0),
-        gain=microscope.spectrometer.electrons_per_count,
-        read_noise=read_noise_counts(scan),
-        saturation=float(scan.metadata["calibration"]["saturation_counts"]),
-    )
-    if scan.kind not in ("raster-map", "time-series"):
-        raise ScanFileError(
-            f"{scan.source}: a {scan.kind} has no fit here; time series and maps have (the parts of a list one by one)"
-        )
+    found = conditions_of(scan, settings.corrections)
+    medium = settings.corrections.medium
+    if endmembers is None:
+        endmembers = endmembers_for(scan, settings.references, found.detector, medium)
+    if endmembers is not None:
+        same_axis(scan.wavelength_nm, endmembers.wavelength_nm, scan.source, f"references {endmembers.sources[0]}")
+    analysis = Analysis(
+        scan.source, scan.kind, int(scan.valid.sum()), scan.simulated, (), {},
+        (*found.notes, *_damage(scan)), medium=medium, cosmic=found.cosmic, conditions=found,
+    )  # fmt: skip
+    if not scan.valid.any():
+        raise ScanFileError(f"{scan.source}: holds no valid spectrum; nothing can be analysed")
     try:
+        if not settings.peaks.skip:
+            analysis = _with_peaks(analysis, scan, found, settings)
+        if endmembers is None:
+            return replace(analysis, notes=(
+                *analysis.notes, "No endmembers: neither references nor the film's composition are given, so there "
+                "are no shares; give --references or an analysis file.",
+            ))  # fmt: skip
+        analysis = replace(
+            analysis, labels=endmembers.labels, endmembers=endmembers,
+            notes=(SHARES_NOTE, *([endmembers.warning] if endmembers.warning else []), *analysis.notes),
+        )  # fmt: skip
         if scan.kind == "raster-map":
-            halo = analyse_halo(
-                scan.axes["x"], scan.axes["y"], scan.spectra, endmembers.spectra, valid=scan.valid,
-                references_se=endmembers.spectra_se, detector=detector,
-            )  # fmt: skip
-            return _map_analysis(scan, endmembers, halo)
-        rows = scan.valid
-        series = analyse_series(
-            scan.time_s[rows],
-            scan.spectra[rows],
-            endmembers.spectra,
-            time_se_s=scan.time_se_s[rows],
-            zero_se_s=float(scan.metadata["light_on_se_s"]),
-            references_se=endmembers.spectra_se,
-            detector=detector,
-        )
+            analysis = _map(analysis, scan, found, endmembers, settings)
+        elif scan.kind == "time-series" and len(endmembers.labels) > 1:
+            analysis = _series(analysis, scan, found, endmembers, settings)
+        else:
+            analysis = replace(analysis, unmixing=found.detector.unmix(found.counts, endmembers.spectra))
+            if scan.kind == "dark-recovery":
+                analysis = _recovery(analysis, scan)
+        analysis = _besides(analysis, scan, found, endmembers, settings)
     except ValueError as error:
         raise ScanFileError(f"{scan.source}: cannot be analysed: {error}") from error
-    return _series_analysis(scan, endmembers, series)
+    if online:
+        again, why_not = replay_or_why_not(scan)
+        analysis = replace(analysis, online=again, notes=(*analysis.notes, *([why_not] if why_not else [])))
+    return analysis
 
 
-def read_noise_counts(scan: Scan) -> float:
-    """Standard deviation of one dark spectrum in counts, the median over channels; 0 if fewer than two were taken."""
-    if scan.dark.count < 2:
-        return 0.0
-    return float(np.median(scan.dark.spectra.std(axis=0, ddof=1, dtype=np.float64)))
+def _with_peaks(analysis: Analysis, scan: Scan, found: Conditions, settings: AnalysisFile) -> Analysis:
+    low, high = settings.peaks.between_nm
+    inside = (scan.wavelength_nm >= low) & (scan.wavelength_nm <= high)
+    if inside.sum() < 10:
+        return replace(analysis, notes=(
+            *analysis.notes, f"No peaks: the spectra have {int(inside.sum())} channels from {low:g} to {high:g} nm.",
+        ))  # fmt: skip
+    peaks = peak_map(
+        scan.wavelength_nm, np.where(scan.valid[..., None], found.counts, np.nan), medium=analysis.medium,
+        detector=found.detector, model=settings.peaks.model, between_nm=(low, high),
+    )  # fmt: skip
+    fitted = peaks.peaks.converged & (peaks.peaks.flags == 0)
+    notes = list(analysis.notes)
+    if failed := int((scan.valid & ~fitted).sum()):
+        notes.append(f"{failed} of {int(scan.valid.sum())} spectra have no sound peak; they are flagged.")
+    if outside := int((fitted & ((peaks.composition.flags & Flag.OUTSIDE) != 0)).sum()):
+        notes.append(f"{outside} peak energies belong to no composition from 0 to 3; they are flagged, not clipped.")
+    numbers = dict(analysis.numbers)
+    if fitted.any() and scan.kind != "raster-map":
+        centre, error = np.asarray(peaks.peaks.centre)[fitted], np.asarray(peaks.peaks.centre_se)[fitted]
+        for name, k in (("first_peak_ev", 0), ("last_peak_ev", -1)):
+            numbers[name] = Number(float(centre[k]), float(error[k]))
+    return replace(analysis, peaks=peaks, numbers=numbers, notes=tuple(notes))
 
 
-def _series_analysis(scan: Scan, endmembers: Endmembers, series: SeriesResult) -> Analysis:
+def _series(
+    analysis: Analysis, scan: Scan, found: Conditions, endmembers: Endmembers, settings: AnalysisFile
+) -> Analysis:
+    rows = scan.valid & np.isfinite(scan.time_s)
+    series = analyse_series(
+        scan.time_s[rows],
+        found.counts[rows],
+        endmembers.spectra,
+        references_se=endmembers.spectra_se,
+        detector=found.detector,
+        time_se_s=np.nan_to_num(scan.time_se_s[rows]),
+        zero_se_s=float(scan.metadata.get("light_on_se_s") or 0.0),
+        phi_time_s=settings.kinetics.phi_time_s,
+    )
     numbers = {name: Number(getattr(series, name), getattr(series, f"{name}_se")) for name in NAMES}
-    notes = [SHARES_NOTE, *_damage(scan)]
+    notes = list(analysis.notes)
     if not series.kinetics.converged:
         notes.append("The biexponential fit did not converge: too little of the change is in this trace.")
     elif series.kinetics.one_exponential_suffices:
         notes.append("One exponential suffices: the average rate is its rate; k1 and k2 are not determined.")
-    return Analysis(
-        scan.source, scan.kind, int(scan.valid.sum()), scan.simulated, endmembers.labels, numbers, tuple(notes), series
-    )
+    return replace(
+        analysis, numbers={**numbers, **analysis.numbers}, notes=tuple(notes), result=series,
+        unmixing=_spread(series.unmixing, rows) if not rows.all() else series.unmixing,
+    )  # fmt: skip
 
 
-def _map_analysis(scan: Scan, endmembers: Endmembers, halo: HaloResult) -> Analysis:
+def _recovery(analysis: Analysis, scan: Scan) -> Analysis:
+    """Shares of the last endmember at the first and the last look; a recovery is too sparse for two exponentials."""
+    assert analysis.unmixing is not None
+    good = np.flatnonzero(scan.valid & analysis.unmixing.valid)
+    numbers = dict(analysis.numbers)
+    if good.size:
+        for name, k in (("first_share", good[0]), ("last_share", good[-1])):
+            numbers[name] = Number(
+                float(analysis.unmixing.shares[k, -1]), float(analysis.unmixing.shares_se[k, -1])
+            )
+    return replace(analysis, numbers=numbers)
+
+
+def _map(
+    analysis: Analysis, scan: Scan, found: Conditions, endmembers: Endmembers, settings: AnalysisFile
+) -> Analysis:
+    if len(endmembers.labels) < 2:
+        return replace(analysis, unmixing=found.detector.unmix(found.counts, endmembers.spectra))
+    x_um, y_um = scan.axes["x"], scan.axes["y"]
+    halo = analyse_halo(
+        x_um, y_um, found.counts, endmembers.spectra, valid=scan.valid, references_se=endmembers.spectra_se,
+        detector=found.detector,
+    )  # fmt: skip
     numbers = {
         "halo_radius_um": Number(halo.radius_um, halo.radius_um_se),
         "halo_centre_x_um": Number(halo.centre_um[0], halo.centre_um_se[0]),
@@ -185,10 +249,154 @@ def _map_analysis(scan: Scan, endmembers: Endmembers, halo: HaloResult) -> Analy
         "halo_amplitude": Number(halo.amplitude, halo.amplitude_se),
         "halo_offset": Number(halo.offset, halo.offset_se),
     }
-    notes = [SHARES_NOTE, "The halo radius is that at which the share falls to 1/e, √(4 D t).", *_damage(scan)]
-    return Analysis(
-        scan.source, scan.kind, int(scan.valid.sum()), scan.simulated, endmembers.labels, numbers, tuple(notes), halo
+    notes = [*analysis.notes, "The halo radius is that at which the share falls to 1/e, √(4 D t)."]
+    if halo.halo.flags & Flag.NO_SIGNAL:
+        notes.append("There is no halo: the share is the same everywhere within its errors.")
+    share = np.where(scan.valid & halo.unmixing.valid, halo.unmixing.shares[..., -1], np.nan)
+    step = settings.map.radial_step_um or float(np.median(np.diff(x_um))) if x_um.size > 1 else 1.0
+    radial = RadialProfile(*radial_average(x_um, y_um, share, halo.centre_um, step))
+    profile = None
+    if settings.map.diffusion_time_s is not None:
+        row = int(np.argmin(np.abs(y_um - halo.centre_um[1])))
+        counts, errors = halo.unmixing.amplitudes[row, :, -1], halo.unmixing.amplitudes_se[row, :, -1]
+        good = np.isfinite(counts) & (errors > 0) & scan.valid[row]
+        profile = fit_profile(x_um[good], counts[good], settings.map.diffusion_time_s, errors[good], offset=True)
+        time_s = settings.map.diffusion_time_s
+        numbers["diffusivity_m2_s"] = Number(float(profile.diffusivity_m2_s), float(profile.diffusivity_m2_s_se))
+        numbers["halo_diffusivity_m2_s"] = Number(
+            halo.halo.diffusivity_m2_s(time_s),
+            float(2 * halo.halo.diffusivity_m2_s(time_s) * halo.radius_um_se / halo.radius_um),
+        )
+    return replace(
+        analysis, numbers={**numbers, **analysis.numbers}, notes=tuple(notes), result=halo, unmixing=halo.unmixing,
+        radial=radial, profile=profile,
+    )  # fmt: skip
+
+
+def _besides(
+    analysis: Analysis, scan: Scan, found: Conditions, endmembers: Endmembers, settings: AnalysisFile
+) -> Analysis:
+    """Test of the residuals, shares weighted by yields, shifts and broadening of the endmembers."""
+    unmixed = analysis.unmixing
+    assert unmixed is not None
+    shapes = unit_sum(endmembers.spectra, found.detector.response)
+    numbers, notes = dict(analysis.numbers), list(analysis.notes)
+    residuals = weighted = nuisance = None
+    detector = found.detector
+    if settings.unmixing.whiteness and len(scan.wavelength_nm) >= FEWEST_CHANNELS:
+        residuals = check_residuals(
+            found.counts, shapes, unmixed, dark=detector.dark, gain=detector.gain,
+            read_noise=max(detector.read_noise, ROUNDING),
+            references_se=endmembers.spectra_se * (shapes.sum(axis=1) / endmembers.spectra.sum(axis=1))[:, None],
+        )  # fmt: skip
+        sound = scan.valid & unmixed.valid
+        misfit = int((sound & ((residuals.flags & Flag.MISFIT) != 0)).sum())
+        if sound.any():
+            count, chi2 = int(sound.sum()), residuals.reduced_chi2[sound]
+            spread = float(np.std(chi2)) * np.sqrt(np.pi / 2 / count)      # of a median
+            numbers["median_reduced_chi2"] = Number(float(np.median(chi2)), float(spread) or None)
+            chance = (misfit + 0.5) / (count + 1)
+            numbers["misfit_share"] = Number(misfit / count, float(np.sqrt(chance * (1 - chance) / count)))
+        if misfit:
+            notes.append(
+                f"The endmembers do not describe {misfit} of {int(sound.sum())} spectra: their residuals are not noise."
+            )
+    if settings.references.relative_yields:
+        errors = settings.references.relative_yields_se or 0.0
+        weighted = weighted_shares(unmixed, settings.references.relative_yields, errors)
+        notes.append("Weighted shares are divided by the relative yields given; funnelling may remain in them.")
+    if settings.unmixing.shift or settings.unmixing.broadening:
+        energy = np.asarray(energy_ev(scan.wavelength_nm, analysis.medium))
+
+        def movable(references: NDArray[np.float64]) -> NuisanceUnmixing:
+            return unmix_with_nuisance(
+                found.counts, references, energy, shift=settings.unmixing.shift,
+                broadening=settings.unmixing.broadening, dark=detector.dark, gain=detector.gain,
+                read_noise=max(detector.read_noise, ROUNDING), saturation=detector.saturation,
+            )  # fmt: skip
+
+        nuisance = movable(shapes)
+        numbers |= _moved(nuisance, scan.valid, endmembers.labels)
+        if isinstance(analysis.result, SeriesResult):
+            errors = endmembers.spectra_se * (shapes.sum(axis=1) / endmembers.spectra.sum(axis=1))[:, None]
+            rng = np.random.default_rng(0)
+            noise = [errors * rng.standard_normal(shapes.shape) for _ in range(PAIRS)] if errors.any() else []
+            drawn = [movable(shapes + sign * one) for one in noise for sign in (1, -1)]
+            numbers |= _free_kinetics(nuisance, drawn, scan, analysis.result.phi_time_s)
+            notes.append("Numbers named free_… come from shares with movable endmembers.")
+    return replace(
+        analysis, residuals=residuals, weighted=weighted, nuisance=nuisance, numbers=numbers, notes=tuple(notes)
     )
+
+
+def _free_kinetics(
+    found: NuisanceUnmixing, drawn: list[NuisanceUnmixing], scan: Scan, phi_time_s: float
+) -> dict[str, Number]:
+    """Yield and rates from the shares that movable endmembers give.
+
+    ``drawn`` are unmixings with noisier endmembers (F + δ, F − δ, …): their scatter is the endmembers' part of the
+    errors.
+    """
+
+    def kinetics(one: NuisanceUnmixing) -> dict[str, tuple[float, float]]:
+        share, error = one.unmixing.shares[..., -1], one.unmixing.shares_se[..., -1]
+        good = scan.valid & np.isfinite(scan.time_s) & one.unmixing.valid & (error > 0)
+        fit, _ = fit_with_time_errors(
+            scan.time_s[good], share[good], rising=True, sigma=error[good], t_se=np.nan_to_num(scan.time_se_s[good])
+        )
+        phi = fit.share_at(phi_time_s)
+        # a later zero of time by δ makes k0i into k0i (1 − ki δ): the average rate moves with it
+        k, k0 = np.array([fit.k1, fit.k2]), np.array([fit.k01, fit.k02])
+        moved = 0.0 if fit.one_exponential_suffices else float((k - k0 @ k / k0.sum()) @ (k0 * k) / k0.sum())
+        zero_se = float(scan.metadata.get("light_on_se_s") or 0.0)
+        late = float(k0 * k @ np.exp(-k * phi_time_s))
+        return {
+            "free_phi": (float(phi.value), float(np.hypot(phi.se, late * zero_se))),
+            "free_average_rate_per_s": (
+                float(fit.average_rate), float(np.hypot(fit.average_rate_se, moved * zero_se))
+            ),
+            "free_k1_per_s": (float(fit.k1), float(fit.k1_se)), "free_k2_per_s": (float(fit.k2), float(fit.k2_se)),
+        }  # fmt: skip
+
+    measured, others = kinetics(found), [kinetics(one) for one in drawn]
+    numbers = {}
+    for name, (value, se) in measured.items():
+        spread = float(np.sqrt(np.mean([(other[name][0] - value) ** 2 for other in others]))) if others else 0.0
+        if np.isfinite(value):
+            numbers[name] = Number(value, float(np.hypot(se, spread)))
+    return numbers
+
+
+def _moved(found: NuisanceUnmixing, valid: NDArray[np.bool_], labels: tuple[str, ...]) -> dict[str, Number]:
+    """Weighted mean shift and broadening of every endmember over the scan."""
+    numbers = {}
+    for k, label in enumerate(labels):
+        name = "".join(letter if letter.isalnum() else "_" for letter in label.lower())
+        for word, values, errors in (
+            ("shift_ev", found.shift_ev, found.shift_ev_se),
+            ("broadening_ev2", found.broadening_ev2, found.broadening_ev2_se),
+        ):
+            good = valid & np.isfinite(values[..., k]) & (errors[..., k] > 0)
+            if good.any():
+                weights = errors[..., k][good] ** -2
+                numbers[f"{name}_{word}"] = Number(
+                    float(weights @ values[..., k][good] / weights.sum()), float(weights.sum() ** -0.5)
+                )
+    return numbers
+
+
+def _spread(unmixing: Unmixing, rows: NDArray[np.bool_]) -> Unmixing:
+    """Results of some rows at their places among all; the others are NaN and flagged as not measured."""
+
+    def placed(values: NDArray[Any]) -> NDArray[Any]:
+        whole = np.full((rows.size, *values.shape[1:]), np.nan)
+        whole[rows] = values
+        return whole
+
+    flags = np.full(rows.size, int(Flag.NOT_FINITE))
+    flags[rows] = unmixing.flags
+    names = ("amplitudes", "amplitudes_se", "shares", "shares_se", "covariance", "residual_rms")
+    return Unmixing(**{name: placed(getattr(unmixing, name)) for name in names}, flags=flags)
 
 
 def _damage(scan: Scan) -> list[str]:
@@ -200,13 +408,3 @@ def _damage(scan: Scan) -> list[str]:
     if saturated := int(scan.saturated.sum()):
         notes.append(f"{saturated} spectra have saturated channels, which are left out.")
     return notes
-
-
-def _same_axis(one: NDArray[np.float64], other: NDArray[np.float64], name: str, against: str) -> None:
-    if len(one) != len(other):
-        raise BadFileError(f"{name}: {len(one)} channels, {against}: {len(other)}; measure both with one spectrometer")
-    if (worst := float(np.max(np.abs(one - other)))) > AXIS_TOLERANCE_NM:
-        raise BadFileError(
-            f"{name}: wavelengths differ from {against} by up to {worst:.3g} nm, allowed {AXIS_TOLERANCE_NM} nm; "
-            "measure both with one calibration"
-        )

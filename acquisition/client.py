@@ -212,6 +212,14 @@ class EngineClient:
         """What the instruments are and allow, as of the last look at them; waits for nothing."""
         return self._ask("instruments", InstrumentFacts)
 
+    def change_film(self, name: str, *, remounted: bool = False) -> None:
+        """Say which film is under the objective; the dose ledger goes on with what it knows of it.
+
+        A recipe that names its sample does so by itself. ``remounted``: it was taken off and put back, so that its
+        spots are elsewhere now; what is known of it is set aside.
+        """
+        self._ask("change_film", name=name, remounted=remounted)
+
     def manual_move(self, x_um: float, y_um: float) -> tuple[float, float]:
         """Move the stage and wait for it, also under a live view; returns the position read, in µm."""
         return self._ask("manual_move", tuple[float, float], x_um=x_um, y_um=y_um)

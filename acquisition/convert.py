@@ -3,20 +3,23 @@
 What a scan holds is in :mod:`halidescope.acquisition.scan`; the NeXus layout in :mod:`halidescope.acquisition.nexus`.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from halidescope.acquisition.bundle import write_bundle
 from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.maps import write_maps_csv, write_ome_tiff
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.storage import write_finished
+from halidescope.acquisition.storage import save_scan, write_finished
 from halidescope.acquisition.tables import write_csv, write_npz
 
 JOURNAL_SUFFIX = ".journal"
 
 
 def convert(source: Path, out: Path) -> None:
-    """Write the measurement ``source`` as ``out``, in the format of its ending: .nxs, .csv, .npz or .hspy.
+    """Write the measurement ``source`` as ``out``, in the format of its ending (:data:`WRITERS`, or .nxs).
 
     Raises
     ------
@@ -27,27 +30,49 @@ def convert(source: Path, out: Path) -> None:
     """
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
-    if out.suffix == ".nxs":
-        if source.suffix != JOURNAL_SUFFIX:
-            raise RefusedRunError(f"{source} is not a journal; only a journal (.nxs.journal) is made into a .nxs file")
+    ending_of(out)
+    if out.suffix == ".nxs" and source.suffix == JOURNAL_SUFFIX:
         write_finished(source, out)
         return
-    if out.suffix not in WRITERS:
-        raise RefusedRunError(f"output file {out}: ending {out.suffix!r} is not known; use .nxs, {', '.join(WRITERS)}")
-    part = out.with_name(f"{out.stem}.part{out.suffix}")
+    with open_any(source) as scan:
+        save(scan, out)
+
+
+def save(scan: Scan, out: Path) -> None:
+    """Write a scan in the format of the ending, whole or not at all; errors as :func:`convert`."""
+    ending = ending_of(out)
+    if ending == ".nxs":
+        save_scan(scan, out)
+        return
+    if out.exists():
+        raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
+    part = out.with_name(f"{out.name.removesuffix(ending)}.part{ending}")
     try:
-        with open_any(source) as scan:
-            WRITERS[out.suffix](scan, part)
+        WRITERS[ending](scan, part)
         part.replace(out)
     except OSError as error:
         raise ScanFileError(f"{out}: cannot be written ({error})") from error
     finally:
+        if part.is_dir():
+            shutil.rmtree(part)
         part.unlink(missing_ok=True)
 
 
+def ending_of(out: Path) -> str:
+    """The ending that tells the format; raises RefusedRunError if there is no such format."""
+    for ending in (".nxs", *WRITERS):
+        if out.name.endswith(ending):
+            return ending
+    raise RefusedRunError(f"output file {out}: ending {out.suffix!r} is not known; use .nxs, {', '.join(WRITERS)}")
+
+
 def write_hspy(scan: Scan, path: Path) -> None:
-    """A HyperSpy file with the true wavelength axis (needs HyperSpy)."""
+    """A HyperSpy file (.hspy, or a .zspy folder) with the true wavelength axis (needs HyperSpy)."""
     scan.to_hyperspy().save(str(path))
 
 
-WRITERS: dict[str, Callable[[Scan, Path], None]] = {".csv": write_csv, ".npz": write_npz, ".hspy": write_hspy}
+# the longer endings first
+WRITERS: dict[str, Callable[[Scan, Path], None]] = {
+    ".maps.csv": write_maps_csv, ".ome.tif": write_ome_tiff, ".csv": write_csv, ".npz": write_npz, ".hspy": write_hspy,
+    ".zspy": write_hspy, ".zip": write_bundle,
+}

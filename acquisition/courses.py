@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halidescope.acquisition.measurement import Measurement
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
@@ -88,7 +88,7 @@ class SeriesMeasurement(Measurement[TimeSeries]):
             if self._door.pause_wanted:
                 self._pause()
             lit_s = self._lit_s - self._paused_s
-            needed_s = max(point.due_s - lit_s, 0.0) + series.exposure_s + DELAY_S * self._clock.speed
+            needed_s = max(point.due_s - lit_s, 0.0) + self.exposure_s + DELAY_S * self._clock.speed
             if self._capped_in_s() < needed_s:
                 return f"one more would exceed the dose cap of {series.dose_cap_j_cm2:g} J/cm²"
             even = series.spacing == "even" and series.interval_s > 0

@@ -1,7 +1,8 @@
 """How much light every spot has had: the peak dose in J/cm², over a whole session.
 
 Peak dose is peak irradiance × time lit, so waiting, settling and moving count as much as exposing. A move is counted
-at its destination, where the stage spends most of it settling. Limits on dose are judged elsewhere.
+at its destination until the stage says that it stands there; then what fell on its way is spread along it. Limits on
+dose are judged elsewhere.
 """
 
 import math
@@ -17,6 +18,8 @@ from halidescope.acquisition.light_page import LightPage
 
 LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
+TRAVEL_S = 0.005   # of a small move of a piezo stage in closed loop
+MOST_PIECES = 16   # into which the way of a move is divided
 REACH = 2.0        # in waists: farther spots add less than exp(-8) = 0.03 % of their dose
 
 
@@ -73,6 +76,8 @@ class DoseLedger:
         self._irradiance_w_cm2 = 0.0
         self._since_s = 0.0
         self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
+        self._left: _Spot | None = None    # the spot that it left
+        self._left_s = 0.0
         self._page: LightPage | None = None
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
@@ -88,9 +93,8 @@ class DoseLedger:
         (ny, nx), reach = shape, self._cell_um
         xs = origin_um[0] + (np.arange(nx) + 0.5) * size_um[0] / nx
         ys = origin_um[1] + (np.arange(ny) + 0.5) * size_um[1] / ny
-        with self._lock:
-            self._settle(now_s)
-            spots = [(s.x_um, s.y_um, s.dose_j_cm2) for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0]
+        self.here(now_s)
+        spots = self.spots()
         dose = np.zeros(shape)
         for x_um, y_um, peak in spots:
             left, right = np.searchsorted(xs, (x_um - reach, x_um + reach))
@@ -132,9 +136,9 @@ class DoseLedger:
         self._since_s = now_s
         self._put()
 
-    def _put(self) -> None:
-        """Write the present spot down where it outlives this process."""
-        page, here = self._page, self._here
+    def _put(self, spot: _Spot | None = None) -> None:
+        """Write a spot, the present one by default, down where it outlives this process."""
+        page, here = self._page, spot or self._here
         if page is None or here is None or (here.number < 0 and self._irradiance_w_cm2 == 0):
             return
         if here.number < 0:
@@ -151,6 +155,28 @@ class DoseLedger:
                 self._spot(x_um, y_um).number = number
             self._page = page
 
+    def spots(self) -> list[tuple[float, float, float]]:
+        """Every spot that had light: x, y in µm, and its own peak dose in J/cm², which its surroundings share."""
+        with self._lock:
+            return [(s.x_um, s.y_um, s.dose_j_cm2) for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0]
+
+    def write_down(self, x_um: float, y_um: float) -> None:
+        """Write a spot onto the page although it was lit before the page began."""
+        with self._lock:
+            spot = self._spot(x_um, y_um)
+            if self._page is not None and spot.number < 0 and spot.dose_j_cm2 > 0:
+                spot.number = self._page.add(x_um, y_um)
+                self._page.put(spot.number, spot.x_um, spot.y_um, spot.dose_j_cm2, 0.0, self._since_s)
+
+    def change_film(self, spots: Iterable[tuple[float, float, float]]) -> None:
+        """Another film is under the beam, dark: nothing of the last one counts, these spots had light before."""
+        with self._lock:
+            here = self._here
+            self._cells.clear()
+            self._here = self._spot(here.x_um, here.y_um) if here is not None else None
+            self._before_j_cm2 = 0.0
+        self.learn(spots)
+
     def learn(self, spots: Iterable[tuple[float, float, float]]) -> None:
         """Take over what a page says: own doses (x_um, y_um, dose_j_cm2); more stays more."""
         with self._lock:
@@ -162,8 +188,33 @@ class DoseLedger:
         """The stage leaves for another place, lit or not."""
         with self._lock:
             self._settle(now_s)
+            self._left, self._left_s = self._here, now_s
             self._here = self._spot(x_um, y_um)
             self._before_j_cm2 = self._here.dose_j_cm2
+            self._put()
+
+    def arrived(self, now_s: float) -> None:
+        """The stage stands where it was sent: part of the light of the move was on its way.
+
+        A stage in closed loop travels for at most half of the time until it reports that it is on target, and settles
+        in the rest; of the travel only what a fast stage needs is believed, because a busy computer makes moves seem
+        longer. That light is spread evenly along the way; a slow stage's goes to its destination, which is too much.
+        """
+        with self._lock:
+            self._settle(now_s)
+            left, here = self._left, self._here
+            on_the_way = min(0.5 * (now_s - self._left_s), TRAVEL_S) * self._irradiance_w_cm2
+            self._left = None
+            if left is None or here is None or left is here or on_the_way <= 0:
+                return
+            here.dose_j_cm2 = max(0.0, here.dose_j_cm2 - on_the_way)
+            way = (here.x_um - left.x_um, here.y_um - left.y_um)
+            pieces = min(MOST_PIECES, max(1, math.ceil(math.hypot(*way) / self._waist_um)))
+            for k in range(pieces):
+                along = (k + 0.5) / pieces
+                spot = self._spot(left.x_um + along * way[0], left.y_um + along * way[1])
+                spot.dose_j_cm2 += on_the_way / pieces
+                self._put(spot)
             self._put()
 
     def sweep(self, now_s: float, x_um: float, y_um: float) -> None:
@@ -182,7 +233,9 @@ class DoseLedger:
                     along = (k + 0.5) / pieces
                     spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
                     spot.dose_j_cm2 += light / pieces
+                    self._put(spot)
             self._before_j_cm2 = self._here.dose_j_cm2
+            self._put()
 
     def stands_at(self, now_s: float, x_um: float, y_um: float) -> None:
         """The last move ended elsewhere: the light since then was there."""

@@ -22,11 +22,13 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.endmembers import choose_endmembers
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.facts import InstrumentFacts, facts_of
+from halidescope.acquisition.film_book import Film
 from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
+from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.manual import Manual
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan
-from halidescope.acquisition.problems import ProblemError, RefusedRunError
+from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan, preflight_words
+from halidescope.acquisition.problems import ProblemError, RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import parse_recipe, parts_of
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingWriter
@@ -37,6 +39,7 @@ from halidescope.drivers.errors import InstrumentError
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
 SLACK_S = 2.0      # real seconds without a sign of life, beyond an announced exposure or wait, that are a hang
+REQUEST_S = 2.6    # real seconds from a request to the next sign of life: longer than the longest wait for its answer
 
 
 class Guard(Protocol):
@@ -59,17 +62,20 @@ class Engine:
     ----------
     connector : callable
         Connects the instrument of a role of the microscope file; given a sign of life to call before every request.
+    films : Path, optional
+        Folder of the films' books; without it a film is remembered as long as the engine lives.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
-        connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role,
+        connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role, films: Path | None = None,
     ) -> None:
         self.microscope = microscope
         self.door = Door()
         self.clock = Clock(microscope.speed, sleep=self.door.sleep)
         self.events = EventLog(self.clock)
         self.ledger = DoseLedger(microscope.optics.waist_um)
+        self.film = Film(films, microscope)
         self.ring = ring
         self.guard = guard
         self.runs = 0
@@ -96,8 +102,8 @@ class Engine:
         dose = self.ledger.here(now_s)
         return msgspec.structs.replace(
             status, elapsed_s=now_s - self.began_s if status.state.busy else status.elapsed_s,
-            events=len(self.events), connected=self.instruments is not None, question=self.door.question,
-            dose_here_j_cm2=dose, photons_here_per_um2=dose * self.ledger.photons_per_um2,
+            events=len(self.events), connected=self.instruments is not None, film=self.film.name,
+            question=self.door.question, dose_here_j_cm2=dose, photons_here_per_um2=dose * self.ledger.photons_per_um2,
             queue_waiting=self.waiting.waiting(), queue_held=self.waiting.held, queue_reason=self.waiting.reason,
         )
 
@@ -160,6 +166,14 @@ class Engine:
         if self.beam is not None:
             self.beam.dark_now()
 
+    def end_light(self, reason: str) -> None:
+        """Switch emission off and prove it, because of something that the engine noticed; raises NotDarkError."""
+        self.waiting.hold(True, reason)
+        self.door.abort(reason)
+        if self.beam is not None:
+            self.beam.dark_now()
+        self.events.note(f"{reason}: emission proven off", "error")
+
     def dark_now(self) -> None:
         """Switch emission off and prove it, whatever runs. Raises NotDarkError."""
         if self.waiting.waiting():      # first, so that no measurement is taken from the queue after the next line
@@ -208,7 +222,7 @@ class Engine:
         Raises DarknessAskedError while light comes on that was forbidden meanwhile.
         """
         if threading.get_ident() == self._ident:
-            self.expected_by = max(self.expected_by, time.monotonic() + SLACK_S)
+            self.expected_by = max(self.expected_by, time.monotonic() + REQUEST_S)
             if self.beam is not None:
                 self.beam.look()
 
@@ -220,6 +234,7 @@ class Engine:
         """Serve until asked to quit, then leave everything dark and closed."""
         self._ident = threading.get_ident()
         next_look = 0.0
+        self.change_film("")
         self.analyst.start()
         try:
             while not self.door.quitting:
@@ -243,7 +258,36 @@ class Engine:
         finally:
             self.door.shut()
             self.disconnect()
+            self.rest()
+            self.ledger.keep(None)
+            self.film.close()
             self.analyst.close()
+
+    def change_film(self, name: str, *, remounted: bool = False) -> None:
+        """Another film is under the objective, or the same was taken off and put back; the engine's thread, idle."""
+        self.manual.end_live()
+        self.ledger.keep(None)
+        try:
+            spots = self.film.change(name, anew=remounted)
+        except ScanFileError as error:
+            self.events.note(str(error), "error")
+            spots = []
+        self.ledger.change_film(spots)
+        if name or spots:
+            most = max((dose for *_, dose in spots), default=0.0)
+            what = f"film '{name}'" if name else "film without a name"
+            self.events.note(f"{what}: {len(spots)} spots have had light before, up to {most:.4g} J/cm²")
+        self.rest()
+
+    def rest(self) -> None:
+        """No measurement runs: the film's book is up to date, and light from now on is written down there."""
+        try:
+            page = self.film.rest(self.ledger.spots(), self.clock.utc_s)
+        except ScanFileError as error:
+            self.events.note(str(error), "error")
+            return
+        self.ledger.keep(page)
+        self.guard.journal(self.film.idle)
 
     def serve_orders(self) -> None:
         """Do what was ordered meanwhile; the caller is the engine's thread, and no measurement runs."""
@@ -286,6 +330,7 @@ class Engine:
             with Awake(self.events.note):
                 command.accepted.set_result(None)
                 state, reason = chain.run()
+            self.rest()
             skipped = self.door.skip_wanted and state is RunState.ABORTED
             self._over(item, ItemState.SKIPPED if skipped else ItemState(state.value), reason)
             self.publish(state=state, reason=reason, elapsed_s=self.clock.now_s() - self.began_s, remaining_s=0.0)
@@ -320,7 +365,11 @@ class Engine:
             self.beam.require_ready()
         for part in parts:      # raises if a reference is no good
             choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
+        film = recipe.sample.name
+        if film and film != self.film.name:
+            self.change_film(film)
         chain = Chain(self, recipe, out, resume=command.resume)
+        self.events.note(preflight_words(plan, out))
         self.beam.allow()
         self.began_s = self.clock.now_s()
         self._status = msgspec.structs.replace(self._status, done=0, done_before=0, reason="", queue_item=item)
@@ -334,6 +383,10 @@ class Engine:
         if (was.file, was.part, was.state) == (str(out), part, RunState.PREPARING):
             return      # announced when it was accepted
         self.runs += 1
+        try:
+            self.film.measuring(self.ledger.spots(), journal_path(out))
+        except ScanFileError as error:
+            self.events.note(str(error), "error")
         self.publish(
             state=RunState.PREPARING, run=self.runs, reason="", measurement=plan.title, kind=plan.kind, file=str(out),
             done=done,

@@ -202,5 +202,6 @@ def _derived(
             "processing": [*scan.metadata.get("processing", []), done],
         },
         "results": None, "read_spectra": read, "release": lambda: None, "spoiled": set(),
+        "stored_sum": None, "read_sums": None,
     }
     return replace(scan, **{**values, **changes})

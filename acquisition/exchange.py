@@ -67,12 +67,7 @@ def to_hyperspy(scan: Scan) -> Any:
         from hyperspy.api import signals
     except ImportError as error:
         raise ScanFileError("HyperSpy is not installed; pip install 'halidescope[hyperspy]'") from error
-    axes: list[dict[str, Any]] = [
-        {"name": name, "axis": values, "units": _hyperspy_unit(name), "navigate": True}
-        if len(values) > 1 else
-        {"name": name, "size": 1, "offset": float(values[0]), "units": _hyperspy_unit(name), "navigate": True}
-        for name, values in scan.true_axes.items()
-    ]
+    axes = [_hyperspy_axis(name, values) for name, values in scan.true_axes.items()]
     axes.append({"name": "wavelength", "axis": scan.wavelength_nm, "units": "nm", "navigate": False})
     signal = signals.Signal1D(scan.spectra, axes=axes)
     signal.metadata.General.title = str(scan.metadata["title"])
@@ -87,8 +82,15 @@ def to_hyperspy(scan: Scan) -> Any:
     return signal
 
 
-def _hyperspy_unit(name: str) -> str:
-    return axis_unit(name).replace("um", "µm")
+def _hyperspy_axis(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """A navigation axis; HyperSpy knows no unordered ones, so what has no order is counted."""
+    common = {"name": name, "units": axis_unit(name).replace("um", "µm"), "navigate": True}
+    if len(values) == 1:
+        return {**common, "size": 1, "offset": float(values[0])}
+    steps = np.diff(values)
+    if np.all(steps > 0) or np.all(steps < 0):
+        return {**common, "axis": values}
+    return {**common, "name": f"number of {name}", "units": "", "size": len(values), "offset": 0.0, "scale": 1.0}
 
 
 def from_hyperspy(signal: Any, *, source: str = "HyperSpy signal") -> Scan:

@@ -7,6 +7,7 @@ from platform import python_version
 import h5py
 import numpy as np
 
+from halidescope.acquisition.description import details_of
 from halidescope.acquisition.instruments import Instruments
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.plan import Plan
@@ -38,4 +39,5 @@ def make_header(
             "h5py": h5py.__version__,
         },
         started_at=started_at.isoformat(), simulated=microscope.simulated, speed=microscope.speed,
+        details=details_of(recipe, microscope),
     )

@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import msgspec
+import platformdirs
 
 from halidescope.acquisition.commander import Commander
 from halidescope.acquisition.dose import DoseMap
@@ -62,11 +63,11 @@ class Host:
         log = (session or default_session_path()).with_suffix(".watchdog.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         self.ring = RingWriter()
-        self.engine = Engine(microscope, guard=self, ring=self.ring)
+        self.engine = Engine(microscope, guard=self, ring=self.ring, films=films_folder(microscope, session))
         self.engine.can_ask = session is not None
         self.guard_log = log
         self.commander = Commander(self.engine.events.note)
-        self._pipe = WatchedPipe(microscope, log, self._overdue)
+        self._pipe = WatchedPipe(microscope, log, self._overdue, self._unguarded)
         self._connections: set[Connection] = set()
         self._listener: Listener | None = None
         self._closing = False
@@ -84,11 +85,21 @@ class Host:
 
     def lit(self, lit: bool) -> None:
         """The light is about to go on, or is proven off."""
+        if lit:
+            self._pipe.ready()
+            self.engine.alive()      # it may have taken the watchdog seconds to start: no hang of ours
         self._pipe.lit(lit)
 
     def journal(self, path: Path | None) -> None:
         """The journal of the running measurement."""
         self._pipe.journal(path)
+
+    def _unguarded(self) -> None:
+        """The watchdog has ended while lit: nothing stays lit without it."""
+        try:
+            self.engine.end_light("the watchdog has ended; nothing may be lit without it, start a new engine")
+        except InstrumentError as error:
+            self.engine.events.note(str(error), "error")
 
     def _overdue(self) -> bool:
         return time.monotonic() > self.engine.expected_by
@@ -236,6 +247,9 @@ class Host:
                 engine.door.ask(engine.manual.end_live)
             case "clear_fault":
                 engine.door.ask(engine.manual.clear_fault)
+            case "change_film":
+                name, remounted = str(given["name"]), bool(given["remounted"])
+                engine.door.ask(lambda: engine.change_film(name, remounted=remounted))
             case "take_dark":
                 exposure_s, count = float(given["exposure_s"]), int(given["count"])
                 return engine.door.ask(lambda: engine.manual.take_dark(exposure_s, count))
@@ -280,6 +294,13 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def films_folder(microscope: MicroscopeFile, session: Path | None) -> Path | None:
+    """Where films' books are: the user's data folder; for a simulated microscope beside its session, if it has one."""
+    if microscope.simulated:
+        return session.parent / "films" if session is not None else None
+    return platformdirs.user_data_path("halidescope", appauthor=False) / "films"
 
 
 class _Request(msgspec.Struct, frozen=True):

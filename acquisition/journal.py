@@ -6,18 +6,21 @@ that second. Other processes may read it while it grows. The finished file is wr
 :mod:`halidescope.acquisition.nexus`.
 """
 
+import shutil
 import sqlite3
 import struct
-import threading
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 import msgspec
 import numpy as np
 
+from halidescope.acquisition.checkpoints import Checkpoints
 from halidescope.acquisition.light_page import light_path, read_page
+from halidescope.acquisition.places import journal_in_spool, on_network, spooled
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
     NUMBER_FIELDS,
@@ -34,11 +37,11 @@ from halidescope.acquisition.records import (
     runs_of,
 )
 from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.transport import require_known
 
 # a damaged file can make SQLite complain in bytes that are no text, which Python then fails to decode
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _LIGHT = ("light_on_s", "light_on_se_s", "light_on_utc_s")
-CHECKPOINT_S = 0.5    # real seconds between two checkpoints; a power cut loses no more than twice this
 
 _SCHEMA = """
 CREATE TABLE header  (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -58,8 +61,9 @@ CREATE TABLE events  (sequence INTEGER PRIMARY KEY, time_s REAL, at TEXT, level 
 
 
 def journal_path(out: Path) -> Path:
-    """Where the journal of a measurement's file is."""
-    return out.with_name(out.name + ".journal")
+    """Where the journal of a measurement's file is: beside it, or in this user's spool if it is on a network drive."""
+    beside = spooled(out) if on_network(out.parent) else out
+    return beside.with_name(beside.name + ".journal")
 
 
 class JournalWriter:
@@ -70,6 +74,8 @@ class JournalWriter:
     path : Path
         The journal; must not exist.
     header : Header
+    out : Path, optional
+        The file that it becomes, if that is not beside it.
 
     Raises
     ------
@@ -77,16 +83,18 @@ class JournalWriter:
         The journal cannot be created.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, out: Path | None = None) -> None:
         try:
             path.touch(exist_ok=False)
             self._open(path, header.count_type)
             self._db.executescript(_SCHEMA)
             self._put("schema_version", str(SCHEMA_VERSION))
             self._put("header", msgspec.json.encode(header).decode())
+            if out is not None and out.parent != path.parent:
+                self._put("destination", str(out.absolute()))
+            self._helper = Checkpoints(path)
         except (OSError, sqlite3.Error) as error:
             raise ScanFileError(f"journal {path}: cannot be created ({error}); choose another folder") from error
-        self._helper = _Checkpoints(path)
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
@@ -104,9 +112,9 @@ class JournalWriter:
             writer._open(path, count_type)
             writer._db.execute("DELETE FROM missing")
             writer._db.execute("DELETE FROM header WHERE key IN ('ending', 'results')")
-        except sqlite3.Error as error:
+            writer._helper = Checkpoints(path)
+        except (OSError, sqlite3.Error) as error:
             raise ScanFileError(f"journal {path}: cannot be written ({error}); check the disk") from error
-        writer._helper = _Checkpoints(path)
         return writer
 
     def _open(self, path: Path, count_type: str) -> None:
@@ -121,14 +129,40 @@ class JournalWriter:
         self._db.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (key, value))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        if self._helper.vanished:
+            raise ScanFileError(self._rescue())
         problem = self._helper.problem
         if problem is not None:
             raise ScanFileError(f"journal {self.path}: cannot be made durable ({problem}); check the disk") from problem
         try:
             self._db.execute(statement, values)
         except sqlite3.Error as error:
-            raise ScanFileError(f"journal {self.path}: cannot be written ({error}); check the disk") from error
+            if self._helper.gone():
+                raise ScanFileError(self._rescue()) from error
+            raise ScanFileError(
+                f"journal {self.path}: cannot be written ({error}); what was measured is safe in it; make room there"
+            ) from error
         self._helper.dirty.set()
+
+    def _rescue(self) -> str:
+        """The journal's folder is gone: copy what the open file still holds into the spool, and go on there."""
+        lost, kept = self.path, journal_in_spool(self.path)
+        self._helper.stop()
+        try:
+            fresh = sqlite3.connect(kept, isolation_level=None, check_same_thread=False)
+            self._db.backup(fresh)
+            count = fresh.execute("SELECT COUNT(*) FROM spectra").fetchone()[0]
+            self._db.close()
+            fresh.close()
+            self._open(kept, self._type)
+            self._put("destination", str(lost.with_name(lost.name.removesuffix(".journal")).absolute()))
+            self._helper = Checkpoints(kept)
+        except (OSError, sqlite3.Error) as error:
+            return f"journal {lost}: has vanished with its folder, and could not be rescued ({error}); check the drive"
+        return (
+            f"journal {lost}: has vanished (deleted, or its drive was removed); {count} spectra are safe in {kept}, "
+            f"finish them with: halidescope convert \"{kept}\" --out FILE.nxs"
+        )
 
     def append(self, record: SpectrumRecord) -> None:
         """Commit one spectrum; on return it survives the death of this process."""
@@ -187,35 +221,6 @@ class JournalWriter:
         self._db.close()
 
 
-class _Checkpoints(threading.Thread):
-    """Moves the write-ahead log into the database, with fsync, whenever something was written."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(name="journal checkpoints", daemon=True)
-        self._path = path
-        self.dirty = threading.Event()
-        self._stopping = threading.Event()
-        self.problem: sqlite3.Error | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            db = sqlite3.connect(self._path, isolation_level=None, timeout=0.2)
-            try:
-                while not self._stopping.wait(CHECKPOINT_S):
-                    if self.dirty.is_set():
-                        self.dirty.clear()
-                        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            finally:
-                db.close()
-        except sqlite3.Error as error:
-            self.problem = error      # raised by the next write, in the measurement's own thread
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join()
-
-
 class JournalReader:
     """Reads a journal, also one that still grows or was cut off.
 
@@ -229,26 +234,38 @@ class JournalReader:
         self.path = path
         if not path.is_file():
             raise ScanFileError(f"journal {path}: not found; check the path")
+        self._copy: TemporaryDirectory[str] | None = None
         try:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            self._db.text_factory = lambda data: data.decode(errors="replace")   # torn text must not hide whole spectra
-            pairs = dict(self._db.execute("SELECT key, value FROM header").fetchall())
-        except UNREADABLE as error:
+            try:
+                pairs = self._connect(path)
+            except sqlite3.OperationalError:
+                self._db.close()
+                # a log beside it needs a place for its index, which a full or read-only disk does not give
+                self._copy = TemporaryDirectory(prefix="halidescope-", ignore_cleanup_errors=True)
+                pairs = self._connect(_copied(path, Path(self._copy.name)))
+        except (*UNREADABLE, OSError) as error:
+            self.close()
             raise ScanFileError(f"journal {path}: not a readable journal ({error})") from error
         try:
-            version = int(pairs.get("schema_version", "0"))
-            if version > SCHEMA_VERSION:
-                raise ScanFileError(
-                    f"journal {path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update it"
-                )
+            require_known(int(pairs.get("schema_version", "0")), f"journal {path}")
+            self.destination = Path(pairs["destination"]) if "destination" in pairs else None
             header = msgspec.json.decode(pairs["header"], type=Header)
             light = {name: float(pairs[name]) for name in _LIGHT if name in pairs}
             self.header = msgspec.structs.replace(header, **light)
             self.ending = msgspec.json.decode(pairs["ending"], type=Ending) if "ending" in pairs else None
             self.results = msgspec.json.decode(pairs["results"], type=OnlineResults) if "results" in pairs else None
         except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            self._db.close()
+            self.close()
             raise ScanFileError(f"journal {path}: its header cannot be read ({error})") from error
+        except ScanFileError:
+            self.close()
+            raise
+
+    def _connect(self, path: Path) -> dict[str, str]:
+        """Open the database, never writing to it; its header's texts."""
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        self._db.text_factory = lambda data: data.decode(errors="replace")   # torn text must not hide whole spectra
+        return dict(self._db.execute("SELECT key, value FROM header").fetchall())
 
     def __enter__(self) -> Self:
         return self
@@ -261,6 +278,8 @@ class JournalReader:
     def close(self) -> None:
         """Close the database. Safe to call twice."""
         self._db.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     def places(self) -> dict[int, int]:
         """Point index → sequence of its spectrum; of a point taken twice the later one."""
@@ -293,6 +312,16 @@ class JournalReader:
         except sqlite3.Error as error:
             raise ScanFileError(f"journal {self.path}: cannot be followed ({error})") from error
         return [self._record(row) for row in rows]
+
+    def records(self, sequences: list[int]) -> list[SpectrumRecord | None]:
+        """Many spectra at once, in the order asked for; None for each whose row is damaged or not there."""
+        marks = ",".join("?" * len(sequences))
+        try:
+            rows = self._db.execute(f"SELECT * FROM spectra WHERE sequence IN ({marks})", sequences).fetchall()
+        except UNREADABLE:            # a torn page somewhere among them: each by itself, so that only its own are lost
+            return [self.spectrum(sequence) for sequence in sequences]
+        found = {row[0]: row for row in rows}
+        return [self._record(found[sequence]) if sequence in found else None for sequence in sequences]
 
     def repeats(self) -> list[SpectrumRecord]:
         """Spectra taken again at points that were there already, as far as their rows are whole."""
@@ -360,6 +389,14 @@ class JournalReader:
             return self._db.execute(f"SELECT * FROM {table} ORDER BY sequence").fetchall()
         except UNREADABLE as error:
             raise ScanFileError(f"journal {self.path}: table {table} cannot be read ({error})") from error
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """A journal and its log, copied."""
+    for name in (path.name, path.name + "-wal"):
+        if path.with_name(name).exists():
+            shutil.copyfile(path.with_name(name), folder / name)
+    return folder / path.name
 
 
 def delete_journal(path: Path) -> None:

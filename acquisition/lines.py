@@ -34,7 +34,7 @@ class LineMapMeasurement(MapMeasurement):
         _ = self._scanner      # says at once if the stage cannot
         super()._prepare()
         self._cadence_s = self._mender.persist(self._measure_cadence, "cadence of the spectrometer")
-        exposed = self._exposed_s / self._cadence_s
+        exposed = self.exposure_s / self._cadence_s
         self.note(f"lines: a pixel every {self._cadence_s * 1e3:.3g} ms, {exposed:.1%} of it exposure")
 
     @property
@@ -44,18 +44,14 @@ class LineMapMeasurement(MapMeasurement):
             raise ProblemError(f"{stage.device}: runs no continuous lines; choose motion = 'steps'")
         return stage
 
-    @property
-    def _exposed_s(self) -> float:
-        return self._exposure_s or self._recipe.exposure_s
-
     def _measure_cadence(self) -> float:
         """Time from one exposure of a stream to the next, s: the mean, as the stage will run evenly."""
         arrivals = []
         with closing(self.instruments.spectrometer.stream(CADENCE)) as stream:
             for _ in stream:
-                self.engine.expect(2.0 * self._clock.real_s(self._exposed_s))
+                self.engine.expect(2.0 * self._clock.real_s(self.exposure_s))
                 arrivals.append(self._clock.now_s())
-        return max(self._exposed_s, (arrivals[-1] - arrivals[0]) / (len(arrivals) - 1))
+        return max(self.exposure_s, (arrivals[-1] - arrivals[0]) / (len(arrivals) - 1))
 
     def _illuminate(self) -> None:
         try:
@@ -115,11 +111,12 @@ class LineMapMeasurement(MapMeasurement):
         self._commanded = None
         ledger.moving_to(self._clock.now_s(), *line.start_um)
         stage.start_line(line)
+        ledger.here(self._clock.now_s())      # what was lit so far was lit there
         track = _Track(self._lit_s, line.start_um)
         before_s = self._lit_s
         with closing(self.instruments.spectrometer.stream(len(run))) as stream:
             for point in run:
-                self.engine.expect(2.0 * self._clock.real_s(self._exposed_s))
+                self.engine.expect(2.0 * self._clock.real_s(self.exposure_s))
                 spectrum = next(stream)
                 arrival_s = self._lit_s
                 self.look()        # the light may have gone during the exposure: not a spectrum to keep

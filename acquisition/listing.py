@@ -69,11 +69,15 @@ def read_listing(path: Path) -> Listing | None:
         with h5py.File(path, "r") as file:
             if "halidescope/list" not in file:
                 return None
-            return msgspec.json.decode(file["halidescope/list"][()], type=Listing)
+            listing = msgspec.json.decode(file["halidescope/list"][()], type=Listing)
     except OSError:
         return None      # no HDF5: whoever opens it as something else says what is wrong with it
-    except (KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError, msgspec.MsgspecError) as error:
         raise ScanFileError(f"{path}: damaged list of measurements ({error}); its parts are beside it") from error
+    for name in listing.parts.values():
+        if Path(name).name != name:
+            raise ScanFileError(f"{path}: its part {name!r} leads out of its folder; it is not opened")
+    return listing
 
 
 def parts_in(path: Path) -> list[Path]:

@@ -90,6 +90,7 @@ class Manual:
         except InstrumentError:
             self._stands_elsewhere(instruments)
             raise
+        engine.ledger.arrived(engine.clock.now_s())
         engine.publish(position_um=position)
         return position
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from halidescope.acquisition.auto_exposure import ExposureSearch, place_of_search
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
 from halidescope.acquisition.journal import JournalWriter, journal_path
@@ -29,7 +30,7 @@ from halidescope.acquisition.resume import Past, drift_words
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.states import RunState
-from halidescope.acquisition.storage import finish
+from halidescope.acquisition.storage import finish_elsewhere
 from halidescope.drivers.errors import InstrumentError
 from halidescope.drivers.roles import Spectrum
 
@@ -69,6 +70,7 @@ class Measurement(Generic[R]):
         self._noted: set[int] = set()     # events that are in the journal
         self._journal: JournalWriter | None = None
         self._page: LightPage | None = None
+        self._sought_at: Point | None = None     # where the exposure was sought, before there was a page
         self._started_at = engine.clock.wall()
         self._zero_s: float | None = None      # of all times; when the light first came on
         self._paused_s = 0.0             # dark time since then, by which the schedule is shifted
@@ -123,9 +125,10 @@ class Measurement(Generic[R]):
         if recipe.sample_power_uw > 0:
             self.beam.require_ready()
         wavelength_nm = self.instruments.spectrometer.wavelength_nm
-        persist(lambda: self._set_exposure(recipe.exposure_s), "exposure")
+        exposure_s = self._find_exposure()
+        persist(lambda: self.set_exposure(exposure_s), "exposure")
         # tells the type of the counts; dark like those that follow
-        first = persist(self._acquire, "first spectrum")
+        first = persist(self.acquire, "first spectrum")
         self._open_journal(wavelength_nm, first.counts.dtype)
         self._take_darks(first.counts)
         if self.beam.laser.emission:
@@ -139,13 +142,27 @@ class Measurement(Generic[R]):
         place = self._left[0] if again is None else _place_of(again)
         persist(lambda: self._move(place), "first position", at=place)
 
+    def _find_exposure(self) -> float:
+        """The recipe's exposure, that of before a cut-off, or one that is sought now, s."""
+        if self._past is not None:
+            taken = [dark.exposure_s for dark in self._past.darks] + [one.exposure_s for one in self._past.records]
+            return taken[0] if taken else self._recipe.exposure_s
+        if self._recipe.auto_exposure.target is None or self._recipe.sample_power_uw == 0:
+            return self._recipe.exposure_s
+        place = place_of_search(self._recipe, self._left[0])
+        self._mender.persist(lambda: self.beam.set_power(self._recipe.sample_power_uw), "power")
+        self._mender.persist(lambda: self._move(place), "place of auto-exposure", at=place)
+        self._sought_at = place
+        search = ExposureSearch(self, self._recipe, place)
+        return self._mender.persist(search.run, "auto-exposure", at=place)
+
     def _open_journal(self, wavelength_nm: np.ndarray, count_type: np.dtype) -> None:
         path = journal_path(self._out)
         if self._past is None:
             self._journal = JournalWriter(path, make_header(
                 self._recipe, self._plan, self.engine.microscope, self.instruments, wavelength_nm=wavelength_nm,
                 count_type=count_type, started_at=self._started_at,
-            ))
+            ), self._out)
         else:
             self._journal = JournalWriter.reopen(path)
         self.engine.guard.journal(path)
@@ -153,6 +170,8 @@ class Measurement(Generic[R]):
         if self._past is not None:
             self._past.book(self.engine.ledger)
         self.engine.ledger.keep(self._page, self._past.spots if self._past else ())
+        if self._sought_at is not None:
+            self.engine.ledger.write_down(self._sought_at.x_um, self._sought_at.y_um)
         self.note(f"{self._plan.title}: preparing")
         if self._past is not None:
             if self._past.lit_until_unknown:
@@ -173,8 +192,8 @@ class Measurement(Generic[R]):
         for k in range(len(darks), recipe.dark_spectra):
             self.look()
             start_s = self._clock.now_s()
-            counts = self._mender.persist(self._acquire, f"dark spectrum {k}").counts
-            self._journal.append_dark(DarkRecord(k, start_s, recipe.exposure_s, counts))
+            counts = self._mender.persist(self.acquire, f"dark spectrum {k}").counts
+            self._journal.append_dark(DarkRecord(k, start_s, self.exposure_s, counts))
             darks.append(counts)
         dark = np.array(darks, like.dtype).reshape(-1, len(like))
         self._dark = dark.mean(axis=0, dtype=np.float64) if len(dark) else np.zeros(len(like))
@@ -298,13 +317,13 @@ class Measurement(Generic[R]):
         self._move(point)
         self._check_beam()
         start_s = self._lit_s
-        spectrum = self._acquire()
+        spectrum = self.acquire()
         arrival_s = self._lit_s
         if self._door.abort_reason is not None:
             self.look()      # the light may have gone during the exposure: not a spectrum to keep
         due_s = float("nan") if point.due_s is None else self._planned_s(point.due_s)
         flags = Flag.SATURATED if spectrum.saturated else Flag.NONE
-        flags |= Flag.LATE if start_s - due_s > self._recipe.exposure_s else Flag.NONE
+        flags |= Flag.LATE if start_s - due_s > self.exposure_s else Flag.NONE
         dose = self.engine.ledger.here(self._clock.now_s())
         # the exposure lay somewhere between request and arrival; how much room it had is how well its time is known
         room_s = max(0.0, arrival_s - start_s - spectrum.exposure_s)
@@ -351,6 +370,7 @@ class Measurement(Generic[R]):
         self._commanded = None
         self.engine.ledger.moving_to(self._clock.now_s(), *place)
         self._position = self.instruments.stage.move_to(*place)
+        self.engine.ledger.arrived(self._clock.now_s())
         self._commanded = place
 
     def stands_at(self, position_um: tuple[float, float]) -> None:
@@ -361,7 +381,7 @@ class Measurement(Generic[R]):
     def restore(self, at: Point | None) -> None:
         """In the dark, after something was mended: what had been set, and the stage in place."""
         if self._exposure_s is not None:
-            self._set_exposure(self._exposure_s)
+            self.set_exposure(self._exposure_s)
         if self.beam.sample_power_uw > 0:
             self.beam.set_power(self.beam.sample_power_uw)
         place = self._commanded if at is None else (at.x_um, at.y_um)
@@ -376,13 +396,20 @@ class Measurement(Generic[R]):
         self._after_pause = True
         self._next_check = 0.0
 
-    def _set_exposure(self, exposure_s: float) -> None:
+    def set_exposure(self, exposure_s: float) -> None:
+        """Set the exposure at the spectrometer, s."""
         self.engine.expect(3 * self._clock.real_s(exposure_s))
         self.instruments.spectrometer.set_exposure(exposure_s)
-        self._exposure_s = exposure_s
+        self._exposure_s = self.instruments.spectrometer.exposure_s      # as it was rounded
 
-    def _acquire(self) -> Spectrum:
-        self.engine.expect(self._clock.real_s(self._recipe.exposure_s))
+    @property
+    def exposure_s(self) -> float:
+        """Exposure of one spectrum, s."""
+        return self._recipe.exposure_s if self._exposure_s is None else self._exposure_s
+
+    def acquire(self) -> Spectrum:
+        """Expose once."""
+        self.engine.expect(self._clock.real_s(self.exposure_s))
         return self.instruments.spectrometer.acquire()
 
     def _check_beam(self) -> None:
@@ -431,7 +458,8 @@ class Measurement(Generic[R]):
                 self._close_file(state, reason)
             except ScanFileError as error:
                 self._events.note(str(error), "error")
-                reason = f"{reason}; {error}" if reason else str(error)
+                if str(error) not in reason:       # the end may have come of it in the first place
+                    reason = f"{reason}; {error}" if reason else str(error)
                 state = RunState.FAILED
             finally:
                 self._let_go()
@@ -468,7 +496,7 @@ class Measurement(Generic[R]):
                 dark_utc_s=None if dark_at_s is None else self._clock.utc_s(dark_at_s),
             ))
         self._let_go()
-        damaged = finish(self._out, overwrite=self._past is not None)
+        damaged = finish_elsewhere(journal.path, self._out, overwrite=self._past is not None)
         if damaged:
             self._events.note(f"{len(damaged)} damaged rows are masked in {self._out}; its journal is kept", "warning")
         self._events.note(f"saved {self._out}")

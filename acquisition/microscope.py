@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from halidescope.acquisition.faults import FaultsTable
 from halidescope.acquisition.problems import BadFileError, sentence_of
 
+_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
+
 
 class Table(BaseModel):
     """A table of the file: frozen, unknown keys are errors."""
@@ -60,6 +62,27 @@ class OpticsTable(Table):
     """The focus at the film."""
 
     waist_um: float = Field(1.0, gt=0, description="1/e² radius of the beam at the film, µm")
+    objective: str = Field("", description="name of the objective, as engraved")
+    magnification: float | None = Field(None, gt=0, description="of the objective")
+    numerical_aperture: float | None = Field(None, gt=0, le=1.7, description="of the objective")
+    filters: tuple[str, ...] = Field((), description="filters in the beam and before the spectrometer")
+
+
+class CalibrationTable(Table):
+    """When what was calibrated last, as YYYY-MM-DD."""
+
+    wavelength_on: str = Field("", pattern=_DAY, description="wavelengths of the spectrometer")
+    power_on: str = Field("", pattern=_DAY, description="path transmission, with a power meter under the objective")
+    intensity_on: str = Field("", pattern=_DAY, description="spectral response, with a lamp")
+    waist_on: str = Field("", pattern=_DAY, description="radius of the beam")
+
+
+class AboutTable(Table):
+    """For people, in every file that this microscope measures."""
+
+    operator: str = Field("", description="who measures, unless the recipe says")
+    laboratory: str = Field("", description="where the microscope stands")
+    extra: dict[str, str | int | float | bool] = Field(default_factory=dict, description="anything else")
 
 
 class SimulationTable(Table):
@@ -75,6 +98,8 @@ class MicroscopeFile(Table):
     stage: StageTable
     spectrometer: SpectrometerTable
     optics: OpticsTable = OpticsTable()
+    calibration: CalibrationTable = CalibrationTable()
+    about: AboutTable = AboutTable()
     faults: FaultsTable = FaultsTable()
     simulation: SimulationTable | None = None
 

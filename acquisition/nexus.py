@@ -1,228 +1,151 @@
 """The finished file: NeXus/HDF5, application definition ``NXoptical_spectroscopy``, written once and atomically.
 
-Only the layout is here. :func:`write_nexus` makes a file from a journal, :class:`NexusFile` reads one; when which of
-them happens is in :mod:`halidescope.acquisition.storage`.
+Only the layout of the data is here; instruments, sample and people are in :mod:`halidescope.acquisition.nexus_setup`,
+reading is in :mod:`halidescope.acquisition.nexus_file`, and when a file is written in
+:mod:`halidescope.acquisition.storage`.
 
 ``entry/data`` holds the raw counts on their true axes. Programs that know only uniform axes (HyperSpy's reader among
 them) would show such data over pixel numbers, so where an axis is not uniform ``entry/view`` offers the same spectra
 interpolated onto uniform ones, and is the file's default.
 """
 
-from collections.abc import Iterator
-from importlib.metadata import version
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import h5py
 import msgspec
 import numpy as np
+from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
-from halidescope.acquisition.journal import JournalReader
-from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.chunks import CubeWriter, make_cube
+from halidescope.acquisition.contents import Contents
+from halidescope.acquisition.nexus_setup import add_instrument, add_people, add_sample, describe, new_field, new_group
 from halidescope.acquisition.quantities import axis_label, axis_unit
-from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Flag, Header, SpectrumRecord, runs_of
-from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.records import SCHEMA_VERSION, runs_of
 from halidescope.acquisition.transport import COLUMNS
 
-_BLOCK = 64   # spectra held in memory at once
 
-
-def kept_shape(journal: JournalReader, places: dict[int, int]) -> tuple[int, ...]:
-    """Shape of the points: a map keeps its grid, a series ends with its last spectrum (at least one row)."""
-    shape = journal.header.shape
-    return shape if len(shape) > 1 else (max(places, default=0) + 1,)
-
-
-def write_nexus(journal: JournalReader, path: Path) -> list[int]:
-    """Write the finished file from a journal, spectra sorted to ascending wavelength.
+def write_nexus(contents: Contents, path: Path) -> list[int]:
+    """Write the finished file of a measurement, spectra sorted to ascending wavelength.
 
     Returns
     -------
     list of int
-        Points whose journal rows are damaged; they are masked in the file.
+        Points that are damaged; they are masked in the file.
     """
-    header = journal.header
-    places = journal.places()
-    shape = kept_shape(journal, places)
+    header = contents.header
     with h5py.File(path, "w", libver=("v108", "v110")) as file:
         file.attrs.update(NX_class="NXroot", default="entry", creator="halidescope")
-        entry = _group(file, "entry", "NXentry", default="data")
-        _describe(entry, header, journal.ending)
-        data, damaged = _data(entry, journal, places, shape)
-        _instrument(entry, header, data)
-        _sample(entry, header)
-        _own(entry, journal, damaged)
-        if not all(_uniform(data[name][()]) for name in (*header.axes, "wavelength")):
-            _view(entry, header, data)
+        entry = new_group(file, "entry", "NXentry", default="data")
+        describe(entry, header, contents.ending)
+        names = (*header.axes, "wavelength")
+        planned = {name: np.asarray(axis)[:size] for (name, axis), size in zip(
+            header.axes.items(), contents.shape, strict=True)}
+        # a series' true times are known only at its end, and are hardly ever uniform
+        uniform = all(_uniform(axis) for name, axis in planned.items() if name != "time")
+        view = None if uniform and _uniform(contents.wavelength_nm) else View(contents.wavelength_nm)
+        data, shown = _spectra(entry, contents, names, view)
+        _numbers(entry, contents)
+        _axes(data, contents, planned)
+        add_instrument(entry, header, data)
+        add_sample(entry, header)
+        add_people(entry, header)
+        _own(entry, contents)
+        if view is not None or not all(_uniform(data[name][()]) for name in names):
+            _view(entry, data, planned, view, shown)
             entry.attrs["default"] = "view"
-    return damaged
+    return contents.damaged
 
 
-def _group(parent: h5py.Group, name: str, kind: str, **attributes: Any) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = kind
-    group.attrs.update(attributes)
-    return group
-
-
-def _field(group: h5py.Group, name: str, value: Any, units: str = "", **attributes: Any) -> h5py.Dataset:
-    field = group.create_dataset(name, data=value)
-    if units:
-        field.attrs["units"] = units
-    field.attrs.update(attributes)
-    return field
-
-
-def _describe(entry: h5py.Group, header: Header, ending: Ending | None) -> None:
-    _field(entry, "definition", "NXoptical_spectroscopy", version="v2026.01")
-    _field(entry, "title", header.title + (" (SIMULATED)" if header.simulated else ""))
-    _field(entry, "start_time", header.started_at)
-    _field(entry, "end_time", ending.ended_at if ending else header.started_at)
-    _field(entry, "experiment_type", "photoluminescence")
-    _field(entry, "experiment_sub_type", "time resolved" if "time" in header.axes else "imaging")
-    _field(entry, "simulated", header.simulated)
-
-
-def _data(
-    entry: h5py.Group, journal: JournalReader, places: dict[int, int], shape: tuple[int, ...]
-) -> tuple[h5py.Group, list[int]]:
-    """Counts, axes and per-point numbers; returns the data group and the damaged points."""
-    header = journal.header
-    wavelength_nm = np.asarray(header.wavelength_nm)
-    order = np.argsort(wavelength_nm, kind="stable")
-    channels = len(order)
-    names = (*header.axes, "wavelength")
-    data = _group(entry, "data", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
+def _spectra(
+    entry: h5py.Group, contents: Contents, names: tuple[str, ...], view: "View | None"
+) -> tuple[h5py.Group, h5py.Dataset | None]:
+    """The cube with its CRCs and sums, and the same on uniform axes beside it; one pass over the contents."""
+    shape, channels = contents.shape, len(contents.wavelength_nm)
+    kind = contents.header.count_type
+    data = new_group(entry, "data", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
     data.attrs.update({f"{name}_indices": index for index, name in enumerate(names)})
-    intensity = data.create_dataset(
-        "intensity", (*shape, channels), header.count_type, fillvalue=0, compression="gzip", compression_opts=4,
-        shuffle=True, chunks=(*(1,) * (len(shape) - 1), min(32, shape[-1]), channels),
-    )
+    intensity = make_cube(data, "intensity", (*shape, channels), kind)
     intensity.attrs.update(units="counts", long_name="photoluminescence (counts)", interpretation="spectrum")
-    columns = {name: np.full(shape, np.nan) for name in COLUMNS}
-    sequence = np.full(shape, -1, np.int64)
-    flags = np.zeros(shape, np.int64)
-    damaged: list[int] = []
-    for where, block in _blocks(shape):
-        counts = np.zeros((len(block), channels), header.count_type)
-        for row, point in enumerate(block):
-            if point not in places:
-                continue
-            record = journal.spectrum(places[point])
-            if record is None:
-                damaged.append(point)
-                continue
-            counts[row] = record.counts[order]
-            place = np.unravel_index(point, shape)
-            sequence[place], flags[place] = record.sequence, record.flags
-            for name, column in columns.items():
-                column[place] = getattr(record, name)
-        intensity[where] = counts
-    for name, planned in header.axes.items():
-        values = np.asarray(planned)
+    crc, sums = np.zeros(shape, np.uint32), np.zeros(shape)
+    with ExitStack() as stack:
+        raw = stack.enter_context(CubeWriter(intensity))
+        shown = None
+        if view is not None:
+            group = new_group(entry, "view", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
+            shown = make_cube(group, "intensity", (*shape, channels), kind)
+            shown.attrs.update(intensity.attrs)
+            resampled = stack.enter_context(CubeWriter(shown, view.resample))
+        for line, first, counts in contents.blocks():
+            counts = np.ascontiguousarray(counts, kind)
+            here = slice(first, first + len(counts))
+            crc[line][here] = [crc32(row) for row in counts]
+            sums[line][here] = counts.sum(axis=1, dtype=np.float64)
+            raw.write(line, first, counts)
+            if view is not None:
+                resampled.write(line, first, counts)
+    own = new_group(entry, "halidescope", "NXcollection")
+    new_field(own, "counts_crc", crc, description="CRC-32 of each spectrum's bytes in entry/data/intensity")
+    new_field(own, "counts_sum", np.where(contents.columns["valid"], sums, np.nan), "counts")
+    return data, shown
+
+
+def _numbers(entry: h5py.Group, contents: Contents) -> None:
+    """Per-point numbers, and the CRC over each of their columns."""
+    own = entry["halidescope"]
+    for name, column in contents.columns.items():
+        values = np.ascontiguousarray(column)
+        new_field(own, name, values, COLUMNS.get(name, ""), crc32=crc32(values.tobytes()))
+
+
+def _axes(data: h5py.Group, contents: Contents, planned: dict[str, NDArray]) -> None:
+    """True axes, with HDF5 dimension scales attached."""
+    for name, axis in planned.items():
+        values = axis
         if name == "time":     # actual times where there are any; the planned ones are among the columns
-            values = np.where(np.isfinite(columns["time_s"]), columns["time_s"], values[: shape[0]])
-        _field(data, name, values, axis_unit(name), long_name=axis_label(name))
-    _field(data, "wavelength", wavelength_nm[order], "nm", long_name="wavelength (nm)")
-    for index, name in enumerate(names):
+            times = contents.columns["time_s"]
+            values = np.where(np.isfinite(times), times, axis) if times.shape == axis.shape else axis
+        new_field(data, name, values, axis_unit(name), long_name=axis_label(name))
+    new_field(data, "wavelength", contents.wavelength_nm, "nm", long_name="wavelength (nm)")
+    for index, name in enumerate((*planned, "wavelength")):
         data[name].make_scale(name)
-        intensity.dims[index].attach_scale(data[name])
-    own = _group(entry, "halidescope", "NXcollection")
-    _field(own, "valid", sequence >= 0)
-    _field(own, "sequence", sequence)
-    _field(own, "flags", flags)
-    for name, column in columns.items():
-        _field(own, name, column, COLUMNS[name])
-    return data, damaged
+        data["intensity"].dims[index].attach_scale(data[name])
 
 
-def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, range]]:
-    """Where to write, and which points: whole rows of a map, stretches of a series."""
-    if len(shape) == 2:
-        for row in range(shape[0]):
-            yield row, range(row * shape[1], (row + 1) * shape[1])
-    else:
-        for first in range(0, shape[0], _BLOCK):
-            last = min(first + _BLOCK, shape[0])
-            yield slice(first, last), range(first, last)
-
-
-def _instrument(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
-    instrument = _group(entry, "instrument", "NXinstrument")
-    wavelength_nm = header.calibration["laser_wavelength_nm"]
-    beam = _group(instrument, f"beam_{wavelength_nm:.0f}nm", "NXbeam")
-    _field(beam, "parameter_reliability", "measurement")
-    _field(beam, "incident_wavelength", wavelength_nm, "nm")
-    _field(beam, "average_power", float(header.recipe["sample_power_uw"]), "uW")  # type: ignore[arg-type]
-    _field(beam, "extent", [2 * header.calibration["waist_um"]] * 2, "um", description="1/e^2 diameter at the film")
-    source = _group(instrument, f"source_{wavelength_nm:.0f}nm", "NXsource")
-    _field(source, "type", "Laser")
-    _field(source, "wavelength", wavelength_nm, "nm")
-    objective = _group(instrument, "objective", "NXoptical_lens")
-    _field(objective, "type", "objective")
-    detector = _group(instrument, "detector_spectrometer", "NXdetector")
-    _field(detector, "detector_channel_type", "multichannel")
-    _field(detector, "detector_type", "spectrometer")
-    raw = _group(detector, "raw_data", "NXdata", signal="intensity", axes=data.attrs["axes"], interpretation="spectrum")
-    for name in ("intensity", *data.attrs["axes"]):
-        raw[name] = data[name]
-    stage = _group(instrument, "sample_stage", "NXmanipulator")
-    for role, group in (("laser", source), ("spectrometer", detector), ("stage", stage)):
-        made = _group(group, "device_information", "NXfabrication")
-        identity = header.identities[role]
-        _field(made, "vendor", identity["manufacturer"])
-        _field(made, "model", identity["model"])
-        _field(made, "serial_number", identity["serial"])
-        _field(made, "firmware", identity["firmware"])
-    program = _group(instrument, "software_halidescope", "NXprogram")
-    _field(program, "program", "halidescope", version=version("halidescope"))
-
-
-def _sample(entry: h5py.Group, header: Header) -> None:
-    sample = _group(entry, "sample", "NXsample")
-    given: Any = header.recipe.get("sample", {})
-    _field(sample, "name", given.get("name") or "unnamed")
-    _field(sample, "description", given.get("notes", ""))
-    if given.get("composition") is not None:
-        _field(sample, "composition", f"x = {given['composition']:g} in CsPbBr(3-x)I(x)")
-
-
-def _own(entry: h5py.Group, journal: JournalReader, damaged: list[int]) -> None:
+def _own(entry: h5py.Group, contents: Contents) -> None:
     """What no NeXus class has a place for; the header as JSON, so that nothing is lost on the way."""
     own = entry["halidescope"]
-    own.attrs.update(schema_version=SCHEMA_VERSION, simulated=journal.header.simulated)
-    _field(own, "header", msgspec.json.encode(journal.header).decode())
-    _field(own, "ending", msgspec.json.encode(journal.ending).decode())
-    _field(own, "plan", msgspec.json.encode(journal.header.recipe).decode(), hash=journal.header.plan_hash)
-    _field(own, "microscope_file", journal.header.microscope)
-    _field(own, "events", msgspec.json.encode(journal.events()).decode())
-    _field(own, "online_results", msgspec.json.encode(journal.results).decode())
-    _field(own, "damaged_points", msgspec.json.encode(damaged).decode())
-    missing = journal.missing()
+    own.attrs.update(schema_version=SCHEMA_VERSION, simulated=contents.header.simulated)
+    header = msgspec.structs.replace(contents.header, schema_version=SCHEMA_VERSION)
+    new_field(own, "header", msgspec.json.encode(header).decode())
+    new_field(own, "ending", msgspec.json.encode(contents.ending).decode())
+    new_field(own, "plan", msgspec.json.encode(header.recipe).decode(), hash=header.plan_hash)
+    new_field(own, "microscope_file", header.microscope)
+    new_field(own, "events", msgspec.json.encode(contents.events).decode())
+    new_field(own, "online_results", msgspec.json.encode(contents.results).decode())
+    new_field(own, "damaged_points", msgspec.json.encode(contents.damaged).decode())
+    missing = contents.missing
     runs = {
         why: runs_of(point for point, reason in missing.items() if reason == why) for why in set(missing.values())
     }
-    _field(own, "missing_points", msgspec.json.encode(runs).decode())
-    order = np.argsort(journal.header.wavelength_nm, kind="stable")
-    darks, _ = journal.dark()
-    if darks:      # HyperSpy's reader fails on empty arrays
-        _field(own, "dark_spectra", np.array([dark.counts[order] for dark in darks]), "counts")
-        _field(own, "dark_exposure_s", [dark.exposure_s for dark in darks], "s")
-        _field(own, "dark_start_s", [dark.start_s for dark in darks], "s")
-    if spots := journal.light_spots():
-        _field(
+    new_field(own, "missing_points", msgspec.json.encode(runs).decode())
+    if darks := contents.darks:      # HyperSpy's reader fails on empty arrays
+        new_field(own, "dark_spectra", np.array([dark.counts for dark in darks]), "counts")
+        new_field(own, "dark_exposure_s", [dark.exposure_s for dark in darks], "s")
+        new_field(own, "dark_start_s", [dark.start_s for dark in darks], "s")
+    if spots := contents.light_spots:
+        new_field(
             own, "light_spots", np.array(spots),
             description="x (um), y (um), peak dose of the spot's own light (J/cm^2), between exposures included",
         )
-    repeats = journal.repeats()
-    if repeats:    # spectra taken again at points that have one already
-        again = _group(own, "repeats", "NXcollection")
-        _field(again, "counts", np.array([one.counts[order] for one in repeats]), "counts")
+    if repeats := contents.repeats:    # spectra taken again at points that have one already
+        again = new_group(own, "repeats", "NXcollection")
+        new_field(again, "counts", np.array([one.counts for one in repeats]), "counts")
         for name in ("sequence", "index", "flags"):
-            _field(again, name, [int(getattr(one, name)) for one in repeats])
+            new_field(again, name, [int(getattr(one, name)) for one in repeats])
         for name, unit in COLUMNS.items():
-            _field(again, name, [getattr(one, name) for one in repeats], unit)
+            new_field(again, name, [getattr(one, name) for one in repeats], unit)
 
 
 def _uniform(axis: NDArray[np.float64]) -> bool:
@@ -231,112 +154,42 @@ def _uniform(axis: NDArray[np.float64]) -> bool:
     return len(steps) == 0 or bool(np.allclose(steps[0], steps, rtol=1e-5))
 
 
-def _view(entry: h5py.Group, header: Header, data: h5py.Group) -> None:
-    """The spectra on uniform axes: planned times, wavelengths linearly interpolated between the channels."""
+class View:
+    """Spectra on a uniform wavelength axis, linearly interpolated between the channels."""
+
+    def __init__(self, wavelength_nm: NDArray[np.float64]) -> None:
+        self.wavelength_nm = wavelength_nm
+        self._left: NDArray[np.intp] | None = None
+        if not _uniform(wavelength_nm):
+            last = len(wavelength_nm) - 1
+            self.wavelength_nm = np.linspace(wavelength_nm[0], wavelength_nm[-1], last + 1)
+            self._left = np.clip(np.searchsorted(wavelength_nm, self.wavelength_nm, side="right") - 1, 0, last - 1)
+            share = (self.wavelength_nm - wavelength_nm[self._left]) / np.diff(wavelength_nm)[self._left]
+            self._share = share.astype(np.float32)
+
+    def resample(self, counts: NDArray) -> NDArray:
+        """Counts (n, channels) on the uniform axis, whole numbers rounded."""
+        if self._left is None:
+            return counts
+        values = counts.astype(np.float32)
+        shown = values[:, self._left] + np.diff(values)[:, self._left] * self._share
+        return (np.rint(shown) if counts.dtype.kind in "ui" else shown).astype(counts.dtype)
+
+
+def _view(
+    entry: h5py.Group, data: h5py.Group, planned: dict[str, NDArray], view: View | None, shown: h5py.Dataset | None
+) -> None:
+    """The default of a file with non-uniform axes: planned times, wavelengths on a uniform axis."""
     names = tuple(data.attrs["axes"])
-    view = _group(entry, "view", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
-    view.attrs["description"] = "entry/data interpolated onto uniform axes and rounded to counts; not the raw data"
-    raw, wavelength_nm = data["intensity"], data["wavelength"][()]
-    if _uniform(wavelength_nm):
-        view["intensity"] = raw
-        uniform_nm = wavelength_nm
+    if shown is None:          # only the times are not uniform: the raw counts themselves
+        group = new_group(entry, "view", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
+        group["intensity"] = data["intensity"]
     else:
-        uniform_nm = np.linspace(wavelength_nm[0], wavelength_nm[-1], len(wavelength_nm))
-        left = np.clip(np.searchsorted(wavelength_nm, uniform_nm, side="right") - 1, 0, len(wavelength_nm) - 2)
-        share = (uniform_nm - wavelength_nm[left]) / (wavelength_nm[left + 1] - wavelength_nm[left])
-        share = share.astype(np.float32)
-        shown = view.create_dataset(
-            "intensity", raw.shape, raw.dtype, chunks=raw.chunks, compression="gzip", compression_opts=1, shuffle=True
-        )
-        for where, _ in _blocks(raw.shape[:-1]):
-            counts = raw[where].astype(np.float32)
-            shown[where] = np.rint(counts[:, left] * (1 - share) + counts[:, left + 1] * share).astype(raw.dtype)
-        shown.attrs.update(units="counts", long_name="photoluminescence (counts)", interpretation="spectrum")
-    for name in header.axes:
-        values = np.asarray(header.axes[name])[: raw.shape[names.index(name)]]
+        group = shown.parent
+    group.attrs["description"] = "entry/data interpolated onto uniform axes and rounded to counts; not the raw data"
+    for name, values in planned.items():
         label = f"planned {axis_label(name)}" if name == "time" else axis_label(name)
-        _field(view, name, values, axis_unit(name), long_name=label)
-    _field(view, "wavelength", uniform_nm, "nm", long_name="wavelength (nm)")
-    view.attrs.update({f"{name}_indices": index for index, name in enumerate(names)})
-
-
-def _repeats(group: h5py.Group) -> tuple[SpectrumRecord, ...]:
-    columns = {name: group[name][()] for name in ("counts", "sequence", "index", "flags", *COLUMNS)}
-    return tuple(
-        SpectrumRecord(
-            sequence=int(columns["sequence"][k]), index=int(columns["index"][k]), flags=Flag(int(columns["flags"][k])),
-            counts=columns["counts"][k], **{name: float(columns[name][k]) for name in COLUMNS},
-        )
-        for k in range(len(columns["sequence"]))
-    )
-
-
-class NexusFile:
-    """Reads a finished file of ours; the spectra stay on the disk until they are asked for.
-
-    Raises
-    ------
-    ScanFileError
-        Not HDF5, not ours, damaged, or from a newer version.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise ScanFileError(f"{path}: not a readable NeXus file ({error})") from error
-        try:
-            own = self._file["entry/halidescope"]
-            written = int(own.attrs["schema_version"])
-            if written > SCHEMA_VERSION:
-                raise ScanFileError(
-                    f"{path}: schema version {written} is newer than this program's {SCHEMA_VERSION}; update it"
-                )
-            self.header = msgspec.json.decode(own["header"][()], type=Header)
-            self.ending = msgspec.json.decode(own["ending"][()], type=Ending | None)
-            self.events = msgspec.json.decode(own["events"][()], type=tuple[Event, ...])
-            self.results = msgspec.json.decode(own["online_results"][()], type=OnlineResults | None)
-            names = (*COLUMNS, "valid", "sequence", "flags")
-            self.columns: dict[str, NDArray] = {name: own[name][()] for name in names}
-            self.damaged = msgspec.json.decode(own["damaged_points"][()], type=tuple[int, ...])
-            runs = msgspec.json.decode(own["missing_points"][()], type=dict[str, list[tuple[int, int]]])
-            self.missing = {
-                point: why for why, stretches in runs.items() for first, last in stretches
-                for point in range(first, last + 1)
-            }
-            self.repeats = _repeats(own["repeats"]) if "repeats" in own else ()
-            self.light_spots: NDArray = own["light_spots"][()] if "light_spots" in own else np.empty((0, 3))
-            self.wavelength_nm: NDArray = self._file["entry/data/wavelength"][()]
-            nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)
-            self.dark_spectra: NDArray = own["dark_spectra"][()] if "dark_spectra" in own else nothing
-            self.dark_exposure_s: NDArray = own["dark_exposure_s"][()] if "dark_spectra" in own else np.empty(0)
-            self.dark_start_s: NDArray = own["dark_start_s"][()] if "dark_spectra" in own else np.empty(0)
-            self.intensity: h5py.Dataset = self._file["entry/data/intensity"]
-            if self.intensity.shape != (*self.columns["valid"].shape, len(self.wavelength_nm)):
-                raise ScanFileError(f"{path}: spectra and axes do not fit together; the file is damaged")
-        except (KeyError, ValueError, OSError, TypeError, AttributeError, msgspec.MsgspecError) as error:
-            self._file.close()
-            raise ScanFileError(f"{path}: not a measurement of Halidescope, or damaged ({error})") from error
-        except ScanFileError:
-            self._file.close()
-            raise
-
-    def record(self, point: int) -> SpectrumRecord | None:
-        """One spectrum as it was written down, its counts in ascending wavelength; None where there is none."""
-        place = tuple(int(k) for k in np.unravel_index(point, self.columns["valid"].shape))
-        if not self.columns["valid"][place]:
-            return None
-        numbers = {name: float(self.columns[name][place]) for name in COLUMNS}
-        return SpectrumRecord(
-            sequence=int(self.columns["sequence"][place]), index=point, flags=Flag(int(self.columns["flags"][place])),
-            counts=self.intensity[place], **numbers,
-        )
-
-    @property
-    def saturated(self) -> NDArray[np.bool_]:
-        """Points with a saturated pixel."""
-        return (self.columns["flags"] & int(Flag.SATURATED)) != 0
-
-    def close(self) -> None:
-        """Close the file. Safe to call twice."""
-        self._file.close()
+        new_field(group, name, values, axis_unit(name), long_name=label)
+    wavelength_nm = data["wavelength"][()] if view is None else view.wavelength_nm
+    new_field(group, "wavelength", wavelength_nm, "nm", long_name="wavelength (nm)")
+    group.attrs.update({f"{name}_indices": index for index, name in enumerate(names)})

@@ -8,6 +8,7 @@ import hashlib
 import math
 import shutil
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -207,10 +208,21 @@ def _composite(recipe: AnyRecipe, microscope: MicroscopeFile, limits: Limits | N
     )
 
 
+def preflight_words(plan: Plan, out: Path) -> str:
+    """What was looked at before anything lights, as one sentence with numbers; only of a plan that may start."""
+    free = shutil.disk_usage(out.parent).free
+    return (
+        f"pre-flight: {plan.title}, {plan.spectra} spectra in {timedelta(seconds=round(plan.duration_s))}, "
+        f"{plan.bytes / 1e6:.1f} MB of {free / 1e6:.0f} MB free, peak {plan.peak_irradiance_w_cm2:.3g} W/cm² and "
+        f"{plan.peak_dose_j_cm2:.3g} J/cm²; instruments answer and are the right ones, no limit is exceeded"
+        + (", interlock closed, no fault" if plan.peak_irradiance_w_cm2 > 0 else "")
+    )
+
+
 def plan_hash(recipe: AnyRecipe, microscope: MicroscopeFile) -> str:
     """SHA-256 over what decides the measurement: the recipe, the path transmission and the focus."""
     what = {
-        "recipe": recipe.model_dump(mode="json", exclude={"sample", "analysis", "change"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"sample", "about", "analysis", "change"}),
         "sample_uw_per_head_mw": microscope.laser.sample_uw_per_head_mw, "waist_um": microscope.optics.waist_um,
     }
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()

@@ -37,7 +37,21 @@ class Sample(Table):
 
     name: str = Field("", description="name of the film, as in the lab book")
     composition: float | None = Field(None, ge=0, le=3, description="x in CsPbBr(3-x)I(x)")
+    batch: str = Field("", description="batch or synthesis that it comes from")
+    substrate: str = Field("", description="what the film lies on")
+    thickness_nm: float | None = Field(None, gt=0, allow_inf_nan=False, description="thickness of the film, nm")
     notes: str = Field("", description="anything worth knowing in ten years")
+
+
+class About(Table):
+    """Who measures, and under which circumstances; changed afterwards with `halidescope describe`."""
+
+    operator: str = Field("", description="who measures; empty: as in the microscope file")
+    temperature_c: float | None = Field(None, ge=-273.15, le=1000, description="temperature of the sample, °C")
+    humidity_percent: float | None = Field(None, ge=0, le=100, description="relative humidity, %")
+    atmosphere: str = Field("", description="air, nitrogen, vacuum")
+    notes: str = Field("", description="about this measurement")
+    extra: tuple[str, ...] = Field((), description="anything else, each as 'name: value'")
 
 
 class AnalysisRequest(Table):
@@ -73,7 +87,7 @@ class AutoExposure(Table):
         None, gt=0, lt=1,
         description="share of the saturation level that the brightest pixel shall reach; none: exposure_s as it is",
     )
-    dose_j_cm2: float = Field(20.0, gt=0, description="most light that finding it may give to its spot, J/cm²")
+    dose_j_cm2: float = Field(200.0, gt=0, description="most light that finding it may give to its spot, J/cm²")
     place: Literal["first point", "spot"] = Field(
         "first point", description="where: at the measurement's first point, or at a spot that is given up for it"
     )
@@ -97,6 +111,7 @@ class Recipe(BaseModel):
         description="highest peak dose at any spot, J/cm²: a time series stops there, a map beyond it is refused",
     )
     sample: Sample = Sample()
+    about: About = About()
     analysis: AnalysisRequest = AnalysisRequest()
     change: ChangeEstimate = ChangeEstimate()
     auto_exposure: AutoExposure = AutoExposure()

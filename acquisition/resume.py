@@ -14,7 +14,7 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
 from halidescope.acquisition.light_page import LightPage, PageContent, light_path, read_page
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
 from halidescope.acquisition.storage import compare

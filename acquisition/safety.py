@@ -17,6 +17,7 @@ from halidescope.drivers.errors import InstrumentError, InterlockError, LaserFau
 from halidescope.drivers.roles import Laser
 
 BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
+READ_BACK = 1.005      # share by which a set-point that is read back may be beyond a limit
 TRIES = 3              # to switch off: twice on the open line, then once more on a new one
 
 
@@ -127,15 +128,29 @@ class Beam:
         ------
         RefusedRunError
             Beyond the sample's or the head's limits; nothing is sent.
+        LaserFaultError
+            The head says that it was set beyond them; it was made dark.
         """
         problems = power_problems(self._microscope, sample_uw, (self.laser.device, self.laser.power_limits_mw))
         if problems:
             raise RefusedRunError("; ".join(problems))
         with self._switch:
             self.laser.set_power(self._microscope.head_mw(sample_uw))
+            self._require_kept(self.laser.power_setpoint_mw)
             self.sample_power_uw = sample_uw
             if self.on:
                 self._ledger.light(self._clock.now_s(), self.irradiance_w_cm2)
+
+    def _require_kept(self, head_mw: float) -> None:
+        """Raise, dark, if what the head says it was set to is beyond a limit."""
+        _, highest_mw = self.laser.power_limits_mw
+        allowed_mw = min(highest_mw, self._microscope.head_mw(self._microscope.laser.max_sample_uw))
+        if head_mw > allowed_mw * READ_BACK:      # heads show few digits
+            self.darken()
+            raise LaserFaultError(
+                self.laser.device, f"its set-point reads {head_mw:.4g} mW after it was set, allowed up to "
+                f"{allowed_mw:.4g} mW (head and max_sample_uw); emission is off, have it serviced",
+            )
 
     def require_ready(self) -> None:
         """Raise if interlock or a fault forbid light."""
@@ -157,12 +172,21 @@ class Beam:
         Raises
         ------
         LaserFaultError
-            Off by more than ``power_drift_stop`` at two readings in a row: one may fall into the head's own regulation.
+            Off by more than ``power_drift_stop``, or beyond the sample's limit by more than ``power_drift_note``, at
+            two readings in a row: one may fall into the head's own regulation.
         """
         measured_uw = self._microscope.sample_uw(self.laser.power_mw)
         table = self._microscope.laser
         self.power_drift = measured_uw / self.sample_power_uw - 1.0
         beyond = abs(self.power_drift) > table.power_drift_stop
+        over = measured_uw > table.max_sample_uw * (1.0 + table.power_drift_note)
+        if over and self._beyond:
+            raise LaserFaultError(
+                self.laser.device,
+                f"its power meter says {measured_uw:.4g} µW at the sample, allowed {table.max_sample_uw:g} µW + "
+                f"{table.power_drift_note:.0%} (max_sample_uw and power_drift_note in the microscope file); have it "
+                "serviced, or measure the path transmission anew",
+            )
         if beyond and self._beyond:
             raise LaserFaultError(
                 self.laser.device,
@@ -170,7 +194,7 @@ class Beam:
                 f"µW, allowed ± {table.power_drift_stop:.0%} (power_drift_stop in the microscope file); let it warm up "
                 "or have it serviced",
             )
-        self._beyond = beyond
+        self._beyond = beyond or over
         return measured_uw
 
     @contextmanager

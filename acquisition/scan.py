@@ -155,6 +155,8 @@ class Scan:
     more: Mapping[str, NDArray] = field(default_factory=dict)
     read_spectra: Callable[[tuple[int, ...] | None], Counts] = field(repr=False)
     release: Callable[[], None] = field(repr=False)
+    read_sums: Callable[[slice], Floats] | None = field(default=None, repr=False)
+    stored_sum: Floats | None = field(default=None, repr=False)
     spoiled: set[int] = field(default_factory=set, repr=False)    # found damaged while reading; grows
 
     def __enter__(self) -> Self:
@@ -177,6 +179,26 @@ class Scan:
     def spectrum(self, *point: int) -> Counts:
         """Raw counts of one point, shape (channels,), without reading the others: ``spectrum(row, column)``."""
         return self.read_spectra(point)
+
+    @property
+    def counts_sum(self) -> Floats:
+        """Sum of each point's raw counts over all channels, shape points, NaN where invalid; stored if possible."""
+        if self.stored_sum is not None:
+            return self.stored_sum
+        return np.where(self.valid, self.spectra.sum(axis=-1, dtype=np.float64), np.nan)
+
+    def band_sum(self, low_nm: float, high_nm: float) -> Floats:
+        """Sum of each point's raw counts between two wavelengths (both included), shape points, NaN where invalid.
+
+        Reads chunk by chunk where the file allows, without holding the spectra in memory.
+        """
+        first, last = np.searchsorted(self.wavelength_nm, [low_nm, np.nextafter(high_nm, np.inf)])
+        channels = slice(int(first), int(last))
+        if self.read_sums is not None and "spectra" not in self.__dict__:
+            sums = self.read_sums(channels)
+        else:
+            sums = self.spectra[..., channels].sum(axis=-1, dtype=np.float64)
+        return np.where(self.valid, sums, np.nan)
 
     @property
     def found_damaged(self) -> tuple[int, ...]:
@@ -265,10 +287,13 @@ class Scan:
 
     @property
     def true_axes(self) -> dict[str, Floats]:
-        """Planned axes, the time of a series replaced by the actual mid-exposure times where they are known."""
+        """Planned axes, the time of a series replaced by the actual mid-exposure times; between those where unknown."""
         axes = dict(self.axes)
-        if "time" in axes:
-            axes["time"] = np.where(np.isfinite(self.time_s), self.time_s, axes["time"])
+        known = np.isfinite(self.time_s)
+        if "time" in axes and self.time_s.shape == axes["time"].shape and known.any():
+            planned, at = axes["time"], np.flatnonzero(known)
+            late = np.interp(np.arange(len(planned)), at, (self.time_s - planned)[known])
+            axes["time"] = np.where(known, self.time_s, planned + late)
         return axes
 
     @property

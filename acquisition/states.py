@@ -77,6 +77,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     live_remaining_s: float | None = None   # until it ends by itself, by time or by dose
     dose_here_j_cm2: float = 0.0            # peak dose under the beam, of the whole session, as of this moment
     photons_here_per_um2: float = 0.0       # the same light counted in photons
+    film: str = ""                          # name of the film under the objective
     commander: str = ""                     # who has the command; empty: nobody
     question: Question | None = None        # waits for an answer
     queue_waiting: int = 0                  # measurements that wait in the queue

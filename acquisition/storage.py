@@ -4,7 +4,10 @@ The journal's own format is in :mod:`halidescope.acquisition.journal`, the file'
 :mod:`halidescope.acquisition.nexus`.
 """
 
+import hashlib
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +16,22 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from halidescope.acquisition.chunks import CubeReader
+from halidescope.acquisition.contents import Contents, JournalContents, ScanContents
 from halidescope.acquisition.joined import join
 from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
 from halidescope.acquisition.listing import Listing, read_listing
-from halidescope.acquisition.nexus import COLUMNS, NexusFile, kept_shape, write_nexus
-from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.nexus import write_nexus
+from halidescope.acquisition.nexus_file import NexusFile
+from halidescope.acquisition.places import on_network, spooled
+from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import Ending, Flag, Header
 from halidescope.acquisition.scan import Scan, dark_of
 from halidescope.acquisition.transport import metadata_of
 
-MORE = ("planned_s", "start_s", "x_commanded_um", "y_commanded_um", "measured_power_uw", "sequence", "flags")
+MORE = (
+    "planned_s", "start_s", "x_commanded_um", "y_commanded_um", "measured_power_uw", "sequence", "flags", "averaged",
+)  # fmt: skip
 JOURNAL_MARK, HDF5_MARK = b"SQLite format 3", b"\x89HDF"
 
 
@@ -44,9 +53,14 @@ def finish(out: Path, *, overwrite: bool = False) -> list[int]:
     ScanFileError
         The file could not be written, or reads back differently. The journal is kept.
     """
-    damaged = write_finished(journal_path(out), out, overwrite=overwrite)
+    return finish_elsewhere(journal_path(out), out, overwrite=overwrite)
+
+
+def finish_elsewhere(journal: Path, out: Path, *, overwrite: bool = False) -> list[int]:
+    """As :func:`finish`, for a journal that need not lie where that of ``out`` would."""
+    damaged = write_finished(journal, out, overwrite=overwrite)
     if not damaged:
-        delete_journal(journal_path(out))
+        delete_journal(journal)
     return damaged
 
 
@@ -64,18 +78,76 @@ def write_finished(source: Path, out: Path, *, overwrite: bool = False) -> list[
         The file exists, could not be written, or reads back differently.
     """
     part = out.with_name(out.name + ".part")
+    if out.exists() and not overwrite:
+        raise ScanFileError(f"{out}: exists and is not overwritten; the measurement is safe in {source}")
     try:
+        local = spooled(part) if on_network(out.parent) else part
         with JournalReader(source) as journal:
-            damaged = write_nexus(journal, part)
-            _durable(part)
-            compare(journal, part)
-        if out.exists() and not overwrite:
-            raise ScanFileError(f"{out}: exists and is not overwritten; the measurement is safe in {source}")
+            damaged = write_nexus(JournalContents(journal), local)
+            _durable(local)
+            compare(journal, local)
+        if local != part:
+            copy_compared(local, part)
+            local.unlink()
         os.replace(part, out)
         _durable(out.parent)
     except (OSError, RuntimeError) as error:   # h5py reports a full disk as either
-        raise ScanFileError(f"{out}: cannot be written ({error}); the measurement is safe in {source}") from error
+        _drop(part, local)
+        raise ScanFileError(f"{out}: cannot be written ({_why(error)}); the measurement is safe in {source}") from error
     return damaged
+
+
+def _why(error: OSError | RuntimeError) -> str:
+    """The operating system's words, without HDF5's."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).replace("\n", " ")
+
+
+def _drop(*parts: Path) -> None:
+    """Delete what is left of files that could not be written, as far as the disk lets us."""
+    for path in parts:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def copy_compared(source: Path, target: Path) -> None:
+    """Copy a file durably, and read it back; raises OSError if it cannot be, or differs."""
+    shutil.copyfile(source, target)
+    _durable(target)
+    if file_hash(source) != file_hash(target):
+        raise OSError(f"the copy {target} reads back differently")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_scan(scan: Scan, out: Path) -> None:
+    """Write a scan, wherever it comes from, as a finished file: durably, compared, whole or not at all.
+
+    Raises
+    ------
+    RefusedRunError
+        The file exists.
+    ScanFileError
+        It could not be written, or reads back differently.
+    """
+    if out.exists():
+        raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
+    part = out.with_name(out.name + ".part")
+    contents = ScanContents(scan)
+    try:
+        write_nexus(contents, part)
+        _durable(part)
+        compare_contents(contents, part, f"the data are still in {scan.source}")
+        os.replace(part, out)
+        _durable(out.parent)
+    except (OSError, RuntimeError) as error:
+        raise ScanFileError(f"{out}: cannot be written ({_why(error)}); the data are still in {scan.source}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _durable(path: Path) -> None:
@@ -91,29 +163,34 @@ def _durable(path: Path) -> None:
 
 def compare(journal: JournalReader, part: Path) -> None:
     """Read a file back and hold every spectrum and number against its journal; raises ScanFileError if they differ."""
+    compare_contents(JournalContents(journal), part, f"the measurement is safe in {journal.path}")
+
+
+def compare_contents(contents: Contents, part: Path, safe: str) -> None:
+    """Read a file back and hold every spectrum and number against what it was written from.
+
+    Raises
+    ------
+    ScanFileError
+        They differ; ``safe`` tells where the data still are.
+    """
     file = NexusFile(part)
     try:
-        order = np.argsort(journal.header.wavelength_nm, kind="stable")
-        shape = file.intensity.shape[:-1]
-        row: tuple[Any, NDArray] = (None, np.empty(0))
-        for point, sequence in sorted(journal.places().items()):
-            record = journal.spectrum(sequence)
-            place = tuple(int(index) for index in np.unravel_index(point, shape))
-            if record is None:
-                same = not file.columns["valid"][place]
-            else:
-                line = place[0] if len(place) > 1 else place[0] // 64
-                if row[0] != line:
-                    row = line, file.intensity[line if len(place) > 1 else slice(line * 64, line * 64 + 64)]
-                counts = row[1][place[1] if len(place) > 1 else place[0] % 64]
-                same = bool(file.columns["valid"][place]) and np.array_equal(counts, record.counts[order]) and all(
-                    np.array_equal(file.columns[name][place], getattr(record, name), equal_nan=True) for name in COLUMNS
-                )
-            if not same:
-                raise ScanFileError(
-                    f"{part}: point {point} reads back differently; check the disk, "
-                    f"the measurement is safe in {journal.path}"
-                )
+        if file.columns["valid"].shape != contents.shape:
+            raise ScanFileError(f"{part}: its shape reads back differently; check the disk, {safe}")
+        with CubeReader(file.intensity) as reader:
+            for line, first, counts in contents.blocks():
+                back, lost = reader.rows(line, first, len(counts))
+                if lost or not np.array_equal(back, counts, equal_nan=counts.dtype.kind == "f"):
+                    unlike = np.flatnonzero((back != counts).any(axis=1))
+                    point = int(np.ravel_multi_index((*line, first), contents.shape)) + int((lost or unlike)[0])
+                    raise ScanFileError(f"{part}: point {point} reads back differently; check the disk, {safe}")
+        for name, column in contents.columns.items():
+            read = file.columns.get(name)
+            if read is None or not np.array_equal(read, column, equal_nan=column.dtype.kind == "f"):
+                raise ScanFileError(f"{part}: {name} reads back differently; check the disk, {safe}")
+    except (OSError, RuntimeError) as error:
+        raise ScanFileError(f"{part}: cannot be read back ({error}); check the disk, {safe}") from error
     finally:
         file.close()
 
@@ -169,53 +246,48 @@ def _from_list(path: Path, listing: Listing, part: int | None) -> Scan:
 
 def _from_nexus(path: Path) -> Scan:
     file = NexusFile(path)
+    valid, spoiled = file.columns["valid"], set[int]()
 
-    def read(point: tuple[int, ...] | None) -> NDArray[np.unsignedinteger]:
-        try:
-            return file.intensity[()] if point is None else file.intensity[point]
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ScanFileError(f"{path}: spectra cannot be read ({error})") from error
+    def read(point: tuple[int, ...] | None) -> NDArray:
+        if point is not None:
+            counts, whole = file.spectrum(point)
+            lost = [] if whole else [int(np.ravel_multi_index(point, valid.shape, mode="wrap"))]
+        else:
+            counts, lost = file.spectra()
+        for one in lost:
+            if valid.flat[one]:
+                valid.flat[one] = False
+                spoiled.add(one)
+        return counts
 
     exposure_s = float(file.dark_exposure_s[0]) if len(file.dark_exposure_s) else float("nan")
-    return _scan(
-        path, file.header, file.ending, file.columns, dark=dark_of(file.dark_spectra, exposure_s), events=file.events,
-        results=file.results, wavelength_nm=file.wavelength_nm, saturated=file.saturated, damaged=file.damaged,
-        missing=file.missing, repeats=file.repeats,
-        read_spectra=read, release=file.close,
+    scan = _scan(
+        path, file.header, file.ending, file.columns, dark=dark_of(file.dark_spectra, exposure_s),
+        events=file.events, results=file.results, wavelength_nm=file.wavelength_nm, saturated=file.saturated,
+        damaged=file.damaged, missing=file.missing, repeats=file.repeats, read_spectra=read, release=file.close,
+        read_sums=file.sums, stored_sum=file.counts_sum, spoiled=spoiled,
+    )
+    return scan if not file.damaged_columns else replace(
+        scan, metadata={**scan.metadata, "damaged_columns": file.damaged_columns}
     )
 
 
 def _from_journal(path: Path) -> Scan:
     with JournalReader(path) as journal:
-        header = journal.header
-        places = journal.places()
-        shape = kept_shape(journal, places)
-        order = np.argsort(header.wavelength_nm, kind="stable")
-        spectra = np.zeros((*shape, len(order)), header.count_type)
-        columns: dict[str, NDArray] = {name: np.full(shape, np.nan) for name in COLUMNS}
-        columns["valid"] = np.zeros(shape, bool)
-        columns["sequence"] = np.full(shape, -1, np.int64)
-        columns["flags"] = flags = np.zeros(shape, np.int64)
-        damaged = []
-        for point, sequence in places.items():
-            record = journal.spectrum(sequence)
-            if record is None:
-                damaged.append(point)
-                continue
-            place = np.unravel_index(point, shape)
-            spectra[place] = record.counts[order]
-            columns["valid"][place] = True
-            columns["sequence"][place], flags[place] = record.sequence, record.flags
-            for name in COLUMNS:
-                columns[name][place] = getattr(record, name)
-        darks, _ = journal.dark()
-        dark = np.array([one.counts[order] for one in darks], header.count_type).reshape(-1, len(order))
+        contents = JournalContents(journal)
+        spectra = np.zeros((*contents.shape, len(contents.wavelength_nm)), journal.header.count_type)
+        for line, first, counts in contents.blocks():
+            spectra[line][first : first + len(counts)] = counts
+        columns = contents.columns
+        dark = np.array([one.counts for one in contents.darks], journal.header.count_type)
         return _scan(
-            path, header, journal.ending, columns, dark=dark_of(dark, darks[0].exposure_s if darks else float("nan")),
-            events=tuple(journal.events()), results=journal.results,
-            wavelength_nm=np.asarray(header.wavelength_nm)[order], saturated=(flags & int(Flag.SATURATED)) != 0,
-            damaged=tuple(damaged), missing=journal.missing(),
-            repeats=tuple(replace(one, counts=one.counts[order]) for one in journal.repeats()),
+            path, journal.header, journal.ending, columns,
+            dark=dark_of(
+                dark.reshape(-1, spectra.shape[-1]), contents.darks[0].exposure_s if contents.darks else float("nan")
+            ),
+            events=tuple(contents.events), results=contents.results, wavelength_nm=contents.wavelength_nm,
+            saturated=(columns["flags"] & int(Flag.SATURATED)) != 0, damaged=tuple(contents.damaged),
+            missing=contents.missing, repeats=tuple(contents.repeats),
             read_spectra=lambda point: spectra if point is None else spectra[point], release=lambda: None,
         )
 
@@ -223,6 +295,8 @@ def _from_journal(path: Path) -> Scan:
 def _scan(path: Path, header: Header, ending: Ending | None, columns: dict[str, NDArray], **rest: Any) -> Scan:
     shape = columns["valid"].shape
     more = {name: columns[name] for name in MORE if name in columns}
+    if header.imported is not None or header.processing:
+        del more["flags"]           # made of `saturated` when the file was written
     return Scan(
         source=str(path), kind=header.kind, valid=columns["valid"], time_s=columns["time_s"],
         time_se_s=columns["time_se_s"],

@@ -14,6 +14,7 @@ from halidescope.acquisition.transport import extras_of, unit_of_column
 
 CSV_MARK = "# Halidescope table"
 EXTRAS_MARK = "# halidescope: "
+CELL = 30_000     # characters; spreadsheets cut cells off beyond 32,767
 HEADINGS = {      # friendlier names of the columns that everybody reads; the others are called as in the files
     "time_s": "time (s)", "x_um": "x (um)", "y_um": "y (um)", "sample_power_uw": "power (uW)",
     "exposure_s": "exposure (s)", "dose_j_cm2": "dose (J/cm^2)",
@@ -29,14 +30,17 @@ def heading(name: str) -> str:
 def write_csv(scan: Scan, path: Path) -> None:
     """One row per valid spectrum: numbers with units in the header, then counts by wavelength; lines with # before."""
     spectra = scan.spectra
-    columns = {name: column for name, column in scan.columns.items() if name != "valid"}
+    held = scan.columns
+    columns = {name: held[name] for name in dict.fromkeys((*HEADINGS, "saturated", *held)) if name != "valid"}
     mark = " SIMULATED" if scan.simulated else ""
     what = "averaged" if scan.metadata.get("processing") else "raw counts"
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        file.write(f"{CSV_MARK}; {int(scan.valid.sum())} rows\r\n")
-        table.writerow([f"# {scan.metadata['title']}{mark}; {what}, dark not subtracted"])
-        table.writerow([EXTRAS_MARK + msgspec.json.encode(extras_of(scan)).decode()])
+        file.write(f"{CSV_MARK}; {int(scan.valid.sum())} rows{mark and f';{mark}'}\r\n")
+        table.writerow([f"# {scan.metadata['title']}; {what}, dark not subtracted"])
+        described = msgspec.json.encode(extras_of(scan)).decode()
+        for start in range(0, len(described), CELL):
+            table.writerow([EXTRAS_MARK + described[start : start + CELL]])
         table.writerow(["point", *map(heading, columns), *(f"{value!r} nm" for value in scan.wavelength_nm.tolist())])
         table.writerows(_rows(scan, spectra, columns))
 
@@ -49,10 +53,11 @@ def _rows(scan: Scan, spectra: np.ndarray, columns: dict[str, np.ndarray]) -> It
             yield [index, *cells, *spectra[point].tolist()]
 
 
-def write_npz(scan: Scan, path: Path) -> None:
+def write_npz(scan: Scan, path: Path, *, packed: bool = True) -> None:
     """Every array under its name in :class:`Scan`, everything else as JSON text; nothing pickled."""
+    write = np.savez_compressed if packed else np.savez
     arrays = {name: np.asarray(column) for name, column in scan.columns.items()}
-    np.savez_compressed(
+    write(
         path,
         allow_pickle=False,
         spectra=scan.spectra,

@@ -32,6 +32,7 @@ from halidescope.acquisition.microscope import MicroscopeFile, parse_microscope
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.safety import darken
 from halidescope.drivers.errors import InstrumentError
+from halidescope.drivers.line import warm_up
 
 BEAT_S = 0.25      # real seconds between two lines
 SILENCE_S = 2.0    # without a line for so long the engine's process hangs
@@ -62,10 +63,16 @@ class WatchedPipe:
     ----------
     overdue : callable
         True if the engine's thread has given no sign of life for too long.
+    unguarded : callable, optional
+        Called once, in a thread of the pipe's own, when the watchdog has ended while the laser may be lit.
     """
 
-    def __init__(self, microscope: MicroscopeFile, log: Path, overdue: Callable[[], bool]) -> None:
+    def __init__(
+        self, microscope: MicroscopeFile, log: Path, overdue: Callable[[], bool],
+        unguarded: Callable[[], object] | None = None,
+    ) -> None:
         self._overdue = overdue
+        self._unguarded = unguarded
         self._lit = False
         self._journal = ""
         self._lock = threading.Lock()
@@ -95,13 +102,19 @@ class WatchedPipe:
             Nobody watches: nothing may be lit.
         """
         if lit:
-            self._await()
+            self.ready()
         self._lit = lit
         if not self._line() and lit:
             raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
 
-    def _await(self) -> None:
-        """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for."""
+    def ready(self) -> None:
+        """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for.
+
+        Raises
+        ------
+        ProblemError
+            It did not start.
+        """
         if not self._watched:
             assert self._process.stdout is not None
             self._watched = self._process.stdout.readline() == b"watching\n"
@@ -143,13 +156,16 @@ class WatchedPipe:
 
     def _beat(self) -> None:
         while not self._ending.wait(BEAT_S):
-            self._line()
+            if not self._line() and self._lit and self._unguarded is not None:
+                self._unguarded()
+                return
 
 
 def watch(stdin: BinaryIO, say: Callable[[bytes], object]) -> int:
     """Watch over one engine until it says farewell or must be replaced; returns the exit code."""
     hello = msgspec.json.decode(stdin.readline(), type=Hello)
     microscope = parse_microscope(hello.microscope)
+    warm_up()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(stdin, lines), daemon=True).start()
     say(b"watching\n")

@@ -69,15 +69,15 @@ def first_exciton(
         )
     at = int(np.flatnonzero(inside)[np.argmin(second[inside])])
     reach = max(half // 2, 2)
-    first, last = max(at - reach, 0), min(at + reach + 1, grid.size)
+    first, last = max(at - reach, half), min(at + reach + 1, grid.size - half)
     parabola = np.polyfit(grid[first:last] - grid[at], second[first:last], 2)
-    # noise of single points, from third differences (a smooth curve has none)
-    noise = 1.4826 * float(np.median(np.abs(np.diff(even, 3)))) / np.sqrt(20.0)
+    # noise of the points as measured, from third differences (a smooth curve has none); interpolated ones are quieter
+    noise = 1.4826 * float(np.median(np.abs(np.diff(values, 3)))) / np.sqrt(20.0)
     # the minimum moves by −b/2a; b is a linear filter of the points, a is large against its error
-    kernel = savgol_coeffs(points, 3, deriv=2, delta=step)
+    kernel = savgol_coeffs(points, 3, deriv=2, delta=step, use="dot")
     design = np.linalg.pinv(np.vander(grid[first:last] - grid[at], 3))
-    response = np.convolve(design[1], kernel)
-    level = np.convolve(design[2], kernel)
+    response = _on_measured(np.convolve(design[1], kernel), grid[first - half : last + half], energy)
+    level = _on_measured(np.convolve(design[2], kernel), grid[first - half : last + half], energy)
     curvature = float(parabola[0])
     position = float(grid[at] - parabola[1] / (2 * curvature)) if curvature > 0 else float(grid[at])
     spread = noise * float(np.sqrt(level @ level))
@@ -87,3 +87,13 @@ def first_exciton(
         curvature=float(second[at]),
         significance=float(-second[at] / spread) if spread > 0 else np.inf,
     )
+
+
+def _on_measured(filter_on_grid: Numbers, grid: Numbers, energy: Numbers) -> Numbers:
+    """What a filter of values interpolated at ``grid`` does to the values measured at ``energy``."""
+    left = np.clip(np.searchsorted(energy, grid, side="right") - 1, 0, energy.size - 2)
+    share = (grid - energy[left]) / (energy[left + 1] - energy[left])
+    out = np.zeros(energy.size)
+    np.add.at(out, left, filter_on_grid * (1 - share))
+    np.add.at(out, left + 1, filter_on_grid * share)
+    return out

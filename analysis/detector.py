@@ -26,6 +26,9 @@ class Detector:
         Standard deviation of one dark spectrum, counts.
     saturation : float or None
         Counts from which a channel is left out.
+    response : scalar or (channels,)
+        Relative efficiency of light path and detector. Spectra and references stay as measured, with their noise; the
+        areas that shares are made of are those of the light.
     """
 
     dark: ArrayLike = 0.0
@@ -33,6 +36,7 @@ class Detector:
     gain: float = 1.0
     read_noise: float = 0.0
     saturation: float | None = None
+    response: ArrayLike = 1.0
 
     def unmix(self, spectra: ArrayLike, references: ArrayLike) -> Unmixing:
         """Unmix with references brought to unit sum, Poisson-optimal, without the bound at zero.
@@ -40,8 +44,8 @@ class Detector:
         The bound would lift the mean of shares that are zero, and what is fitted to many shares sees their mean.
         """
         return unmix(
-            spectra, unit_sum(references), nonnegative=False, noise="poisson", dark=self.dark, gain=self.gain,
-            read_noise=self.read_noise, saturation=self.saturation,
+            spectra, unit_sum(references, self.response), nonnegative=False, noise="poisson", dark=self.dark,
+            gain=self.gain, read_noise=self.read_noise, saturation=self.saturation,
         )  # fmt: skip
 
 

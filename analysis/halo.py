@@ -76,7 +76,7 @@ def analyse_halo(
     response = gain_of(halo_slope(halo, x[good], y[good]), halo.covariance, sigma[good])
     systematic = reference_covariance(
         response, unmixed.amplitudes[good], references, references_se, detector.dark_se, gain=detector.gain,
-        read_noise=detector.read_noise,
+        read_noise=detector.read_noise, efficiency=detector.response,
     )  # fmt: skip
     # shares are weighted by their own errors; where they scatter more (grain of the film), the scatter is the error
     statistical = halo.covariance * max(1.0, halo.reduced_chi2)

@@ -3,7 +3,7 @@
 Axisymmetric finite volumes on a graded grid, implicit in time. The radial part of the operator is the same in every
 layer, so it is diagonalised once; what is left for each radial mode is a tridiagonal system in depth, solved directly.
 :func:`half_space_rise` is the closed form it is checked against. The shape the kinetic Monte Carlo model assumes for
-the temperature is in :mod:`halidescope.analysis.kmc.temperature`.
+the temperature is in :mod:`halidescope.analysis.kmc.rates`.
 """
 
 from dataclasses import dataclass
@@ -57,13 +57,15 @@ class TemperatureRise:
 
     Attributes
     ----------
-    centre_k : float
-        Steady rise on the axis, mean over the film's depth, K. This is ``A0`` of the paper's parametrisation.
-    rate_per_s, rate_per_s_se : float
-        ``B`` of ``A0 (1 − exp(−B t))`` by least squares on the samples (equally spaced in log t), and its standard
-        error. Heat flow is no exponential: ``fit_rms`` is the misfit as a share of A0.
-    kelvin_per_watt : float
-        ``centre_k`` per watt at the sample: T(P) = T0 + kelvin_per_watt · P.
+    centre_k, centre_k_se : float
+        Steady rise on the axis, mean over the film's depth, K; the error is what halving the grid's spacing has
+        changed, as if it were not a correction already.
+    amplitude_k, amplitude_k_se, rate_per_s, rate_per_s_se : float
+        ``A0`` and ``B`` of the paper's ``A0 (1 − exp(−B t))`` by least squares on the samples, which are equally spaced
+        in log t, and their standard errors; ``covariance`` (2, 2) in that order. Heat flow is no exponential:
+        ``fit_rms`` is the misfit as a share of ``centre_k``, and A0 falls short of the steady rise.
+    kelvin_per_watt, kelvin_per_watt_se : float
+        ``centre_k`` per watt at the sample; see :meth:`temperature_k`.
     radius_m : ndarray (nr,)
         Radii of the cell centres.
     depth_m : ndarray (nz,)
@@ -78,10 +80,15 @@ class TemperatureRise:
 
     power_w: float
     centre_k: float
+    centre_k_se: float
+    amplitude_k: float
+    amplitude_k_se: float
     rate_per_s: float
     rate_per_s_se: float
+    covariance: Floats
     fit_rms: float
     kelvin_per_watt: float
+    kelvin_per_watt_se: float
     radius_m: Floats
     depth_m: Floats
     steady_k: Floats
@@ -89,10 +96,12 @@ class TemperatureRise:
     time_s: Floats
     transient_k: Floats
 
-    @property
-    def amplitude_k(self) -> float:
-        """``A0`` of the paper's parametrisation, K."""
-        return self.centre_k
+    def temperature_k(self, power_w: ArrayLike, ambient_k: float = 293.0) -> tuple[Floats, Floats]:
+        """T(P) = T0 + kelvin_per_watt · P on the axis at steady state, K, and its standard error; as ``power_w``."""
+        power = np.asarray(power_w, dtype=float)
+        if np.any(power < 0):
+            raise ValueError(f"power_w = {power.min()} W: a power cannot be negative")
+        return ambient_k + self.kelvin_per_watt * power, self.kelvin_per_watt_se * power
 
 
 def half_space_rise(
@@ -161,26 +170,37 @@ def temperature_rise(
     if times_per_decade < 2:
         raise ValueError(f"times_per_decade = {times_per_decade}: at least 2")
 
-    grid = _Grid.graded(waist_m, film_thickness_m, (air, film, substrate), refinement)
+    layers = (air, film, substrate)
+    grid = _Grid.graded(waist_m, film_thickness_m, layers, refinement)
     source = grid.source_w(waist_m, film_thickness_m, absorbed)       # per watt at the sample
     steady = grid.steady(source)
+    coarse = _Grid.graded(waist_m, film_thickness_m, layers, refinement / 2)
+    coarse_steady = coarse.steady(coarse.source_w(waist_m, film_thickness_m, absorbed))
     slowest = waist_m**2 * substrate.heat_capacity_j_m3k / substrate.conductivity_w_mk
     time_s, centre = grid.transient(source, slowest * 1e-4, slowest * 1e4, times_per_decade)
 
     film_profile = grid.film_mean(steady)
     centre_per_w = grid.on_axis(film_profile)
-    scale = centre / centre_per_w
-    (rate,), covariance = curve_fit(
-        lambda t, b: -np.expm1(-b * t), time_s, scale, p0=[1 / slowest], bounds=(0, np.inf)
-    )
-    misfit = scale + np.expm1(-rate * time_s)
+    coarse_per_w = coarse.on_axis(coarse.film_mean(coarse_steady))
+    change = abs(centre_per_w - coarse_per_w)
+    if centre_per_w > 0:
+        share, rate, covariance, rms = _exponential(time_s, centre / centre_per_w, 1 / slowest)
+    else:                                                             # nothing is absorbed
+        share, rate, covariance, rms = 1.0, 0.0, np.full((2, 2), np.nan), 0.0
+    height = centre_per_w * power_w
+    scale = np.diag([height, 1.0])
     return TemperatureRise(
         power_w=power_w,
-        centre_k=centre_per_w * power_w,
-        rate_per_s=float(rate),
-        rate_per_s_se=float(np.sqrt(covariance[0, 0])),
-        fit_rms=float(np.sqrt(np.mean(misfit**2))),
+        centre_k=height,
+        centre_k_se=change * power_w,
+        amplitude_k=share * height,
+        amplitude_k_se=float(np.sqrt(covariance[0, 0])) * height,
+        rate_per_s=rate,
+        rate_per_s_se=float(np.sqrt(covariance[1, 1])),
+        covariance=scale @ covariance @ scale,
+        fit_rms=rms,
         kelvin_per_watt=centre_per_w,
+        kelvin_per_watt_se=change,
         radius_m=grid.radius_m,
         depth_m=grid.depth_m,
         steady_k=steady * power_w,
@@ -188,6 +208,16 @@ def temperature_rise(
         time_s=time_s,
         transient_k=centre * power_w,
     )
+
+
+def _exponential(time_s: Floats, rise: Floats, guess_per_s: float) -> tuple[float, float, Floats, float]:
+    """Fit ``a (1 − exp(−b t))``: a, b, their covariance, and the misfit's root mean square."""
+    (share, rate), covariance = curve_fit(
+        lambda t, a, b: -a * np.expm1(-b * t), time_s, rise, p0=[1.0, guess_per_s], bounds=(0, np.inf),
+        x_scale=[1.0, guess_per_s],
+    )
+    misfit = rise + share * np.expm1(-rate * time_s)
+    return float(share), float(rate), covariance, float(np.sqrt(np.mean(misfit**2)))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ error. To first order a band f(E) that is shifted by δ and broadened in varianc
 δ and β, so every reference gets its first (and second) derivative over energy as further, signed components (the
 linearised nuisance parameters of template fits; e.g. the zero-order drift terms of P. M. Bevington, D. K. Robinson,
 *Data Reduction and Error Analysis*, 3rd ed., ch. 8). The amplitudes of the derivatives carry no area, so shares of
-emission remain A_i / ΣA. What is not known costs precision: errors of the shares grow as they should.
+emission remain A_i / ΣA. What is not known costs precision: errors of the shares grow as they should. The references'
+own noise is common to all spectra and not in these errors.
 """
 
 from dataclasses import dataclass

@@ -38,10 +38,14 @@ def check_references(references: ArrayLike) -> NDArray[np.float64]:
     return basis
 
 
-def unit_sum(references: ArrayLike) -> NDArray[np.float64]:
-    """References (k, channels) scaled to unit sum: amplitudes are then counts, and shares are shares of emission."""
+def unit_sum(references: ArrayLike, response: ArrayLike = 1.0) -> NDArray[np.float64]:
+    """References (k, channels) scaled to unit sum: amplitudes are then counts, and shares are shares of emission.
+
+    With the instrument's relative ``response`` (channels,) the sum is that of the light before it: spectra and
+    references stay as measured, with their noise, and only the areas that shares are made of are corrected.
+    """
     basis = np.atleast_2d(np.asarray(references, dtype=np.float64))
-    sums = basis.sum(axis=-1, keepdims=True)
+    sums = (basis / np.asarray(response, dtype=np.float64)).sum(axis=-1, keepdims=True)
     if not (sums > 0).all():
         raise ValueError(f"reference {int(np.argmin(sums))} has no positive area; was the right dark subtracted?")
     return basis / sums

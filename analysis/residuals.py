@@ -47,11 +47,13 @@ def check_residuals(
     dark: ArrayLike = 0.0,
     gain: float = 1.0,
     read_noise: ArrayLike | None = None,
+    references_se: ArrayLike = 0.0,
 ) -> ResidualTest:
     """Hold the residuals of ``unmix(spectra, references, …)`` against noise.
 
     ``dark`` is a number or (channels,); ``gain`` and ``read_noise`` as for
-    :func:`~halidescope.analysis.unmixing.unmix`. ValueError where shapes do not fit or there are
+    :func:`~halidescope.analysis.unmixing.unmix`; ``references_se`` (k, channels), standard errors of the references,
+    add to the expected variance. ValueError where shapes do not fit or there are
     fewer than 64 channels.
     """
     data, basis = np.asarray(spectra), np.atleast_2d(np.asarray(references, dtype=np.float64))
@@ -65,6 +67,7 @@ def check_residuals(
     rows, amplitudes = data.reshape(-1, channels), unmixed.amplitudes.reshape(-1, len(basis))
     sound = unmixed.valid.reshape(-1)
     fixed = level / gain if read_noise is None else np.broadcast_to(np.asarray(read_noise, float) ** 2, (channels,))
+    reference_variance = np.broadcast_to(np.asarray(references_se, dtype=np.float64), basis.shape) ** 2
     chi2, whiteness = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     total, squares = np.zeros(channels), np.zeros(channels)
     whole = channels // LENGTH * LENGTH
@@ -72,7 +75,7 @@ def check_residuals(
         part = np.flatnonzero(sound[first : first + ROWS]) + first
         model = amplitudes[part] @ basis
         residual = rows[part].astype(np.float64) - level - model
-        variance = np.maximum(model, 0.0) / gain + fixed
+        variance = np.maximum(model, 0.0) / gain + fixed + amplitudes[part] ** 2 @ reference_variance
         variance = np.maximum(variance, 0.01 * variance.mean(axis=1, keepdims=True))
         scaled = residual / np.sqrt(variance)
         own = np.maximum((scaled**2).mean(axis=1), 1e-300)

@@ -61,6 +61,16 @@ def plus_minus(value: float, se: float | None, unit: str = "") -> str:
     return f"({body}){digits.factor}{tail}" if digits.power else f"{body}{tail}"
 
 
+def scientific(value: float, digits: int = 3) -> str:
+    """A number without an error, such as a stated or computed one: three digits, powers of ten where others are."""
+    if not math.isfinite(value):
+        return "not determined"
+    power = _exponent(value, digits - 1) if value else 0
+    if SMALLEST <= power <= LARGEST:
+        return f"{value:.{digits}g}" if power < digits else f"{value:.0f}"
+    return f"{value / 10.0**power:.{digits - 1}f} × 10{str(power).translate(RAISED)}"
+
+
 def _exponent(value: float, digits: int) -> int:
     """Decimal exponent of a number once it is rounded to ``digits`` digits after the first."""
     return int(f"{value:.{digits}e}".split("e")[1])

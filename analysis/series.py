@@ -111,7 +111,7 @@ def analyse_series(
         statistical[1] = statistical[:, 1] = (response * effective ** 2) @ response[1]
     systematic = reference_covariance(
         response, unmixed.amplitudes[good], references, references_se, detector.dark_se, gain=detector.gain,
-        read_noise=detector.read_noise,
+        read_noise=detector.read_noise, efficiency=detector.response,
     )  # fmt: skip
     shifted = derived @ np.array([0.0, 0.0, *(k0 * k)]) * zero_se_s   # a later zero: k0i → k0i (1 − ki δ)
     if fit.one_exponential_suffices:

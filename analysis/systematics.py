@@ -28,6 +28,7 @@ def reference_covariance(
     component: int = -1,
     gain: float = 1.0,
     read_noise: float = 0.0,
+    efficiency: ArrayLike = 1.0,
 ) -> Numbers:
     """Covariance (p, p) of p parameters due to the noise of references and mean dark.
 
@@ -43,11 +44,14 @@ def reference_covariance(
         Standard error of the mean dark that was subtracted from all n spectra, counts.
     component : int
         Index of the reference whose share was fitted.
+    efficiency : scalar or (channels,)
+        Relative response of the instrument, by which areas are corrected (:func:`unit_sum`).
     gain, read_noise
         As for :func:`~halidescope.analysis.unmixing.unmix` with noise="poisson", which made the amplitudes.
     """
     raw = np.atleast_2d(np.asarray(references, dtype=np.float64))
-    shapes = unit_sum(raw)
+    response_of_light = np.asarray(efficiency, dtype=np.float64)
+    shapes = unit_sum(raw, response_of_light)
     raw_se = np.broadcast_to(np.asarray(references_se, dtype=np.float64), raw.shape)
     k, channels = shapes.shape
     parameters = len(response)
@@ -67,9 +71,9 @@ def reference_covariance(
         for i in range(k):
             by_reference[i] -= (response[:, part] * a[:, i]) @ q
         by_dark -= response[:, part] @ q
-    # a reference is scaled to unit sum after it was measured: F = raw / Σ raw
-    by_reference -= np.einsum("ipc,ic->ip", by_reference, shapes)[:, :, None]
-    scaled_se = raw_se / raw.sum(axis=1, keepdims=True)
+    # a reference is scaled to unit sum after it was measured: F = raw / Σ (raw / response_of_light)
+    by_reference -= np.einsum("ipc,ic->ip", by_reference, shapes)[:, :, None] / response_of_light
+    scaled_se = raw_se / (raw / response_of_light).sum(axis=1, keepdims=True)
     covariance = np.einsum("ipc,iqc,ic->pq", by_reference, by_reference, scaled_se**2, optimize=True)
     dark_variance = np.broadcast_to(np.asarray(dark_se, dtype=np.float64), (channels,)) ** 2
     return covariance + (by_dark * dark_variance) @ by_dark.T

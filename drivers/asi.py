@@ -71,10 +71,31 @@ def parse_position(answer: str) -> tuple[float, float]:
     return x, y
 
 
+def card_of(build: str, axes: tuple[str, str]) -> str:
+    """The address of the Tiger card that holds both axes, from the answer to ``BU X``.
+
+    Raises
+    ------
+    ValueError
+        The answer does not list axes and addresses, an axis is not there, or they are on two cards.
+    """
+    facts = {name.strip(): words.split() for name, _, words in (line.partition(":") for line in build.split("\r"))}
+    names, addresses = facts.get("Motor Axes", []), facts.get("Axis Addr", [])
+    if not names or len(names) != len(addresses):
+        raise ValueError("no list of axes and their cards")
+    found = dict(zip(names, addresses, strict=True))
+    if missing := [axis for axis in axes if axis not in found]:
+        raise ValueError(f"no axis {', '.join(missing)}; there are {', '.join(names)}")
+    if found[axes[0]] != found[axes[1]]:
+        raise ValueError(f"axes {axes[0]} and {axes[1]} on two cards, {found[axes[0]]} and {found[axes[1]]}")
+    return found[axes[0]]
+
+
 class ASIStage(TwoAxisStage):
     """ASI MS-2000 or Tiger controller with an XY stage.
 
-    The controller has no serial number to ask for; identity is version and build.
+    The controller has no serial number to ask for; identity is version and build. A Tiger is recognised by its build;
+    commands that name no axis then carry the address of the stage's card.
 
     Parameters
     ----------
@@ -98,20 +119,31 @@ class ASIStage(TwoAxisStage):
         super().__init__(adapter, name, tolerance_um=tolerance_um, **kwargs)
         self.axes = axes
         self._version = ""
+        self._card = ""     # in front of commands for a Tiger's card
 
     # --- who it is -------------------------------------------------------------------------------------------------
 
     def identify(self) -> Identity:
         """Ask for version and build."""
         answer = self.ask("V").strip()
-        if not answer.startswith(":A") or "version" not in answer.lower():
+        if not re.match(r":A .*(version|v\d)", answer, re.IGNORECASE):
             raise WrongInstrumentError(
                 self.device, f"V is answered by {shown(answer, 100)}, which is no ASI controller; check the model"
             )
         self._version = answer
         build = self.ask("BU").strip().removeprefix(":A").strip()
-        firmware = answer[2:].strip().partition(":")[2].strip()
+        self._card = self._card_of_the_stage() if "TIGER" in build.upper() else ""
+        firmware = answer[2:].strip().removeprefix("Version:").strip()
         return Identity("Applied Scientific Instrumentation", build or "MS-2000", "", firmware)
+
+    def _card_of_the_stage(self) -> str:
+        answer = self.ask("BU X")
+        try:
+            return card_of(answer, self.axes)
+        except ValueError as error:
+            raise WrongInstrumentError(
+                self.device, f"the Tiger has {error}; give `axes` the names of two axes of one card"
+            ) from error
 
     def make_ready(self) -> None:
         """Switch the motors of both axes on; the stage keeps its place."""
@@ -213,8 +245,10 @@ class ASIStage(TwoAxisStage):
         now = self.velocity_um_s
         self.set_velocity(*(speed if index == axis else now[index] for index in (0, 1)))
         slow = 1 - axis
-        self.command("SCAN " + " ".join(f"{self.axes[index]}={1 if index == axis else 2}" for index in (0, 1)) + " F=0")
-        self.command(f"SCANR X={line.start_um[axis] * MM:.5f} Y={line.stop_um[axis] * MM:.5f}")
+        card = self._card
+        roles = " ".join(f"{self.axes[index]}={1 if index == axis else 2}" for index in (0, 1))
+        self.command(f"{card}SCAN {roles} F=0")
+        self.command(f"{card}SCANR X={line.start_um[axis] * MM:.5f} Y={line.stop_um[axis] * MM:.5f}")
         at = line.start_um[slow] * MM
-        self.command(f"SCANV X={at:.5f} Y={at:.5f} Z=1")
-        self.command("SCAN")
+        self.command(f"{card}SCANV X={at:.5f} Y={at:.5f} Z=1")
+        self.command(f"{card}SCAN")

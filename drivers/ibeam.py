@@ -206,7 +206,11 @@ class IBeamSmart(LaserHead):
         return self.power_setpoint_mw, 1e-3
 
     def clear_fault(self) -> None:
-        """Forget what the head said when it last refused to emit, after a person has mended the cause."""
+        """Forget what the head said when it last refused to emit, after a person has mended the cause.
+
+        Switches emission off, which is how a head takes note of it.
+        """
+        self.command_off()
         self._refusal = ""
 
     def command_on(self) -> None:

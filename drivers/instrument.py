@@ -23,6 +23,7 @@ from halidescope.drivers.line import EndlessLineError, LineAdapter, SilenceError
 from halidescope.drivers.roles import Identity
 
 LONGEST_TALK = 10   # time-outs; a peer that sends lines for longer is not answering
+RETRY_S = 0.1       # between attempts to reconnect
 
 
 def shown(answer: str | bytes, longest: int = 60) -> str:
@@ -146,7 +147,8 @@ class WireInstrument(Instrument):
         self.sign_of_life = sign_of_life
         self.timeout_s = timeout_s
         self._in_step = True
-        self._landmarks_due = 0
+        self._landmarks_due = 0     # answers to the landmark's question that may still come
+        self._fencing = False
         self._identity: Identity | None = None
         self._adapter_settings = kwargs
         resource = adapter if isinstance(adapter, str) else getattr(adapter, "resource_name", None)
@@ -218,8 +220,10 @@ class WireInstrument(Instrument):
     def __enter__(self) -> Self:
         return self
 
-    def reconnect(self) -> None:
+    def reconnect(self, within_s: float = 2.0) -> None:
         """Open the port again, start again, and make sure that it is the same instrument.
+
+        While nobody answers it is tried again, until ``within_s`` seconds are over.
 
         Raises
         ------
@@ -228,8 +232,16 @@ class WireInstrument(Instrument):
         ConnectionLostError
             Nobody answers.
         """
+        end = time.monotonic() + within_s
         with self.lock:
-            self.reopen()
+            while True:
+                try:
+                    self.reopen()
+                    break
+                except ConnectionLostError:
+                    if time.monotonic() + RETRY_S > end:
+                        raise
+                    time.sleep(RETRY_S)
             self.start()
             self.restore()
 
@@ -320,6 +332,8 @@ class WireInstrument(Instrument):
     def explain(self, error: BaseException, request: str | bytes) -> None:
         """Turn an error of the line into one that names the device; what is no such error is left as it is."""
         self._in_step = False
+        if request == self.landmark[0] and not self._fencing:
+            self._landmarks_due += 1    # its late answer looks like that to the next fence's question
         if isinstance(error, SilenceError) and error.received:
             raise self.bad_reply(request, error.received, "a complete answer; the rest never came") from error
         if isinstance(error, TimeoutError) or _is_visa_timeout(error):
@@ -354,17 +368,22 @@ class WireInstrument(Instrument):
             raise ConnectionLostError(self.device, "its port was closed; connect again")
         if self._in_step:
             return
-        self._in_step = True    # the fence is itself made of transactions
+        self._in_step = self._fencing = True    # the fence is itself made of transactions
         try:
             self.fence()
         except BaseException:
             self._in_step = False
             raise
+        finally:
+            self._fencing = False
 
     @property
     def landmark(self) -> tuple[str, str]:
-        """Get a question and its known answer, with which no other question is answered; empty while not known."""
-        raise NotImplementedError
+        """Get a question and its known answer, with which no other question is answered.
+
+        The answer is empty while it is not known, both are where answers are numbered and none can be mistaken.
+        """
+        return "", ""
 
     def fence(self) -> None:
         """Ask for the landmark and skip everything that arrives before it.

@@ -139,6 +139,11 @@ def check_address(resource_name: str) -> None:
         socket.getaddrinfo(resource.host_address, int(resource.port), socket.AF_INET, socket.SOCK_STREAM)
 
 
+def warm_up() -> None:
+    """Load what the first connection would load: for who must connect fast when the time comes."""
+    pyvisa.ResourceManager("@py")
+
+
 class LineAdapter(VISAAdapter):
     """PyMeasure's VISA adapter with bounded reads.
 

@@ -267,8 +267,9 @@ class ObisLX(LaserHead):
         return self.power_setpoint_mw, 0.01
 
     def clear_fault(self) -> None:
-        """Clear the errors and latched faults, after a person has mended the cause. Emission stays off."""
+        """Clear the error queue and acknowledge faults, after a person has mended the cause; switches emission off."""
         self.command("SYST:ERR:CLE")
+        self.command_off()
 
     def command_on(self) -> None:
         """Wake the cooler of the diode, then switch emission on."""

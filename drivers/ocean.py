@@ -115,12 +115,21 @@ class OceanSpectrometer(OBPInstrument):
                 self.command(write, struct.pack(layout, plain))
         _ = self.wavelength_nm, self.exposure_limits_s, self.saturation_counts, self.exposure_s
 
-    def reconnect(self) -> None:
-        """Open the port again, and set the exposure that was set before."""
-        before_us = self._exposure_us
-        super().reconnect()
-        if before_us is not None and before_us != self._exposure_us:
-            self.set_exposure(before_us / 1e6)
+    def reconnect(self, within_s: float = 2.0) -> None:
+        """Open the port again, and set averages, exposure and trigger mode as they were; darks are kept."""
+        exposure_us, averages, trigger, darks = self._exposure_us, self._averages, self._trigger, self._darks
+        try:
+            super().reconnect(within_s)
+        except BaseException:       # the next attempt is to find them, too
+            self._exposure_us, self._averages, self._trigger, self._darks = exposure_us, averages, trigger, darks
+            raise
+        self._darks = darks
+        if averages != self._averages:
+            self.set_averages(averages)
+        if exposure_us is not None and (exposure_us != self._exposure_us or self._mixed):
+            self.set_exposure(exposure_us / 1e6)
+        if trigger != self._trigger:
+            self.set_trigger_mode(trigger)
 
     # --- what it shows ---------------------------------------------------------------------------------------------
 

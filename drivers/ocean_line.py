@@ -34,7 +34,8 @@ class OBPInstrument(WireInstrument):
     """
 
     def __init__(
-        self, adapter: str | Adapter, name: str, *, checksum: obp.Checksum = obp.Checksum.NONE, **kwargs: Any
+        self, adapter: str | Adapter, name: str = "Ocean Binary Protocol", *,
+        checksum: obp.Checksum = obp.Checksum.NONE, **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
         self.checksum = checksum

@@ -48,7 +48,8 @@ class TwoAxisStage(WireInstrument):
         self._velocity_um_s: tuple[float, float] | None = None
         self._line: Line | None = None
         self._line_ends = 0.0
-        self._velocity_before: tuple[float, float] | None = None
+        self._velocity_before: tuple[float, float] | None = None    # what a line has changed
+        self._wanted_um_s: tuple[float, float] | None = None
 
     # --- steps of the families -------------------------------------------------------------------------------------
 
@@ -124,6 +125,13 @@ class TwoAxisStage(WireInstrument):
         with self.lock:
             self._velocity_um_s = None
             self.command_velocity(x_um_s, y_um_s)
+            self._wanted_um_s = (x_um_s, y_um_s)
+
+    def restore(self) -> None:
+        """Set the velocity again that was set before the connection was lost; a line that ran then is given up."""
+        wanted, self._velocity_before, self._line = self._velocity_before or self._wanted_um_s, None, None
+        if wanted is not None:
+            self.set_velocity(*wanted)
 
     def move_to(self, x_um: float, y_um: float) -> tuple[float, float]:
         """Move, wait until the controller says on target, read back and compare.

@@ -30,6 +30,15 @@ def make_application() -> QApplication:
     return application
 
 
+NICENESS = 5      # of the window's thread, once an engine is there: an exposure on time is worth more than a frame
+
+
+def give_way() -> None:
+    """Let engine, watchdog and analyst have the processor first; they were started before and keep their priority."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+
+
 def show_mistakes(window: MainWindow) -> None:
     """Show a mistake of the program as a sentence in the window, its trace in the log; the window goes on."""
 
@@ -60,6 +69,7 @@ def run_window(
     application = make_application()
     window = MainWindow(QSettings())
     show_mistakes(window)
+    window.feed.opened.connect(lambda _: give_way())
     if recipe_path is not None:
         try:
             window.measure.set_recipe(load_recipe(recipe_path))

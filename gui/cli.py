@@ -11,13 +11,13 @@ import typer
 
 from halidescope.acquisition.problems import ProblemError
 from halidescope.drivers.errors import InstrumentError
-from halidescope.gui import cli_data, cli_instruments, cli_measure, cli_models
+from halidescope.gui import cli_analyse, cli_data, cli_instruments, cli_measure, cli_models, cli_reproduce
 from halidescope.gui.terminal import complain
 
 app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
-for room in (cli_measure, cli_instruments, cli_data, cli_models):
+for room in (cli_measure, cli_instruments, cli_analyse, cli_data, cli_models, cli_reproduce):
     for verb in room.VERBS:
         app.command()(verb)
 
@@ -46,7 +46,8 @@ def halidescope(
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
-        return app(args=arguments, prog_name="halidescope", standalone_mode=False) or 0
+        given = cli_analyse.gathered(sys.argv[1:] if arguments is None else arguments)
+        return app(args=given, prog_name="halidescope", standalone_mode=False) or 0
     except typer.TyperException as error:
         complain(f"{error.format_message()} (see `halidescope --help`)")
         return 2

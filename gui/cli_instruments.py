@@ -30,6 +30,9 @@ def simulate(
     laser: str = typer.Option("cobolt-06-mld", help="Laser model, or 'none'."),
     stage: str = typer.Option("pi-e727", help="Stage model, or 'none'."),
     spectrometer: str = typer.Option("ocean-hdx", help="Spectrometer model, or 'none'."),
+    laser_variant: str | None = typer.Option(None, help="'12 V' for a Cobolt head of that dialect."),
+    stage_variant: str | None = typer.Option(None, help="'Tiger' for an ASI, 'two-axis' for a Zaber controller."),
+    keyed: bool = typer.Option(False, "--keyed", help="A Cobolt head with a key switch; the control port turns it."),
     serial: bool = typer.Option(False, "--serial", help="Serve pseudo-terminals instead of TCP ports (POSIX only)."),
     speed: float = typer.Option(1.0, min=0.001, help="Microscope seconds per second."),
     film: float = typer.Option(
@@ -58,6 +61,9 @@ def simulate(
             serial=serial,
             control_port=control,
             seed=seed,
+            laser_variant=laser_variant,
+            stage_variant=stage_variant,
+            keyed=keyed,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -10,13 +10,14 @@ import typer
 
 from halidescope.acquisition.kmc_file import check_free, write_kmc
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
-from halidescope.gui.terminal import ShareBar, say_json
+from halidescope.gui.terminal import ShareBar, complain, say_json
 
 if TYPE_CHECKING:  # numba loads only when something is simulated
     from halidescope.analysis.kmc.config import KmcConfig, Sweep
     from halidescope.analysis.kmc.run import KmcResult
 
 ANIMATED_FRAMES = 60
+INTERRUPTED = 130        # the shell's code for Ctrl-C
 
 
 def kmc(
@@ -81,6 +82,9 @@ def _simulate(config: "KmcConfig", swept: "Sweep | None") -> "list[KmcResult]":
             if swept is None:
                 return [run(config, bar.show)]
             return [result for _, result in sweep(config, swept.key, swept.values, bar.show)]
+    except KeyboardInterrupt:
+        complain("interrupted; nothing was written")
+        raise typer.Exit(INTERRUPTED) from None
     except (ValueError, ArithmeticError) as error:       # a film too small for its ions, or one in which nothing moves
         raise RefusedRunError(f"configuration: {error}") from error
 

@@ -7,7 +7,7 @@ Only here (and in ``halidescope simulate``) are simulators started. The analysis
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, RunEndedError
 from halidescope.acquisition.recipes import AnyRecipe, parse_recipe
 from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.demo_kmc import trained_in_the_back
 from halidescope.gui.demo_report import Truth, write_results
 from halidescope.gui.simulated import SimulatorProcess
 from halidescope.gui.terminal import StatusBar
@@ -104,25 +105,25 @@ class Demo:
                 engine.quit()
 
     def perform(self, simulator: SimulatorProcess, engine: EngineClient, show: Callable[[Status], None]) -> None:
-        """References, time series, map; then analysis and report."""
+        """References, time series, map; then analysis, comparison with the simulation, and report."""
         # the phase that can grow; the reference films themselves are inert and are held against the other one
         grown, label = (I_RICH, "I-rich") if self.film in (2.0, BR_RICH) else (BR_RICH, "Br-rich")
         grown_file = self.folder / "references" / f"{label.lower()}.nxs"
         pristine_file = self.folder / "references" / "pristine.nxs"
-
-        simulator.ask({"mount": grown})
-        self._measure(engine, self._reference_film(grown, label), grown_file, show)
-        simulator.ask({"mount": self.film})
-        self._measure(engine, self._pristine_film(), pristine_file, show)
-
+        series_file, map_file = self.folder / "time-series.nxs", self.folder / "map.nxs"
         analysis: dict[str, object] = {
             "references": [str(pristine_file), str(grown_file)],
             "labels": ["pristine", label],
         }
-        series_file, map_file = self.folder / "time-series.nxs", self.folder / "map.nxs"
-        self._measure(engine, self._time_series(analysis), series_file, show)
-        truth = self._truth(simulator)
-        self._measure(engine, self._map(analysis), map_file, show)
+        with trained_in_the_back(self.film) if grown == BR_RICH else nullcontext(bool) as trained:
+            simulator.ask({"mount": grown})
+            self._measure(engine, self._reference_film(grown, label), grown_file, show)
+            simulator.ask({"mount": self.film})
+            self._measure(engine, self._pristine_film(), pristine_file, show)
+            self._measure(engine, self._time_series(analysis), series_file, show)
+            truth = self._truth(simulator)
+            self._measure(engine, self._map(analysis), map_file, show)
+            trained()
 
         write_results(
             self.folder,

@@ -15,6 +15,7 @@ from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.figures import map_figure, spectra_figure, time_series_figure
 from halidescope.analysis.halo import HaloResult
 from halidescope.analysis.series import SeriesResult
+from halidescope.gui.demo_kmc import DemoComparison, no_comparison
 from halidescope.gui.report import Picture, Report, Row, Section
 
 
@@ -59,9 +60,15 @@ def write_results(
     with open_scan(series_file) as series_scan, open_scan(map_file) as map_scan:
         series, field = analyse_scan(series_scan, endmembers), analyse_scan(map_scan, endmembers)
         files = [*references, series_file, map_file]
+        composition = series_scan.metadata["sample"]["composition"]
+        simulated = None
+        if labels[1] == "Br-rich":
+            simulated = DemoComparison.of_series(cast(SeriesResult, series.result), composition)
         summary = _summary(folder, series, field, truth, labels[1], files)
+        summary["kmc"] = None if simulated is None else simulated.numbers()
         (folder / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-        _report(series_scan, map_scan, series, field, endmembers, truth, files).write(folder / "report.html")
+        told = no_comparison(labels[1]) if simulated is None else simulated.section()
+        _report(series_scan, map_scan, series, field, endmembers, truth, files, told).write(folder / "report.html")
 
 
 def _yield_name(label: str) -> str:
@@ -96,6 +103,7 @@ def _report(
     endmembers: Endmembers,
     truth: Truth,
     files: Sequence[Path],
+    simulation: Section,
 ) -> Report:
     kinetics, halo = cast(SeriesResult, series.result), cast(HaloResult, field.result)
     numbers = series.numbers | field.numbers
@@ -126,6 +134,7 @@ def _report(
         sections=[
             _series_section(series_scan, kinetics, endmembers),
             _map_section(map_scan, halo, endmembers),
+            simulation,
             Section(
                 "Endmembers",
                 "Both were measured in this session: the pristine film on fresh spots under a weak probe, the other "

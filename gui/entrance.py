@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QStandardPaths
 from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.states import Status
-from halidescope.acquisition.storage import finish
+from halidescope.acquisition.storage import finish_elsewhere
 from halidescope.gui.connection_wizard import ConnectionWizard
 from halidescope.gui.demo_session import DemoSession
 from halidescope.gui.demo_tour import demo_steps
@@ -209,7 +209,7 @@ class Entrance(QObject):
                 raise error
             self._window.say(str(error))
 
-        self._lane.ask(lambda: finish(one.out), done, failed)
+        self._lane.ask(lambda: finish_elsewhere(one.journal, one.out), done, failed)
 
     def close(self) -> None:
         """Ask nobody any more; end the simulated microscope."""

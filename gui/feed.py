@@ -258,6 +258,10 @@ class SessionFeed(QObject):
         """End the live view."""
         self._by_hand(lambda engine: engine.live_off())
 
+    def clear_fault(self) -> None:
+        """Clear the laser's latched fault."""
+        self._by_hand(lambda engine: engine.clear_fault())
+
     def take_dark(self, exposure_s: float, count: int) -> None:
         """Average dark spectra; they come as :attr:`dark_taken`."""
         self._by_hand(lambda engine: engine.take_dark(exposure_s, count), self.dark_taken.emit)

@@ -94,9 +94,11 @@ class FilmPanel(QWidget):
         if self._travel is None:
             return
         (x0, x1), (y0, y1) = self._travel
-        scale = PIXELS / max(x1 - x0, y1 - y0)
-        shape = max(1, round((y1 - y0) * scale)), max(1, round((x1 - x0) * scale))
-        self.dose_map_asked.emit((x0, y0), (x1 - x0, y1 - y0), shape)
+        step = max(x1 - x0, y1 - y0) / PIXELS
+        rows, columns = round((y1 - y0) / step) + 1, round((x1 - x0) / step) + 1
+        # middles of pixels on the edges of the travel and in even steps between, where spots usually are
+        origin = (x0 - step / 2, y0 - step / 2)
+        self.dose_map_asked.emit(origin, (columns * step, rows * step), (rows, columns))
 
     def show_facts(self, facts: InstrumentFacts) -> None:
         """Show the travel of the connected stage."""
@@ -134,10 +136,12 @@ class FilmPanel(QWidget):
         shown = np.where(values > 0, np.log10(np.maximum(values, low)), np.nan)
         bottom, high = float(np.log10(low)), float(np.log10(top))
         self.bar.show(shown, "log₁₀ of dose (J/cm²)", bottom, max(high, bottom + 0.1))
-        (x0, x1), (y0, y1) = self._travel
-        self.image.setRect(QRectF(x0, y0, x1 - x0, y1 - y0))
+        x, y = np.asarray(found.x_um), np.asarray(found.y_um)
+        step = float(x[1] - x[0]) if len(x) > 1 else 1.0
+        self.image.setRect(QRectF(x[0] - step / 2, y[0] - step / 2, len(x) * step, len(y) * step))
         lit = 100.0 * float((values > 0).mean())
-        self.words.setText(f"greatest dose {dose(top)}; {lit:.2g} % of the travel has had light in this session")
+        share = f"{lit:.0f}" if lit >= 10 else f"{lit:.2g}"
+        self.words.setText(f"greatest dose {dose(top)}; {share} % of the travel has had light in this session")
 
     def show_status(self, status: Status) -> None:
         """Show where the stage stands."""

@@ -17,7 +17,7 @@ from halidescope.acquisition.records import Event
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import ItemState, QueueItem
-from halidescope.gui.panels import MAP_KIND
+from halidescope.gui.panels import MAP_KINDS
 from halidescope.gui.preflight import limits_of_facts
 from halidescope.gui.run_data import RunData
 from halidescope.gui.trend_points import point_of
@@ -120,10 +120,10 @@ class Following(QObject):
         if before is None or before.file != status.file:
             self._loading = ""
             window.views.begin(status.kind)
-            if status.kind != MAP_KIND:
+            if status.kind not in MAP_KINDS:
                 window.kmc.clear()
-            if status.kind == MAP_KIND or (status.kind and not window.kmc.seen):
-                window.docking["Map" if status.kind == MAP_KIND else "Series"].raise_()
+            if status.kind in MAP_KINDS or (status.kind and not window.kmc.seen):
+                window.docking["Map" if status.kind in MAP_KINDS else "Series"].raise_()
         if status.file and not self._loading and (status.done or status.state.ended):
             self._loading = status.file
             window.feed.load(Path(status.file))

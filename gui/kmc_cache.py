@@ -17,17 +17,17 @@ import platformdirs
 
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.emulator import Emulator, Prior, fit
+from halidescope.gui.kmc_process import CACHE_VARIABLE
 
 log = logging.getLogger(__name__)
 
 VERSION = 1         # of what is simulated; another one trains anew
 FILES_KEPT = 24
-FOLDER_VARIABLE = "HALIDESCOPE_CACHE"
 
 
 def default_folder() -> Path:
     """This user's cache; the variable HALIDESCOPE_CACHE names another."""
-    named = os.environ.get(FOLDER_VARIABLE)
+    named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else Path(platformdirs.user_cache_path("halidescope", appauthor=False)) / "emulators"
 
 

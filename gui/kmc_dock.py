@@ -24,8 +24,7 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.kmc_process import PROCESS_ITSELF, Answer, ComparisonProcess, News, Parameter, Question
-from halidescope.gui.kmc_question import QUANTITIES, NotComparableError, composition_of, configuration_of, curve_of
-from halidescope.gui.plots import Plot
+from halidescope.gui.plots import Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, value_font
@@ -36,6 +35,7 @@ LABELS = {
     "iodide_ev": ("E_I", "eV"), "bromide_ev": ("E_Br", "eV"), "escape": ("escape A", ""),
     "log10_seconds_per_step": ("log₁₀ s per step", ""),
 }  # fmt: skip
+QUANTITIES = {"bromide-share": "Br-rich share", "peak-energy": "emission energy"}
 AUTOMATIC = 0.0   # of the composition: as the pristine emission says
 
 
@@ -88,14 +88,26 @@ class KmcPanel(QWidget):
     def _build_plots(self) -> None:
         self.above = _LatticePlot(("y", "sites"), ("x", "sites"))
         self.side = _LatticePlot(("z", "sites"), ("x", "sites"))
+        for plot in (self.above, self.side):
+            plot.setToolTip("A simulated film: bromide green, iodide red, vacancies in the colour of the text.")
         self.layer = QSlider(Qt.Orientation.Horizontal, self)
         self.layer.setToolTip("Layer that is seen from above.")
         self.layer.setAccessibleName("layer")
         self.layer.setRange(0, 0)
         self.layer.valueChanged.connect(lambda _: self._show_layer())
         self.layer_label = QLabel("layer z = 0", self)
+        self.halo_plot = Plot(left=("share", "%"), bottom=("distance from the beam", "sites"))
+        self.halo_plot.setYRange(0, 100, padding=0)
+        self.halo_plot.setToolTip("Around the beam: iodide among the ions (dashed), vacancies among the sites (dots).")
+        self.halo_iodide = pg.PlotDataItem(symbol="s", symbolSize=5, symbolPen=None)
+        self.halo_vacancy = pg.PlotDataItem(symbol="o", symbolSize=5, symbolPen=None)
+        for item in (self.halo_iodide, self.halo_vacancy):
+            self.halo_plot.addItem(item)
+        self.halo_legend = self.halo_plot.addLegend(offset=(-4, 2), colCount=2, labelTextSize="8.5pt")
+        self.halo_legend.addItem(self.halo_iodide, "iodide")
+        self.halo_legend.addItem(self.halo_vacancy, "vacancies")
         self.curve_plot = Plot(left=("E_g", "eV"), bottom=("time", "s"))
-        self.legend = self.curve_plot.addLegend(offset=(-6, -10), labelTextSize="8.5pt")
+        self.legend = self.curve_plot.addLegend(offset=(8, 2), colCount=2, labelTextSize="8.5pt")
         self.low, self.high, self.median = pg.PlotDataItem(), pg.PlotDataItem(), pg.PlotDataItem()
         self.band = pg.FillBetweenItem(self.low, self.high)
         self.measured = pg.PlotDataItem(pen=None, symbol="o", symbolSize=4, symbolPen=None)
@@ -125,8 +137,9 @@ class KmcPanel(QWidget):
         slide.addWidget(self.layer, 1)
         column = QVBoxLayout(films)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(pair, 1)
+        column.addLayout(pair, 3)
         column.addLayout(slide)
+        column.addWidget(self.halo_plot, 2)
         right = QWidget(self)
         stack = QVBoxLayout(right)
         stack.setContentsMargins(0, 0, 0, 0)
@@ -151,7 +164,7 @@ class KmcPanel(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self._theme = theme
-        for plot in (self.above, self.side, self.curve_plot, *self.marginals.values()):
+        for plot in (self.above, self.side, self.halo_plot, self.curve_plot, *self.marginals.values()):
             plot.set_theme(theme)
         for item in (self.low, self.high):
             item.setPen(pg.mkPen(None))
@@ -160,9 +173,12 @@ class KmcPanel(QWidget):
         self.band.setBrush(pg.mkBrush(shade))
         self.median.setPen(pg.mkPen(theme.bromide, width=2))
         self.measured.setSymbolBrush(theme.data)
-        self.legend.setLabelTextColor(theme.text)
-        for _, label in self.legend.items:
-            label.setText(label.text, color=theme.text)
+        self.halo_iodide.setPen(pg.mkPen(theme.iodide, width=2, style=Qt.PenStyle.DashLine))
+        self.halo_iodide.setSymbolBrush(theme.iodide)
+        self.halo_vacancy.setPen(pg.mkPen(theme.text, width=1, style=Qt.PenStyle.DotLine))
+        self.halo_vacancy.setSymbolBrush(theme.text)
+        for legend in (self.legend, self.halo_legend):
+            recolour(legend, theme)
 
     # what is asked
 
@@ -194,6 +210,9 @@ class KmcPanel(QWidget):
         if self._waiting:
             return                   # the newest data are asked about when the answer is there
         self._stale = False
+        # loads the simulation's compiled code, which a window that nobody compares in does not need
+        from halidescope.gui.kmc_question import NotComparableError, composition_of, configuration_of, curve_of
+
         try:
             measured = curve_of(self._data, self.quantity.currentData())
             chosen = self.composition.value()
@@ -203,12 +222,9 @@ class KmcPanel(QWidget):
             return
         self._asked += 1
         self._waiting = True
-        time_s, value, sigma = measured.arrays()
-        self.process.ask(
-            Question(
-                self._asked, configuration_of(x), time_s.tolist(), value.tolist(), sigma.tolist(), measured.kind
-            )
-        )
+        raw = (measured.time_s, measured.value, measured.sigma)
+        time_s, value, sigma = (np.asarray(column, dtype=float).tolist() for column in raw)
+        self.process.ask(Question(self._asked, configuration_of(x), time_s, value, sigma, measured.kind))
 
     def _take(self, news: News) -> None:
         if news.stage:
@@ -238,8 +254,9 @@ class KmcPanel(QWidget):
         ):  # fmt: skip
             item.setData(time_s, np.asarray(values))
         everything = [*answer.low_ev, *answer.high_ev, *answer.measured_ev]
-        margin = 0.08 * max(max(everything) - min(everything), 0.01)
-        self.curve_plot.setYRange(min(everything) - margin, max(everything) + margin, padding=0)
+        low, high = min(everything), max(everything)
+        span = max(high - low, 0.01)
+        self.curve_plot.setYRange(low - 0.05 * span, high + 0.3 * span, padding=0)   # room for the legend on top
         self.curve_plot.setXRange(0, 1.03 * time_s[-1], padding=0)
         for parameter in answer.parameters:
             self.marginals[parameter.name].show_parameter(parameter)
@@ -249,14 +266,23 @@ class KmcPanel(QWidget):
         self.layer.setValue(middle if self.layer.value() == 0 else self.layer.value())
         self.side.show_species(self._lattice[:, middle, :])
         self._show_layer()
-        verdict = "the model can explain the data" if answer.p_value > 0.05 else "the model does not explain the data"
+        verdict = (
+            "the model can explain the data" if answer.p_value > 0.05
+            else "the model does not explain the data; parameters are those of its nearest curves"
+        )
         self.score.setText(
             f"discrepancy {answer.discrepancy:.2g} (curves of the model itself: {answer.null_median:.2g}, 95 % below "
             f"{answer.null_95:.2g}), p = {answer.p_value:.2g}: {verdict}"
         )
+        radius = np.asarray(answer.halo_radius)
+        self.halo_iodide.setData(radius, 100 * np.asarray(answer.halo_iodide, dtype=float))
+        self.halo_vacancy.setData(radius, 100 * np.asarray(answer.halo_vacancy))
+        self.halo_plot.setXRange(0, radius[-1] + 0.5, padding=0)
+        bromides, iodides, vacancies = answer.species
         self.note.setText(
-            f"Film as simulated with the posterior's means after {answer.steps} steps. Seconds per step are fitted, "
-            "and shares of emission are not volume fractions."
+            f"Film simulated with the posterior's means, after {answer.steps} steps: {bromides} bromides, {iodides} "
+            f"iodides ({answer.species_start[1] - iodides} lost), {vacancies} vacancies. Seconds per step are fitted; "
+            "shares of emission are not volume fractions."
         )
 
     def _show_layer(self) -> None:
@@ -272,7 +298,7 @@ class KmcPanel(QWidget):
         self._asked += 1
         self.answer = None
         self._lattice = None
-        for item in (self.low, self.high, self.median, self.measured):
+        for item in (self.low, self.high, self.median, self.measured, self.halo_iodide, self.halo_vacancy):
             item.setData([], [])
         for plot in (self.above, self.side, *self.marginals.values()):
             plot.forget()
@@ -318,7 +344,7 @@ class _Marginal(Plot):
     def __init__(self, label: str, unit: str) -> None:
         super().__init__(left=("", ""), bottom=(label, unit))
         axis = self.getPlotItem().getAxis("left")
-        axis.setStyle(showValues=False)
+        axis.setStyle(showValues=False, tickLength=0)
         axis.setWidth(6)
         self.setMinimumWidth(110)
         self._label, self._unit = label, unit
@@ -341,6 +367,9 @@ class _Marginal(Plot):
         edges = np.linspace(parameter.prior_low, parameter.prior_high, len(parameter.counts) + 1)
         self.bars.setOpts(x0=edges[:-1], x1=edges[1:], x=None, width=None, height=parameter.counts)
         self.setXRange(parameter.prior_low, parameter.prior_high, padding=0.02)
+        wide = parameter.prior_high - parameter.prior_low
+        ticks = [(at, f"{at:.2g}") for at in parameter.prior_low + wide * np.array([0.25, 0.75])]
+        self.getPlotItem().getAxis("bottom").setTicks([ticks])
         self.setYRange(0, 1.05 * max([*parameter.counts, 1]), padding=0)
         for edge, at in zip(self.edges, (parameter.low, parameter.high), strict=True):
             edge.setPos(at)

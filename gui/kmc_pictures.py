@@ -38,13 +38,12 @@ def figures_of(result: KmcResult) -> dict[str, Figure]:
 
 
 def write_pictures(folder: Path, results: Sequence[KmcResult], sweep: Sweep | None = None) -> list[Path]:
-    """Write figures of a simulation, or of every value of a sweep, and give their paths."""
+    """Write all figures of a simulation, or a sweep's and E_g of every value, and give their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Figure] = {}
-    for number, result in enumerate(results, start=1):
-        prefix = "" if sweep is None else f"case-{number}-"
-        figures |= {prefix + name: figure for name, figure in figures_of(result).items()}
-    if sweep is not None:
+    if sweep is None:
+        figures = figures_of(results[0])
+    else:
+        figures = {f"band-gap-{number}": band_gap_figure(result) for number, result in enumerate(results, start=1)}
         figures["sweep"] = sweep_figure(sweep.key, sweep.values, results)
     written = []
     for name, figure in figures.items():

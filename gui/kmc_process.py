@@ -1,35 +1,23 @@
 """The comparison with the simulation in a process of its own, at low priority, so that it never delays a measurement.
 
 Lines of JSON both ways. The newest question counts: one that comes while another is worked on replaces those that wait,
-and one about another film stops a training. Both ends are here: :class:`ComparisonProcess` (who asks) and
-:func:`answer_questions` (the process). Nothing here knows Qt.
+and one about another film stops a training. What is said and who asks is here; who answers is
+:mod:`halidescope.gui.kmc_worker`. Nothing here knows Qt, or loads what the simulation needs.
 """
 
 import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from halidescope.analysis.kmc.calibration import calibrated
-from halidescope.analysis.kmc.comparison import Comparison, compare
-from halidescope.analysis.kmc.config import KmcConfig
-from halidescope.analysis.kmc.emulator import Emulator, Prior, train, with_parameters
-from halidescope.analysis.kmc.inference import NAMES, Measured
-from halidescope.analysis.kmc.run import run_replica
-from halidescope.gui import kmc_cache
-
+CACHE_VARIABLE = "HALIDESCOPE_CACHE"     # names another folder for trained emulators
 NICENESS = 15            # behind the measurement (0), the window (0) and the online analysis (10)
-TELL_S = 0.25
-MARGINAL_BINS = 30
 STOP_WITHIN_S = 5.0
 
 
@@ -37,7 +25,10 @@ PROCESS_ITSELF = -1      # the number of news that belong to no question
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A measured curve and the film it is compared with; ``number`` comes back with the answer."""
+    """A measured curve and the film it is compared with; ``number`` comes back with the answer.
+
+    Without times it asks to get ready for that film, and is answered with ``ready``.
+    """
 
     number: int
     configuration: dict[str, dict[str, Any]]
@@ -61,7 +52,11 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A comparison, in energies (eV); ``lattice`` is a film simulated with the posterior's means up to now."""
+    """A comparison, in energies (eV); ``lattice`` is a film simulated with the posterior's means up to now.
+
+    Of that film: iodide share of the ions and vacancy share of the sites over the distance from the beam in sites (None
+    where no ion is left), and the numbers of bromides, iodides and vacancies at its start and now.
+    """
 
     time_s: list[float]
     measured_ev: list[float]
@@ -76,16 +71,22 @@ class Answer(msgspec.Struct, frozen=True):
     p_value: float
     size: int
     lattice: bytes
+    halo_radius: list[float]
+    halo_iodide: list[float | None]
+    halo_vacancy: list[float]
+    species_start: list[int]
+    species: list[int]
     steps: int
     took_s: float
 
 
 class News(msgspec.Struct, frozen=True):
-    """A line from the process: how far a training is, an answer, or a problem in a sentence."""
+    """A line from the process: how far a training is, that it is over, an answer, or a problem in a sentence."""
 
     number: int = PROCESS_ITSELF
     stage: str = ""
     share: float = 0.0
+    ready: bool = False
     answer: Answer | None = None
     problem: str = ""
 
@@ -139,10 +140,10 @@ class ComparisonProcess:
         # one thread of linear algebra: the other core is the measurement's
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
         if self._cache is not None:
-            environment[kmc_cache.FOLDER_VARIABLE] = str(self._cache)
+            environment[CACHE_VARIABLE] = str(self._cache)
         low = {} if os.name == "posix" else {"creationflags": subprocess.BELOW_NORMAL_PRIORITY_CLASS}  # type: ignore[attr-defined]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "halidescope.gui.kmc_process"],
+            [sys.executable, "-m", "halidescope.gui.kmc_worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True, env=environment, **low,
         )
@@ -173,165 +174,3 @@ class ComparisonProcess:
             self._on_news(msgspec.json.decode(line, type=News))
         if self._process is process:   # nobody closed it
             self._on_news(News(problem="the comparison's process ended by itself; it starts again with the next fit"))
-
-
-def answer_questions(stdin: BinaryIO, stdout: BinaryIO, cache: Path) -> None:
-    """The process's life: answer the newest question until the asker hangs up."""
-    desk = _Desk()
-    threading.Thread(target=desk.listen, args=(stdin,), daemon=True).start()
-    emulators: dict[str, Emulator] = {}
-
-    def say(news: News) -> None:
-        stdout.write(msgspec.json.encode(news) + b"\n")
-        stdout.flush()
-
-    while (question := desk.next()) is not None:
-        try:
-            config = KmcConfig.from_mapping(question.configuration)
-            key = repr(config)
-            if key not in emulators:
-                made = _emulator(config, question, desk, say, cache)
-                if made is None:
-                    continue           # another film is asked about
-                emulators[key] = made
-                question = desk.newer_than(question)
-            say(News(question.number, answer=_answer(question, config, emulators[key])))
-        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-            say(News(question.number, problem=f"comparison with the simulation: {error}"))
-
-
-class _Desk:
-    """Where questions come in; only the newest is kept."""
-
-    def __init__(self) -> None:
-        self._ready = threading.Condition()
-        self._newest: Question | None = None
-        self._closed = False
-
-    def listen(self, stdin: BinaryIO) -> None:
-        for line in stdin:
-            with self._ready:
-                self._newest = msgspec.json.decode(line, type=Question)
-                self._ready.notify()
-        with self._ready:
-            self._closed = True
-            self._ready.notify()
-
-    def next(self) -> Question | None:
-        """Wait for a question; None when there will be none."""
-        with self._ready:
-            self._ready.wait_for(lambda: self._newest is not None or self._closed)
-            question, self._newest = self._newest, None
-            return question
-
-    def newer_than(self, question: Question) -> Question:
-        """The question that waits if it is about the same film, else the one in hand."""
-        with self._ready:
-            if self._newest is None or self._newest.configuration != question.configuration:
-                return question
-            newer, self._newest = self._newest, None
-            return newer
-
-    def another_film(self, question: Question) -> bool:
-        """Whether a question about another film waits, or nobody listens any more."""
-        with self._ready:
-            return self._closed or (
-                self._newest is not None and self._newest.configuration != question.configuration
-            )
-
-
-class _AnotherFilmError(Exception):
-    """A training is not wanted any more."""
-
-
-def _emulator(
-    config: KmcConfig, question: Question, desk: _Desk, say: Callable[[News], object], cache: Path
-) -> Emulator | None:
-    prior = Prior()
-    kept = kmc_cache.load(cache, config, prior)
-    if kept is not None:
-        return kept
-    told = 0.0
-
-    def tell(stage: str) -> Callable[[int, int], None]:
-        def progress(done: int, total: int) -> None:
-            nonlocal told
-            if desk.another_film(question):
-                raise _AnotherFilmError
-            if time.monotonic() - told > TELL_S or done == total:
-                told = time.monotonic()
-                say(News(question.number, stage, done / total))
-
-        return progress
-
-    try:
-        emulator = train(config, prior, workers=1, progress=tell("simulating films"))
-        emulator = calibrated(emulator, workers=1, progress=tell("calibrating the intervals"))
-    except _AnotherFilmError:
-        return None
-    kmc_cache.store(cache, emulator)
-    return emulator
-
-
-def _answer(question: Question, config: KmcConfig, emulator: Emulator) -> Answer:
-    started = time.monotonic()
-    result = compare(
-        Measured(question.time_s, question.value, question.sigma, question.kind), config, emulator=emulator
-    )
-    film, steps = _film_now(config, result)
-    curves = ("value", "median", "low", "high")
-    energies = {name: result.energy_ev(getattr(result, name)).tolist() for name in curves}
-    scale = float(result.energy_ev(1.0) - result.energy_ev(0.0))
-    return Answer(
-        time_s=result.time_s.tolist(),
-        measured_ev=energies["value"],
-        measured_se_ev=(result.sigma * scale).tolist(),
-        median_ev=energies["median"],
-        low_ev=energies["low"],
-        high_ev=energies["high"],
-        parameters=parameters_of(result),
-        discrepancy=result.discrepancy,
-        null_median=float(np.median(result.null)),
-        null_95=float(np.quantile(result.null, 0.95)),
-        p_value=result.p_value,
-        size=config.lattice.size,
-        lattice=film.tobytes(),
-        steps=steps,
-        took_s=time.monotonic() - started,
-    )
-
-
-def parameters_of(result: Comparison) -> list[Parameter]:
-    """The posterior of each parameter, small enough to send."""
-    found = []
-    for name, samples, (low, high), limits in zip(
-        NAMES, result.samples.T, result.interval(0.9), result.prior_limits, strict=True
-    ):
-        counts = np.histogram(samples, bins=MARGINAL_BINS, range=(limits[0], limits[1]))[0]
-        found.append(
-            Parameter(
-                name, float(samples.mean()), float(samples.std()), float(low), float(high), float(limits[0]),
-                float(limits[1]), counts.tolist(),
-            )
-        )
-    return found
-
-
-def _film_now(config: KmcConfig, result: Comparison) -> tuple[NDArray[np.int8], int]:
-    """A film simulated with the posterior's means for as long as the measurement has run, and its steps or events."""
-    film = with_parameters(config, result.mean[:3])
-    length = result.time_s[-1] / result.seconds_per_step
-    if config.run.scheme == "paper":
-        film = film.replace(run__steps=min(max(round(length), 1), config.steps))
-    elif config.run.time_s is not None:
-        film = film.replace(run__time_s=min(length, config.run.time_s))
-    else:
-        film = film.replace(run__events=min(max(round(length), 1), config.run.events or 1))
-    trajectory = run_replica(film, exact_spot=True)
-    return trajectory.lattice, round(trajectory.progress[-1])
-
-
-if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    answer_questions(sys.stdin.buffer, sys.stdout.buffer, kmc_cache.default_folder())

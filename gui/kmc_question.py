@@ -11,7 +11,6 @@ from halidescope.analysis.kmc.inference import Measured
 from halidescope.gui.run_data import RunData
 from halidescope.gui.theme import phase_ranks
 
-QUANTITIES = {"bromide-share": "Br-rich share", "peak-energy": "emission energy"}
 ROUNDED_TO = 0.1
 """Compositions from the emission are rounded to this: one training serves films that differ less."""
 
@@ -40,6 +39,8 @@ def curve_of(data: RunData, quantity: str) -> Measured:
         if quantity == "bromide-share":
             time_s, shares, errors = data.shares_with_errors()
             return from_shares(time_s, shares[:, -1], errors[:, -1])
+        if data.dark is None:
+            raise NotComparableError("no comparison yet: the energy of the emission needs the dark spectrum")
         time_s, spectra = data.dark_subtracted()
         return from_spectra(time_s, data.wavelength_nm, spectra)
     except ValueError as error:

@@ -29,10 +29,13 @@ class LaserBox(QGroupBox):
     -------
     light_asked(float or None, float, float)
         Power at the sample in µW (None: dark), dose cap in J/cm², longest time in s.
+    off_asked(), clear_asked()
+        End the live view; clear the latched fault, whose cause a person has mended.
     """
 
     light_asked = Signal(object, float, float)
     off_asked = Signal()
+    clear_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("laser", parent)
@@ -56,6 +59,10 @@ class LaserBox(QGroupBox):
         self.advice = Sentence("", self)
         self.advice.setProperty("reason", True)
         self.advice.hide()
+        self.clear = QPushButton("Clear the fault", self)
+        self.clear.setToolTip("after its cause is mended; the laser stays dark")
+        self.clear.clicked.connect(self.clear_asked)
+        self.clear.hide()
         self.power = NumberField("live power", "µW", 5.0, (0.0, 400.0), "at the sample in the live view; 0: dark", self)
         self.ramp = NumberField("ramp", "s", 0.0, (0.0, 600.0), "in this time the power rises; 0: at once", self)
         self.cap = NumberField("dose cap", "J/cm²", LIVE_DOSE_J_CM2, (1e-3, 1e12), "peak dose that ends it", self)
@@ -81,6 +88,7 @@ class LaserBox(QGroupBox):
         layout.setSpacing(3)
         layout.addLayout(form)
         layout.addWidget(self.advice)
+        layout.addWidget(self.clear)
         layout.addLayout(settings)
         layout.addLayout(buttons)
         layout.addWidget(self.left)
@@ -100,7 +108,7 @@ class LaserBox(QGroupBox):
             )
             advice = ""
             if laser.fault:
-                advice = f"fault: {laser.fault}; mend its cause, then start again"
+                advice = f"fault: {laser.fault}; mend its cause, then clear it"
             elif not laser.interlock_closed:
                 advice = "the interlock is open: close the enclosure"
             elif laser.waits_for_key:
@@ -109,6 +117,7 @@ class LaserBox(QGroupBox):
                 advice = "warming up: wait"
             elif "arming" in laser.state:
                 advice = "arming delay: light comes in a few seconds"
+            self.clear.setVisible(bool(laser.fault) and facts.connected)
             self.advice.setText(advice)
             self.advice.setVisible(bool(advice) and facts.connected)
         self._enable()
@@ -137,6 +146,7 @@ class LaserBox(QGroupBox):
         for label in self.labels.values():
             label.setText("unknown")
         self.advice.hide()
+        self.clear.hide()
         self.left.setText("")
         self._enable()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.places import spool
 from halidescope.acquisition.problems import ProblemError
 
 SUFFIX = ".nxs.journal"
@@ -60,13 +61,11 @@ def find_cut_off(folders: Iterable[Path], *, except_for: Iterable[Path] = ()) ->
     """
     running = {path.absolute() for path in except_for}
     found = []
-    for folder in dict.fromkeys(path.absolute() for path in folders):
+    # journals of network drives and of folders that vanished lie in the user's own spool
+    for folder in dict.fromkeys(path.absolute() for path in (*folders, spool())):
         for journal in folder.glob(f"*{SUFFIX}") if folder.is_dir() else ():
-            out = journal.with_name(journal.name.removesuffix(".journal"))
-            if out in running or out.exists():
-                continue
-            one = _read(journal, out)
-            if one is not None:
+            one = _read(journal, journal.with_name(journal.name.removesuffix(".journal")))
+            if one is not None and one.out not in running and not one.out.exists():
                 found.append(one)
     return sorted(found, key=lambda one: one.began_at, reverse=True)[:MOST]
 
@@ -75,6 +74,7 @@ def _read(journal: Path, out: Path) -> CutOff | None:
     try:
         with JournalReader(journal) as reader:
             header, done = reader.header, len(reader.places())
+            out = reader.destination or out
     except ProblemError:
         return None
     total = 1

@@ -74,6 +74,8 @@ class LivePanel(QWidget):
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
         self.strip.setMinimumHeight(90)
+        self.strip.getPlotItem().getAxis("left").setWidth(74)       # totals have six digits and more
+        self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)
         self.strip.getPlotItem().enableAutoRange()
@@ -215,10 +217,20 @@ class LivePanel(QWidget):
             rows.clear()
         rows.append((time_s, value))
 
+    def recall(self, data: RunData) -> None:
+        """Take the history strip's rows from a measurement that was loaded; peaks are known of what is shown only."""
+        times, totals = data.times_and_totals()
+        order = np.argsort(times, kind="stable")[: int(np.isfinite(times).sum())][-KEPT:]
+        self._history["intensity"] = deque(zip(times[order].tolist(), totals[order].tolist(), strict=True), maxlen=KEPT)
+        rows = data.rows_since(max(0, data.analysed - KEPT))
+        self._history["share"] = deque(((time_s, 100 * share) for time_s, share, _ in rows), maxlen=KEPT)
+        self._history["residual"] = deque(((time_s, residual) for time_s, _, residual in rows), maxlen=KEPT)
+        self._kept_rows = data.analysed
+
     def _show_history(self) -> None:
-        words, name, unit = HISTORY[self.quantity.currentIndex()]
+        _, name, unit = HISTORY[self.quantity.currentIndex()]
         rows = np.array(self._history[name], dtype=float).reshape(-1, 2)
-        self.strip.name_axis("left", words, unit, self.view.theme)
+        self.strip.name_axis("left", unit, "", self.view.theme)     # the choice above says of what
         self.strip_curve.setData(rows[:, 0], rows[:, 1])
 
     def clear(self) -> None:

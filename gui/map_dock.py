@@ -15,12 +15,12 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
+    QGraphicsRectItem,
     QHBoxLayout,
     QLabel,
     QPushButton,
     QSlider,
     QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -28,15 +28,13 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.results import Number
 from halidescope.gui.live_dock import share_words
 from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities
+from halidescope.gui.map_side import HOW, MapSide
 from halidescope.gui.map_tools import LineProfile, Regions
-from halidescope.gui.number_field import NumberField
 from halidescope.gui.peak_fits import NAMES
 from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
-from halidescope.gui.sentence import Sentence
-from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.stage_box import ARROWS
-from halidescope.gui.theme import DARK, Theme, value_font
+from halidescope.gui.theme import DARK, Theme
 from halidescope.gui.values import duration, plus_minus
 
 HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
@@ -70,7 +68,9 @@ class MapPanel(QWidget):
         self._quantities: list[Quantity] = [INTENSITY]
         self._profile: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.empty(0), np.empty(0))
         self._build_plot()
-        self._build_side()
+        self.side = MapSide(self.profile.profile_plot, self)
+        self.side.time.changed.connect(self._fit_profile)
+        self.view, self.tabs = self.side.view, self.side
         head, tools = self._build_head(), self._build_tools()
         left = QWidget(self)
         left_layout = QVBoxLayout(left)
@@ -107,6 +107,10 @@ class MapPanel(QWidget):
     def _build_plot(self) -> None:
         self.plot = Plot(left=("y", "µm"), bottom=("x", "µm"))
         self.plot.setAspectLocked(True)
+        self.backdrop = QGraphicsRectItem()         # the field, in the colour of what is missing
+        self.backdrop.setPen(pg.mkPen(None))
+        self.backdrop.setZValue(-100)
+        self.plot.addItem(self.backdrop)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
         self.bar = ColourBar(self.image, self.plot)
@@ -184,63 +188,24 @@ class MapPanel(QWidget):
         row.addWidget(self.until, 1)
         return row
 
-    def _build_side(self) -> None:
-        self.view = SpectrumView(self, what="pixel")
-        self.view.caption.setText("point at a pixel to see its spectrum, click to keep it")
-        self.shares = Sentence("", self)
-        self.shares.setFont(value_font())
-        spectrum = QWidget(self)
-        column = QVBoxLayout(spectrum)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.shares)
-        self.time = NumberField("diffusion time", "s", 500.0, (1e-3, 1e9), "how long it has spread: 1/⟨k⟩ or τ", self)
-        self.fitted = Sentence("", self)
-        self.time.changed.connect(self._fit_profile)
-        lines = QWidget(self)
-        column = QVBoxLayout(lines)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(2)
-        column.addWidget(self.profile.profile_plot, 1)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("diffusion time", self))
-        row.addWidget(self.time)
-        column.addLayout(row)
-        column.addWidget(self.fitted)
-        self.region_words = Sentence("no region: + Region adds one", self)
-        self.region_words.setFont(value_font())
-        self.region_plot = Plot(left=("mean counts above dark", ""), bottom=("wavelength", "nm"))
-        self.region_plot.getPlotItem().enableAutoRange("y")
-        self.region_plot.setXRange(450, 750, padding=0)
-        self.region_curves: list[pg.PlotDataItem] = []
-        places = QWidget(self)
-        column = QVBoxLayout(places)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(2)
-        column.addWidget(self.region_plot, 1)
-        column.addWidget(self.region_words)
-        self.tabs = QTabWidget(self)
-        self.tabs.setDocumentMode(True)
-        for page, words in ((spectrum, "Spectrum"), (lines, "Profile"), (places, "Regions")):
-            self.tabs.addTab(page, words)
-
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self._theme = theme
         self.plot.set_theme(theme)
-        self.plot.getPlotItem().getViewBox().setBackgroundColor(theme.missing)
-        self.view.set_theme(theme)
+        self.backdrop.setBrush(pg.mkBrush(theme.missing))
+        self.side.set_theme(theme)
         self.bar.set_theme(theme)
-        self.region_plot.set_theme(theme)
         self.profile.set_theme(theme)
         self.mark.setPen(pg.mkPen(theme.text, width=2))
         self.present.setPen(pg.mkPen(theme.warning, width=2))
         self.divider.setPen(pg.mkPen(theme.text, width=3))
         self.divider.setHoverPen(pg.mkPen(theme.accent, width=5))
-        self.scale.bar.setBrush(pg.mkBrush(theme.text))
-        self.scale.bar.setPen(pg.mkPen(theme.plot))
-        self.scale.text.setColor(theme.text)
+        light = theme.text if theme.name == "red" else "#ffffff"      # on a shade of its own: images are dark or bright
+        self.scale.bar.setBrush(pg.mkBrush(light))
+        self.scale.bar.setPen(pg.mkPen("#000000"))
+        self.scale.text.setColor(light)
+        self.scale.text.fill = pg.mkBrush(0, 0, 0, 150)
+        self.scale.text.update()
 
     # the image
 
@@ -273,6 +238,7 @@ class MapPanel(QWidget):
         if not data.labels:
             self._offer(quantities(()), keep=True)
         field = self._field()
+        self.backdrop.setRect(field)
         self.plot.setRange(field, padding=0.02)
         size = next((nice for nice in reversed(NICE_UM) if nice <= 0.25 * field.width()), NICE_UM[0])
         self.scale.size = size
@@ -312,7 +278,8 @@ class MapPanel(QWidget):
         label = quantity.label + (" ▴▾" if outer else "")
         self.bar.show(image, label, low, high)
         self.image.setRect(self._field())
-        self._outline(self.present, data.newest_index if lacking else None)
+        newest = None if data.newest_index is None else data.place(data.newest_index)
+        self._outline(self.present, grid.pixel_at(*newest[:2]) if newest and lacking else None)
         if self.picked is not None and self._hovered is None:
             self._show_pixel(self.picked)
         if self.regions.rois:
@@ -469,21 +436,22 @@ class MapPanel(QWidget):
             return
         row, column = divmod(index, grid.shape[1])
         where = f"pixel x {grid.x_um[column]:g} µm, y {grid.y_um[row]:g} µm"
-        counts = data.counts(index)
+        point = data.point_of(index)
+        counts = data.counts(point)
         if counts is None:
             self.view.clear()
-            why = "not measured" if data.place(index) is None else "only in its file"
+            why = "not measured" if data.place(point) is None else "only in its file"
             self.view.caption.setText(f"{where}: {why}")
-            self.shares.setText("")
+            self.side.shares.setText("")
             return
         self.view.set_axis(data.wavelength_nm)
         self.view.set_counts_label(dark_subtracted=data.dark is not None)
         self.view.show_spectrum(counts)
-        parts = data.parts(index) if data.dark is not None else None
+        parts = data.parts(point) if data.dark is not None else None
         self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
         self.view.caption.setText(where)
         value = self._value_words(index)
-        self.shares.setText("   ".join(words for words in (value, share_words(data, index)) if words))
+        self.side.shares.setText("   ".join(words for words in (value, share_words(data, point)) if words))
 
     def _value_words(self, index: int) -> str:
         """The shown quantity of a pixel, with its error if it has one."""
@@ -507,20 +475,7 @@ class MapPanel(QWidget):
 
     def _show_regions(self) -> None:
         means = self.regions.means(self._data, self._shown)
-        for curve in self.region_curves:
-            self.region_plot.removeItem(curve)
-        self.region_curves = []
-        for one in means:
-            if one.spectrum is not None:
-                curve = pg.PlotDataItem(self._data.wavelength_nm, one.spectrum, pen=pg.mkPen(one.colour, width=2))
-                self.region_plot.addItem(curve)
-                self.region_curves.append(curve)
-        unit = self.shown.unit
-        self.region_words.setText("\n".join(
-            f"{one.name}: {one.pixels} pixels, {self.shown.words} " + (
-                plus_minus(Number(one.value, one.value_se), unit) if one.pixels else "not measured"
-            ) for one in means
-        ) or "no region: + Region adds one")
+        self.side.show_regions(self._data.wavelength_nm, means, self.shown.words, self.shown.unit)
 
     def _toggle_profile(self) -> None:
         grid = self._data.grid
@@ -529,7 +484,7 @@ class MapPanel(QWidget):
             self.tabs.setCurrentIndex(1)
         else:
             self.profile.hide()
-            self.fitted.setText("")
+            self.side.fitted.setText("")
         self.buttons["profile"].setChecked(self.profile.roi is not None)
 
     def _show_profile(self) -> None:
@@ -543,8 +498,8 @@ class MapPanel(QWidget):
     def _fit_profile(self) -> None:
         if self.profile.roi is None:
             return
-        time_s = self.time.value
-        self.fitted.setText(self.time.reason if time_s is None else self.profile.fit(*self._profile, time_s))
+        time_s = self.side.time.value
+        self.side.fitted.setText(self.side.time.reason if time_s is None else self.profile.fit(*self._profile, time_s))
 
     def clear(self) -> None:
         """Show nothing; only the intensity is known of any map."""
@@ -556,16 +511,16 @@ class MapPanel(QWidget):
         self.regions.clear()
         self._show_regions()
         self.profile.hide()
-        self.fitted.setText("")
+        self.side.fitted.setText("")
         self.buttons["profile"].setChecked(False)
         self._offer([INTENSITY])
         self.image.clear()
         self._outline(self.mark, None)
         self._outline(self.present, None)
         self.view.clear()
-        self.shares.setText("")
+        self.side.shares.setText("")
         self.missing.setText("")
-        self.view.caption.setText("point at a pixel to see its spectrum, click to keep it")
+        self.view.caption.setText(HOW)
 
     def stop(self) -> None:
         """Compute no more."""

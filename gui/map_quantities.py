@@ -87,8 +87,8 @@ class MapImages(QObject):
         if quantity.name not in NAMES:
             return quantity.factor * self.data.image(quantity.name)
         self._peaks.fit_more(self.data)
-        size = grid.shape[0] * grid.shape[1]
-        return quantity.factor * self._peaks.column(quantity.name, size).reshape(grid.shape)
+        count = max(self.data.points, grid.shape[0] * grid.shape[1])
+        return quantity.factor * self.data.on_grid(self._peaks.column(quantity.name, count))
 
     @property
     def pending(self) -> int:

@@ -79,7 +79,7 @@ class Regions(QObject):
             values = image[inside]
             values = values[np.isfinite(values)]
             pixels = np.flatnonzero(inside.ravel())
-            spectra = [counts for index in pixels if (counts := data.counts(int(index))) is not None]
+            spectra = [counts for index in pixels if (counts := data.counts(data.point_of(int(index)))) is not None]
             count = len(values)
             found.append(RegionMean(
                 name=chr(ord("A") + number), colour=COLOURS[number % len(COLOURS)], pixels=count,

@@ -54,7 +54,7 @@ class MeasurePanel(QWidget):
 
     def __init__(self, library: RecipeLibrary, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(256)
+        self.setMinimumWidth(276)
         self._state = RunState.IDLE
         self._connected = False
         self._queue_item: int | None = None

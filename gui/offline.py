@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from halidescope.acquisition.batch import Analysis
 from halidescope.acquisition.convert import WRITERS, convert
@@ -14,6 +14,7 @@ from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
 from halidescope.gui.exporting import ENDINGS, save_picture
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.notice import Notice
 from halidescope.gui.panels import Views
@@ -44,6 +45,9 @@ class ScanWindow(QMainWindow):
         self.analysis: Analysis | None = None
         self.views = Views(self)
         self.views.set_theme(theme)
+        self.kmc = KmcPanel(self)
+        self.kmc.set_theme(theme)
+        self.kmc.hide()         # until it is put beside a series
         self.views.said.connect(self._say)
         self.files = Lane("halidescope-file", self)
         self.setWindowTitle(f"{path.name} · Halidescope")
@@ -99,7 +103,7 @@ class ScanWindow(QMainWindow):
         self.scan = scan
         self.views.load(data)
         is_map = self.views.data.grid is not None
-        for panel in ([self.views.map] if is_map else [self.views.live, self.views.series]):
+        for panel in ([self.views.map] if is_map else [self.views.live, self._series(scan)]):
             self.split.addWidget(panel)
         if not is_map and self.views.data.newest_index is not None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
@@ -117,6 +121,18 @@ class ScanWindow(QMainWindow):
             self.setWindowTitle(f"{self.path.name} · SIMULATED · Halidescope")
         for name in ("picture", "data", "report", "again"):
             self.actions_by_name[name].setEnabled(True)
+
+    def _series(self, scan: Scan) -> QTabWidget:
+        """The series, and behind it the simulation, which is asked when somebody looks."""
+        tabs = QTabWidget(self)
+        tabs.addTab(self.views.series, "Series")
+        tabs.addTab(self.kmc, "KMC")
+        tabs.currentChanged.connect(lambda index: self.kmc.set_seen(tabs.widget(index) is self.kmc))
+        composition = scan.metadata["sample"].get("composition")
+        if composition:
+            self.kmc.composition.setValue(composition)
+        self.kmc.refresh(self.views.data)
+        return tabs
 
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
@@ -170,6 +186,7 @@ class ScanWindow(QMainWindow):
     def _analysed(self, found: tuple[Analysis, OnlineResults]) -> None:
         self.analysis, results = found
         self.views.add_results(results)
+        self.kmc.refresh(self.views.data)
         if self.views.data.newest_index is not None and self.views.data.grid is None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
         self._say(" ".join(part for part in (results.reference_note, words_of(self.analysis)) if part))
@@ -224,6 +241,7 @@ class ScanWindow(QMainWindow):
         for window in self.findChildren(ScanWindow):
             window.close()
         self.views.stop()
+        self.kmc.close_process()
         self.files.close()
         event.accept()
 

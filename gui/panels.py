@@ -7,7 +7,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import RasterMap
+from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.lane import Lane
 from halidescope.gui.live_dock import LivePanel
@@ -16,7 +16,7 @@ from halidescope.gui.run_data import RunData, TakenSpectrum, read_whole
 from halidescope.gui.series_dock import SeriesPanel
 from halidescope.gui.theme import Theme
 
-MAP_KIND = RasterMap.model_fields["kind"].default
+MAP_KINDS = tuple(model.model_fields["kind"].default for model in (RasterMap, AdaptiveMap))
 SLOW_PERIOD_MS = 150   # colour map and map; the live spectrum is painted as it comes
 
 
@@ -42,6 +42,7 @@ class Views(QObject):
         self.series.time_picked.connect(self.show_moment)
         self.live.newest.clicked.connect(self.follow_newest)
         self._pinned: int | None = None
+        self._of_map = False        # also before the pixels are known
         self._phases: tuple[tuple[str, ...], int] | None = None
         self._stale = False
         self._timer = QTimer(self)
@@ -70,8 +71,9 @@ class Views(QObject):
         self._phases = None
         self._stale = False
         self._pinned = None
+        self._of_map = kind in MAP_KINDS
         self.live.clear()
-        if kind == MAP_KIND:
+        if kind in MAP_KINDS:
             self.map.clear()
         else:
             self.series.clear()
@@ -105,6 +107,8 @@ class Views(QObject):
         """Take in a measurement's file or journal; what has come meanwhile is kept."""
         data.take_over(self.data)
         self.data = data
+        self._of_map = data.grid is not None
+        self.live.recall(data)
         self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
@@ -145,7 +149,7 @@ class Views(QObject):
         if phases != self._phases and len(data.references) and len(data.wavelength_nm):
             self._phases = phases
             self.live.view.set_phases(data.labels, data.references)
-            if data.results.kind == MAP_KIND:
+            if data.results.kind in MAP_KINDS:
                 self.map.set_phases(data.labels, data)
             else:
                 self.series.set_phases(data.labels, data)
@@ -157,7 +161,7 @@ class Views(QObject):
         self._stale = False
         if self.data.grid is not None:
             self.map.show_map(self.data)
-        else:
+        elif not self._of_map:
             self.series.show_stack(self.data)
             self.series.show_results(self.data)
         if self._pinned is None:

@@ -76,7 +76,10 @@ class Preflight(QObject):
     def _answer(self, asked: object, plan: Plan, changes: str, where: NDArray[np.float64]) -> None:
         if asked is self._asked:
             self.places.emit(where)
-            self.judged.emit(f"{summary(plan)}\n{changes}", "\n".join(plan.violations))
+            words = [summary(plan), changes, *(f"⚠ {warning}" for warning in plan.warnings)]
+            if plan.expected_change is not None:
+                words.insert(2, f"will change {100 * plan.expected_change:.2g} % of the film where most light falls")
+            self.judged.emit("\n".join(words), "\n".join(plan.violations))
 
     def _failed(self, asked: object, why: str) -> None:
         if asked is self._asked:

@@ -17,6 +17,7 @@ from halidescope.acquisition.recipes import Sample, TimeSeries
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.analysis.series import SeriesResult
+from halidescope.gui.values import field_words, plus_minus
 
 ONLINE = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
 
@@ -51,18 +52,12 @@ def analyse_again(scan: Scan, asked: Asked) -> tuple[Analysis, OnlineResults]:
 
 def results_of(scan: Scan, endmembers: Endmembers, analysis: Analysis) -> OnlineResults:
     """An analysis as views know it."""
-    unmixing: Any = analysis.result.unmixing
-    phases = len(endmembers.labels)
-    if scan.kind == "raster-map":
-        index = np.flatnonzero(scan.valid)
-        pick = index
-    else:
-        index = np.flatnonzero(scan.valid)
-        pick = np.arange(len(index))
+    if analysis.unmixing is None:
+        raise BadFileError(f"{scan.source}: was analysed without endmembers; there are no shares to show")
+    unmixing, phases = analysis.unmixing, len(endmembers.labels)
+    index = np.flatnonzero(scan.valid)
     spectra = endmembers.spectra / endmembers.spectra.sum(axis=1, keepdims=True)
-    # an amplitude belongs to its reference as it was given; views draw unit-sum references
-    scale = endmembers.spectra.sum(axis=1)
-    amplitudes = unmixing.amplitudes.reshape(-1, phases)[pick] * scale
+    amplitudes = unmixing.amplitudes.reshape(-1, phases)[index]     # counts: the references had unit sum
     curve: dict[str, Any] = {}
     if isinstance(analysis.result, SeriesResult):
         fine = np.linspace(0.0, float(analysis.result.time_s.max()), 200)
@@ -75,9 +70,9 @@ def results_of(scan: Scan, endmembers: Endmembers, analysis: Analysis) -> Online
         kind=scan.kind, labels=analysis.labels, references=spectra.tolist(), count=len(index), first=0,
         reference_note="analysed again: " + ", ".join(Path(one).name for one in endmembers.sources),
         index=index.tolist(), time_s=scan.time_s.ravel()[index].tolist(), amplitudes=_listed(amplitudes),
-        shares=_listed(unmixing.shares.reshape(-1, phases)[pick]),
-        shares_se=_listed(unmixing.shares_se.reshape(-1, phases)[pick]),
-        residual_rms=_listed(np.asarray(unmixing.residual_rms).ravel()[pick]),
+        shares=_listed(unmixing.shares.reshape(-1, phases)[index]),
+        shares_se=_listed(unmixing.shares_se.reshape(-1, phases)[index]),
+        residual_rms=_listed(np.asarray(unmixing.residual_rms).ravel()[index]),
         numbers={name: number for name, number in analysis.numbers.items() if name in ONLINE},
         note=" ".join(analysis.notes), **curve,
     )
@@ -91,9 +86,6 @@ def _listed(values: np.ndarray) -> Any:
 
 def words_of(analysis: Analysis, names: Sequence[str] = ()) -> str:
     """The numbers that have no place in the views, in a few words."""
-    from halidescope.gui.form_entry import field_words
-    from halidescope.gui.values import plus_minus
-
     found = []
     for name, number in analysis.numbers.items():
         if name not in (*ONLINE, *names):

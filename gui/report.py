@@ -63,29 +63,32 @@ class Report:
     sections: Sequence[Section]
     notes: Sequence[str] = ()
     provenance: Sequence[tuple[str, str]] = field(default=())
+    truths: bool = True     # a column for the true values of a simulated film
 
     def write(self, path: Path) -> None:
         """Write the page."""
+        path.write_text(self.html(), encoding="utf-8")
+
+    def html(self) -> str:
+        """The page as text."""
         text = (files("halidescope.gui") / "report.html").read_text(encoding="utf-8")
         page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
-        path.write_text(
-            page.render(
-                title=self.title,
-                subtitle=self.subtitle,
-                simulated=self.simulated,
-                rows=[_set(row) for row in self.rows],
-                notes=self.notes,
-                sections=[
-                    {
-                        "title": section.title,
-                        "text": section.text,
-                        "figures": [{"svg": _svg(p.figure), "caption": p.caption} for p in section.pictures],
-                    }
-                    for section in self.sections
-                ],
-                provenance=self.provenance,
-            ),
-            encoding="utf-8",
+        return page.render(
+            title=self.title,
+            subtitle=self.subtitle,
+            simulated=self.simulated,
+            truths=self.simulated and self.truths,
+            rows=[_set(row) for row in self.rows],
+            notes=self.notes,
+            sections=[
+                {
+                    "title": section.title,
+                    "text": section.text,
+                    "figures": [{"svg": svg(p.figure), "caption": p.caption} for p in section.pictures],
+                }
+                for section in self.sections
+            ],
+            provenance=self.provenance,
         )
 
 
@@ -105,7 +108,7 @@ def _set(row: Row) -> dict[str, str]:
     }
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The figure as an SVG element, text kept as text so that the page can be searched."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "halidescope"}):

@@ -12,9 +12,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from halidescope.acquisition.importers import open_any
-from halidescope.acquisition.recipes import RasterMap
+from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.time_stack import TimeStack
@@ -128,6 +129,8 @@ class RunData:
         Empty until the first spectrum's axis is known.
     grid : Grid or None
         The pixels, for a map.
+    scattered : bool
+        The map's points do not lie on its pixels (an adaptive map): every pixel shows the point nearest to it.
     dark : ndarray, shape (channels,), or None
         Mean dark spectrum in counts, as the online analysis subtracts it.
     """
@@ -147,6 +150,8 @@ class RunData:
 
     def clear(self) -> None:
         """Forget everything but the wavelength axis."""
+        self.scattered = False
+        self._nearest: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
         self.stack: TimeStack | None = None
         self.seen = 0
         self.last_time_s = -np.inf
@@ -203,6 +208,9 @@ class RunData:
     def _load(self, scan: Scan) -> None:
         if {"x", "y"} <= set(scan.axes):
             self.grid = Grid(np.asarray(scan.axes["x"], dtype=float), np.asarray(scan.axes["y"], dtype=float))
+        if scan.kind == "adaptive-map":
+            recipe = AdaptiveMap.model_validate(scan.metadata["recipe"])
+            self.grid, self.scattered = Grid(np.asarray(recipe.x_um), np.asarray(recipe.y_um)), True
         if scan.dark.count:
             self.dark = scan.dark.mean
         valid = scan.valid.ravel()
@@ -267,6 +275,11 @@ class RunData:
         self.results = results
 
     @property
+    def points(self) -> int:
+        """Greatest index of a point that was taken, plus one."""
+        return self._points.count
+
+    @property
     def analysed(self) -> int:
         """Spectra whose shares are known."""
         return len(self._index)
@@ -306,6 +319,37 @@ class RunData:
             return None
         return int(held[np.argmin(np.abs(self._points.values[held, 2] - time_s))])
 
+    def point_of(self, pixel: int) -> int:
+        """Index of the point that a pixel of the map shows."""
+        if not self.scattered:
+            return pixel
+        nearest = self._nearest_points()
+        return int(nearest[pixel]) if len(nearest) else -1
+
+    def on_grid(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of the points, by index, as an image of shape (ny, nx); not-a-number where nothing was measured."""
+        assert self.grid is not None
+        image = np.full(self.grid.shape, np.nan)
+        if self.scattered:
+            nearest = self._nearest_points()
+            if len(nearest) and int(nearest.max()) < len(values):
+                image.flat[:] = values[nearest]
+            return image
+        some = values[: image.size]
+        image.flat[: len(some)] = some
+        return image
+
+    def _nearest_points(self) -> NDArray[np.int64]:
+        """Which point is nearest to every pixel, of those measured so far; empty before the first."""
+        if self._nearest[0] != self.seen and self.grid is not None:
+            measured = np.flatnonzero(np.isfinite(self._points.values[:, 2]))
+            found = np.empty(0, dtype=np.int64)
+            if len(measured):
+                places = np.stack(np.meshgrid(self.grid.x_um, self.grid.y_um), axis=-1).reshape(-1, 2)
+                found = measured[KDTree(self._points.values[measured, :2]).query(places)[1]]
+            self._nearest = (self.seen, found)
+        return self._nearest[1]
+
     def parts(self, index: int) -> NDArray[np.float64] | None:
         """The unmixed parts of a point in counts, shape (k, channels), or None."""
         row = self._rows.get(index)
@@ -332,7 +376,7 @@ class RunData:
         return self._time_s.values, self._residual_rms.values
 
     def shares_with_errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The same with the standard errors, shape (n, k)."""
+        """Times in s, shape (n,), shares and their standard errors, each (n, k), of everything analysed."""
         return self._time_s.values, self._shares.values, self._shares_se.values
 
     def dark_subtracted(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -359,13 +403,11 @@ class RunData:
         """
         if self.grid is None:
             raise ValueError("this measurement is not a map")
-        image = np.full(self.grid.shape, np.nan)
-        points = self._points.values[: image.size]
+        points = self._points.values
         if quantity in ("intensity", "dose", "time"):
             column = {"time": 2, "intensity": 3, "dose": 4}[quantity]
             dark = float(self.dark.sum()) if quantity == "intensity" and self.dark is not None else 0.0
-            image.flat[: len(points)] = points[:, column] - dark
-            return image
+            return self.on_grid(points[:, column] - dark)
         index = np.fromiter(self._rows, dtype=np.int64, count=len(self._rows))
         row = np.fromiter(self._rows.values(), dtype=np.int64, count=len(self._rows))
         if quantity == "residual":
@@ -374,9 +416,9 @@ class RunData:
             kind, _, label = quantity.partition(":")
             table = {"share": self._shares, "share_se": self._shares_se}[kind]
             values = table.values[row, self.labels.index(label)]
-        inside = (index >= 0) & (index < image.size)
-        image.flat[index[inside]] = values[inside]
-        return image
+        known = np.full(max(len(points), int(index.max()) + 1 if len(index) else 0), np.nan)
+        known[index] = values
+        return self.on_grid(known)
 
     @property
     def numbers(self) -> dict[str, Number]:

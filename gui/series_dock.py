@@ -28,8 +28,8 @@ NUMBERS = (
 )  # fmt: skip
 # what the lower plot can show: words, name, axis label, unit
 LOWER = (
-    ("share less fit", "fit", "share less fit", "%"), ("residual of unmixing", "residual", "residual", "counts"),
-    ("peak shift Δλ", "shift", "Δλ of brightest band", "nm"), ("intensity", "intensity", "intensity", "counts"),
+    ("share less fit", "fit", "Δ share", "%"), ("residual of unmixing", "residual", "residual", "counts"),
+    ("peak shift Δλ", "shift", "Δλ", "nm"), ("intensity", "intensity", "intensity", "counts"),
 )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ class SeriesPanel(QWidget):
             self.share_plot.addItem(item)
         self.band.setZValue(-1)
         self.fit.setZValue(1)
-        self.lower_plot = Plot(left=("share less fit", "%"), bottom=("time", "s"))
+        self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
         self.lower_plot.setMinimumHeight(84)
         self.lower_plot.setXLink(self.share_plot)
         self.lower_plot.getPlotItem().enableAutoRange("y")

@@ -124,8 +124,8 @@ class StageBox(QGroupBox):
         self._busy = status.state.busy
         place = status.position_um
         if place is not None and self._place is None and not self.to_x.edit.isModified():
-            self.to_x.set_value(round(place[0], 3))
-            self.to_y.set_value(round(place[1], 3))
+            self.to_x.set_value(round(place[0], 3) + 0.0)      # no -0
+            self.to_y.set_value(round(place[1], 3) + 0.0)
         self._place = place
         for k, axis in enumerate("xy"):
             self.labels[axis].setText("unknown" if place is None else f"{place[k]:.3f} µm")

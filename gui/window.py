@@ -144,6 +144,7 @@ class MainWindow(QMainWindow):
         hands.disconnect_asked.connect(feed.disconnect_instruments)
         hands.live_asked.connect(feed.live_on)
         hands.laser.off_asked.connect(feed.live_off)
+        hands.laser.clear_asked.connect(feed.clear_fault)
         feed.darkening.connect(hands.laser.darken)
         hands.stage.move_asked.connect(feed.move_stage)
         hands.stage.stop_asked.connect(feed.stop_stage)

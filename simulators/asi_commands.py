@@ -1,7 +1,7 @@
 """The command language of a simulated MS-2000: short and long names, axis letters, ``:A`` and ``:N-<code>``.
 
 Positions are tenths of a micrometre, speeds mm/s, soft limits and scan ranges mm. A digit before a command is the
-address of a Tiger card: 1 is the stage's own, 0 the communication card. What the stage does is in
+address of a card, as in :mod:`halidescope.simulators.asi_tiger`. What the stage does is in
 :mod:`halidescope.simulators.asi`.
 """
 
@@ -13,7 +13,7 @@ from halidescope.simulators.asi import FASTEST_MM_S, SLOWEST_MM_S, AsiController
 from halidescope.simulators.wire import PromptSession, lines_of
 
 LONGEST_LINE = 256
-COMMAND = re.compile(r"(?P<card>[0-9]?)(?P<word>[A-Z]+|[/\\!])(?P<rest>.*)", re.ASCII)
+COMMAND = re.compile(r"(?P<card>[0-9]?|3[0-9])(?P<word>[A-Z]+|[/\\!])(?P<rest>.*)", re.ASCII)
 ARGUMENT = re.compile(r"(?P<name>[A-Z])(?:=(?P<value>\S+)|(?P<sign>[?+-]))?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,2})?", re.ASCII)
 SHORT = {
@@ -65,7 +65,7 @@ class AsiSession(PromptSession):
     def __init__(self, controller: AsiController) -> None:
         self._controller = controller
         self._buffer = bytearray()
-        self._commands = _commands(controller)
+        self.commands = commands_of(controller)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; a line ends with CR, LF or both, and empty lines are ignored."""
@@ -86,11 +86,15 @@ class AsiSession(PromptSession):
         if not match:
             raise AsiRefusedError(AsiError.UNKNOWN_COMMAND)
         word = SHORT.get(match["word"], match["word"])
-        if word not in self._commands:
+        self.check(match["card"][-1:], word)     # 31 is the same card as 1, as its character's code
+        return self.commands[word](_arguments(match["rest"]))
+
+    def check(self, card: str, word: str) -> None:
+        """Refuse a command that nobody knows, or that is for a card that is not there."""
+        if word not in self.commands:
             raise AsiRefusedError(AsiError.UNKNOWN_COMMAND)
-        if match["card"] not in ("", "0", "1"):
+        if card not in ("", "0", "1"):
             raise AsiRefusedError(AsiError.WRONG_CARD)
-        return self._commands[word](_arguments(match["rest"]))
 
 
 def _arguments(text: str) -> Arguments:
@@ -125,7 +129,8 @@ def _asks(arguments: Arguments) -> bool:
     return bool(arguments) and all(text == "?" for _, text in arguments)
 
 
-def _commands(controller: AsiController) -> dict[str, Callable[[Arguments], str]]:
+def commands_of(controller: AsiController) -> dict[str, Callable[[Arguments], str]]:
+    """Every command by its short name."""
     axes, scan = controller.axes, controller.scan
     kept = {word: dict.fromkeys(axes, value) for word, value in KEPT.items()}
 
@@ -199,6 +204,8 @@ def _commands(controller: AsiController) -> dict[str, Callable[[Arguments], str]
 
     def motors(arguments: Arguments) -> str:
         check_axes(name for name, _ in arguments)
+        if _asks(arguments):
+            return told({name: str(int(axes[name].servo)) for name, _ in arguments})
         if not arguments or any(text not in ("+", "-") for _, text in arguments):
             raise AsiRefusedError(AsiError.MISSING_PARAMETER)
         for name, text in arguments:
@@ -216,6 +223,8 @@ def _commands(controller: AsiController) -> dict[str, Callable[[Arguments], str]
         if not names:
             raise AsiRefusedError(AsiError.MISSING_PARAMETER)
         check_axes(names)
+        if _asks(arguments):
+            return ":A " + "".join("B" if controller.moving(name) else "N" for name in names)
         return ":A " + " ".join(
             ("B" if controller.moving(name) else "N") if text == "?" else str(axis_byte(name))
             for name, text in arguments

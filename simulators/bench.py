@@ -38,7 +38,7 @@ class Exposure:
     light_uw_s: dict[FilmLaw, NDArray[np.float64]] = field(default_factory=dict)   # (pristine, converted)
     drawn_uw_s: dict[FilmLaw, NDArray[np.float64]] = field(default_factory=dict)   # as much of it as is photoelectrons
     dark_from_s: float = 0.0
-    photoelectrons: NDArray[np.int64] | None = None     # drawn so far
+    photoelectrons: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))     # drawn so far
     noise: NDArray[np.float64] | None = None            # of the read-out, once drawn
 
 
@@ -179,7 +179,7 @@ class Bench:
         with self.lock:
             # no further than needed: the answer waits for this
             self._pass(min(self.clock.now_s(), exposure.end_s))
-            if exposure.noise is None:
+            if exposure.noise is None or exposure.photoelectrons is None:
                 exposure.noise = self.detector.read_noise(self.random)
                 exposure.photoelectrons = np.zeros(self.detector.pixels, dtype=np.int64)
                 exposure.dark_from_s = exposure.start_s
@@ -192,7 +192,7 @@ class Bench:
             exposure.drawn_uw_s = dict(exposure.light_uw_s)
             exposure.dark_from_s = dark_to_s
             if mean.any():
-                exposure.photoelectrons += self.random.poisson(mean)
+                exposure.photoelectrons = exposure.photoelectrons + self.random.poisson(mean)
 
     def read_out(self, exposure: Exposure) -> NDArray[np.unsignedinteger]:
         """Counts of an exposure that is over, shape (pixels,)."""
@@ -200,10 +200,10 @@ class Bench:
             self.develop(exposure)
             self.discard(exposure)
             assert exposure.noise is not None
-            assert exposure.photoelectrons is not None
+            photoelectrons = exposure.photoelectrons
             if self.stray_light:
-                exposure.photoelectrons += self.random.poisson(STRAY_ELECTRONS, self.detector.pixels)
-            return self.detector.counts(exposure.noise, exposure.photoelectrons)
+                photoelectrons = photoelectrons + self.random.poisson(STRAY_ELECTRONS, self.detector.pixels)
+            return self.detector.counts(exposure.noise, photoelectrons)
 
     # time
 

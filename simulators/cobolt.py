@@ -260,6 +260,9 @@ def _answers(head: CoboltHead) -> dict[str, Callable[[], str]]:
         "sn?": lambda: "26101",
         "gfv?": lambda: "1004.006",
         "glm?": lambda: "0405-06-01-0100-100",
+        "gcn?": lambda: "Cobolt 06-MLD",
+        "gfd?": lambda: "2016-03-01",
+        "gfbd?": lambda: "2016-02-26",
         "hrs?": lambda: f"{828.98 + head.bench.clock.now_s() / 3600.0:.2f}",
         "l?": lambda: str(int(head.on)),
         "@cobas?": lambda: str(int(head.autostart)),
@@ -355,5 +358,5 @@ def _actions(head: CoboltHead) -> dict[str, tuple[Callable[..., str], int]]:
         "sdmes": (switch(lambda on: head.modulation.__setitem__("digital", on)), 1),
         "sames": (switch(lambda on: head.modulation.__setitem__("analogue", on)), 1),
     }
-    actions |= {"ecp": actions["cp"], "ecc": actions["ci"]}
+    actions |= {"ecp": actions["cp"], "ecc": actions["ci"], "@cobasp": actions["p"]}
     return actions

@@ -10,7 +10,7 @@ from halidescope.simulators.clock import SimulationClock
 from halidescope.simulators.control import ControlPort
 from halidescope.simulators.faults import Delivery, FaultBoard
 from halidescope.simulators.film import Film, film_law
-from halidescope.simulators.models import COBOLT_DIALECTS, MODELS, ROLES, Site, model_of
+from halidescope.simulators.models import ROLES, Site, model_of
 from halidescope.simulators.optics import Optics
 from halidescope.simulators.server import DeviceServer, ServedDevice
 from halidescope.simulators.wire import KeySwitch
@@ -37,15 +37,15 @@ class SimulatedMicroscope:
         Of all noise.
     keyed : bool
         The laser is a CDRH unit with a key switch (Cobolt only).
-    dialect : str
-        Of a Cobolt head: "5 V" or "12 V".
+    laser_variant, stage_variant : str, optional
+        Another instrument of the same model: "12 V" (Cobolt), "Tiger" (ASI), "two-axis" (Zaber).
     ports : mapping, optional
         Role → TCP port, where a client of before shall find the instrument again; 0 is a free one.
 
     Raises
     ------
     ValueError
-        An unknown model or dialect, a model of another role, a key switch for a laser without one, a film that is not
+        An unknown model or variant, a model of another role, a key switch for a laser without one, a film that is not
         simulated, or a speed that is not positive.
     OSError
         The control port is taken, or the system has no pseudo-terminals.
@@ -55,20 +55,18 @@ class SimulatedMicroscope:
         self, *, laser: str | None = "cobolt-06-mld", stage: str | None = "pi-e727",
         spectrometer: str | None = "ocean-hdx", speed: float = 1.0, composition: float = 1.5, serial: bool = False,
         control_port: int | None = 0, seed: int | None = None, keyed: bool = False,
-        dialect: str = "5 V", ports: Mapping[str, int] | None = None,
+        laser_variant: str | None = None, stage_variant: str | None = None, ports: Mapping[str, int] | None = None,
     ) -> None:
-        chosen = zip(ROLES, (laser, stage, spectrometer), strict=True)
-        models = [(role, model_of(role, name)) for role, name in chosen if name is not None]
-        if dialect not in COBOLT_DIALECTS:
-            raise ValueError(f"no dialect {dialect!r} is simulated; choose one of {', '.join(COBOLT_DIALECTS)}")
+        chosen = zip(ROLES, (laser, stage, spectrometer), (laser_variant, stage_variant, None), strict=True)
+        self._models = {role: model_of(role, name, variant) for role, name, variant in chosen if name is not None}
         optics = Optics()
         film = Film(film_law(composition), waist_um=optics.waist_um)
         self.clock = SimulationClock(speed)
         self.bench = Bench(self.clock, film, optics=optics, seed=seed)
         self.faults = FaultBoard()
         self.bench.watchers.append(self.faults.happened)
-        site = Site(self.bench, self.faults, keyed, dialect)
-        instruments = {role: (model.make(site), model.baud) for role, model in models}
+        site = Site(self.bench, self.faults, keyed)
+        instruments = {role: (model.make(site), model.baud) for role, model in self._models.items()}
         head, _ = instruments.get("laser", (None, 0))
         if keyed and not isinstance(head, KeySwitch):
             raise ValueError(f"a key switch is simulated for {cobolt.MODEL} only; leave out keyed")
@@ -117,7 +115,7 @@ class SimulatedMicroscope:
             device = resources[role]
             lines += [f"[{role}]", f'model = "{device.model}"', f'resource = "{device.resource}"']
             lines += [f"{name} = {value}" for name, value in extra.items()]
-            if settings := MODELS[device.model].settings:
+            if settings := self._models[role].settings:
                 lines += ["", f"[{role}.settings]", *settings]
             lines.append("")
         lines += ["[optics]", f"waist_um = {optics.waist_um}", "", "[simulation]", f"speed = {self.clock.speed}", ""]

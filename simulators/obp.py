@@ -20,9 +20,12 @@ from halidescope.simulators.obp_codec import Flag, ObpError, Request, encode, ta
 from halidescope.simulators.obp_messages import (
     ObpRefusedError,
     Settings,
+    binned,
     commands,
     cooler_commands,
     cooler_queries,
+    labels,
+    partial_pixels,
     queries,
     smooth,
 )
@@ -30,6 +33,8 @@ from halidescope.simulators.obp_scans import Scan, Scanner
 from halidescope.simulators.ocean_models import HDX, QE_PRO, STS, OceanModel
 
 ABORT = 0x00100000
+PARTIAL_SPECTRUM = 0x00102080
+SOFTWARE_TRIGGER = 0x00110120
 METADATA = struct.Struct("<IQIB15x")        # counter, time stamp in µs, integration time in µs, trigger mode
 
 
@@ -50,6 +55,9 @@ class Ocean:
         self.last_spectrum: bytes | None = None
         self.queries = queries(self.facts, self.settings)
         self.commands = commands(self.facts, self.settings)
+        asked, told = labels()
+        self.queries |= asked
+        self.commands |= told | {SOFTWARE_TRIGGER: self.scanner.pulse}
         if self.facts.buffered:
             self.queries |= self.scanner.queries()
             self.commands |= self.scanner.commands()
@@ -66,10 +74,14 @@ class Ocean:
         """A parser for a new connection."""
         return ObpSession(self)
 
-    def read_out(self, scan: Scan) -> bytes:
+    def read_out(self, scan: Scan, message: int) -> bytes:
         """The averaged and smoothed counts of a scan that is over, behind its metadata if the model has them."""
-        counts = np.asarray(scan.total_counts / scan.averages)
-        data = smooth(counts, self.settings.boxcar, self.facts.form)
+        counts = smooth(scan.total_counts / scan.averages, self.settings.boxcar)
+        if message == PARTIAL_SPECTRUM:
+            counts = counts[partial_pixels(self.settings.partial, len(counts))]
+        elif self.settings.binning:
+            counts = binned(counts, self.settings.binning)
+        data = np.rint(counts).astype(self.facts.form).tobytes()
         if self.facts.buffered:
             stamp_us = round(scan.exposures[-1].end_s * 1e6)
             data = METADATA.pack(scan.counter, stamp_us, scan.integration_us, self.settings.trigger_mode) + data
@@ -181,7 +193,7 @@ class ObpSession:
 
     def _read_out(self, pending: Pending) -> list[bytes]:
         device = self._device
-        data = device.read_out(pending.scan)
+        data = device.read_out(pending.scan, pending.request.message)
         device.scanner.finish(pending.scan)
         if device.faults.active("spectrometer-silent"):
             return []

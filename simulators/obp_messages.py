@@ -16,6 +16,10 @@ from halidescope.simulators.obp_codec import ObpError
 from halidescope.simulators.ocean_models import LINEAR, OceanModel
 
 LONGEST_DELAY_US = 10_000_000
+LARGEST_BINNING = 3         # neighbours averaged: 2 to this power
+LONGEST_TEXT = 15           # of alias and user strings
+STRAY_LIGHT = (0.0, 0.0)    # coefficients: none
+EVERY_NTH = 1               # kind of a partial spectrum; 2 is a band
 LOWEST_C, HIGHEST_C = -40.0, 25.0       # set-points of a cooler
 TEMPERATURES_C = (24.5, 31.0)                                # detector, electronics
 DEFAULT_US = 100_000
@@ -40,6 +44,8 @@ class Settings:
     boxcar: int = 0
     lamp: int = 0
     baud: int = 115200
+    binning: int = 0
+    partial: bytes = struct.pack("<HH", EVERY_NTH, 1)
 
     def restore(self) -> None:
         """As after a reset."""
@@ -47,12 +53,63 @@ class Settings:
             setattr(self, setting.name, setting.default)
 
 
-def smooth(counts: NDArray[np.float64], half_width: int, form: str) -> bytes:
-    """Boxcar average over ``2 half_width + 1`` pixels, as whole counts of the form on the wire."""
+def smooth(counts: NDArray[np.float64], half_width: int) -> NDArray[np.float64]:
+    """Boxcar average over ``2 half_width + 1`` pixels."""
     if half_width:
         padded = np.pad(counts, half_width, mode="edge")
         counts = np.convolve(padded, np.full(2 * half_width + 1, 1.0 / (2 * half_width + 1)), mode="valid")
-    return np.rint(counts).astype(form).tobytes()
+    return counts
+
+
+def binned(counts: NDArray[np.float64], binning: int) -> NDArray[np.float64]:
+    """Means of ``2**binning`` neighbours; what is left at the end is dropped."""
+    width = 2**binning
+    whole = len(counts) // width * width
+    return counts[:whole].reshape(-1, width).mean(axis=1)
+
+
+def partial_pixels(mode: bytes, pixels: int) -> NDArray[np.int64]:
+    """Pixels of a partial spectrum: every n-th (mode 1), or a band of start, interval and count (mode 2)."""
+    kind, *numbers = struct.unpack(f"<{len(mode) // 2}H", mode) if mode and len(mode) % 2 == 0 else (0,)
+    match kind, numbers:
+        case 1, [interval] if interval > 0:
+            return np.arange(0, pixels, interval)
+        case 2, [start, interval, count] if interval > 0 and count > 0 and start + interval * (count - 1) < pixels:
+            return start + interval * np.arange(count)
+    raise ObpRefusedError(ObpError.PAYLOAD_INVALID)
+
+
+def labels() -> tuple[dict[int, Callable[[bytes], bytes]], dict[int, Callable[[bytes], None]]]:
+    """Alias and user strings: what is asked for and what is set."""
+    alias, strings = [b""], [b"", b""]
+
+    def check(text: bytes) -> bytes:
+        if len(text) > LONGEST_TEXT or not text.isascii():
+            raise ObpRefusedError(ObpError.PAYLOAD_INVALID)
+        return text
+
+    def index(data: bytes) -> int:
+        if not data:
+            raise ObpRefusedError(ObpError.PAYLOAD_LENGTH)
+        if data[0] >= len(strings):
+            raise ObpRefusedError(ObpError.NO_SUCH_INFORMATION)
+        return data[0]
+
+    def set_alias(data: bytes) -> None:
+        alias[0] = check(data)
+
+    def set_string(data: bytes) -> None:
+        strings[index(data)] = check(data[1:])
+
+    return (
+        {
+            0x00000200: lambda request: alias[0], 0x00000201: lambda request: bytes([len(alias[0])]),
+            0x00000300: lambda request: bytes([len(strings)]),
+            0x00000301: lambda request: struct.pack("<H", LONGEST_TEXT),
+            0x00000302: lambda request: strings[index(request)],
+        },
+        {0x00000210: set_alias, 0x00000310: set_string},
+    )
 
 
 def queries(facts: OceanModel, settings: Settings) -> dict[int, Callable[[bytes], bytes]]:
@@ -99,6 +156,10 @@ def queries(facts: OceanModel, settings: Settings) -> dict[int, Callable[[bytes]
         0x00110221: constant(struct.pack("<HH", *facts.active_pixels)),
         0x00110222: constant(dark),
         0x00110223: constant(b""),
+        0x00102000: lambda request: settings.partial,
+        0x00110280: value("<B", lambda: settings.binning),
+        0x00110281: constant(struct.pack("<B", LARGEST_BINNING)),
+        0x00110400: value("<B", lambda: settings.lamp),
         0x00110500: value("<I", lambda: settings.trigger_delay_us),
         0x00120000: value("<H", lambda: settings.scans_to_average),
         0x00121000: value("<B", lambda: settings.boxcar),
@@ -106,6 +167,8 @@ def queries(facts: OceanModel, settings: Settings) -> dict[int, Callable[[bytes]
         0x00180101: indexed(detector.wavelength_coefficients),
         0x00181100: constant(struct.pack("<B", len(LINEAR))),
         0x00181101: indexed(LINEAR),
+        0x00183100: constant(struct.pack("<B", len(STRAY_LIGHT))),
+        0x00183101: indexed(STRAY_LIGHT),
         0x00186000: constant(b""),
         0x001B0200: constant(struct.pack("<H", 25)),
         0x001B0300: constant(struct.pack("<H", 600)),
@@ -158,10 +221,20 @@ def commands(facts: OceanModel, settings: Settings) -> dict[int, Callable[[bytes
     def restore(data: bytes) -> None:
         settings.restore()
 
+    def save_baud(data: bytes) -> None:
+        """The speed is kept over a restart, which a simulated line does not see."""
+
+    def set_partial(data: bytes) -> None:
+        partial_pixels(data, facts.detector.pixels)
+        settings.partial = data
+
     return {
         0x00000000: restore,
         0x00000001: restore,
         0x00000810: setter("baud", "<I", lambda baud: baud in (9600, 19200, 38400, 57600, 115200)),
+        0x000008F0: save_baud,
+        0x00102010: set_partial,
+        0x00110290: setter("binning", "<B", lambda binning: binning <= LARGEST_BINNING),
         0x00110010: setter("integration_us", "<I", lambda us: facts.shortest_us <= us <= facts.longest_us),
         0x00110110: setter("trigger_mode", "<B", lambda mode: mode in facts.trigger_modes),
         0x00110410: setter("lamp", "<B", lambda lamp: lamp in (0, 1)),

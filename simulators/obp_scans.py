@@ -31,7 +31,7 @@ class Scan:
     delay_s: float
     armed_s: float
     exposures: list[Exposure] = field(default_factory=list)
-    total_counts: NDArray[np.float64] | float = 0.0     # of the exposures that have been read out
+    total_counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))     # of the exposures read out
     read_out: int = 0
     developed: int = 0          # how often the present exposure's spectrum so far has been worked out
 
@@ -121,6 +121,13 @@ class Scanner:
                 scan.developed += 1
             return False
         return scan.end_s is not None
+
+    def pulse(self, data: bytes) -> None:
+        """A trigger by software: begins the exposure of the first scan that waits for one, if none is under way."""
+        now = self._bench.clock.now_s()
+        waiting = next((scan for scan in self._scans if scan.end_s is None), None)
+        if waiting is not None and now >= self._deaf_until_s:
+            self._expose(waiting, now)
 
     def take_buffered(self) -> Scan | None:
         """The oldest scan of the buffer, finished or not."""

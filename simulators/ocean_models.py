@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halidescope.simulators.detector import Detector
 
 LINEAR = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)       # counts / P(counts): a linear detector
-SPECTRUM, RAW_SPECTRUM, BUFFERED_SPECTRUM = 0x00101000, 0x00101100, 0x00100928
+SPECTRUM, RAW_SPECTRUM, PARTIAL_SPECTRUM, BUFFERED_SPECTRUM = 0x00101000, 0x00101100, 0x00102080, 0x00100928
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class OceanModel:
 
 HDX = OceanModel(
     "ocean-hdx", b"HDX", b"HDX00419", 0x2003, Detector(), 6_000, 10_000_000, (0, 1, 3, 255), 1,
-    (SPECTRUM, RAW_SPECTRUM), "<u2", 65535, networked=True,
+    (SPECTRUM, RAW_SPECTRUM, PARTIAL_SPECTRUM), "<u2", 65535, networked=True,
 )
 QE_PRO = OceanModel(
     "ocean-qepro", b"QEPro", b"QEP01287", 0x4004,
@@ -84,5 +84,5 @@ STS = OceanModel(
         pixels=1024, wavelength_coefficients=(338.0, 0.4690, -1.6e-5, -1.5e-9), offset_counts=1450.0,
         read_noise_counts=6.0, gain_electrons_per_count=5.0, full_scale_counts=16383,
     ),
-    10, 85_000_000, (0, 1, 2), 1, (SPECTRUM, RAW_SPECTRUM), "<u2", 16383,
+    10, 85_000_000, (0, 1, 2), 1, (SPECTRUM, RAW_SPECTRUM, PARTIAL_SPECTRUM), "<u2", 16383,
 )

@@ -1,12 +1,14 @@
-"""A simulated chain of two Zaber single-axis devices: their state, motion, warning flags and distance trigger.
+"""Simulated Zaber devices: a chain of two with one axis each, or one controller with two; their motion and flags.
 
-Sources: the traffic of Zaber's own client library (zaber-motion), its warning flags, and zproto for the framing. Device
-1 is x, device 2 is y; a microstep is 2 mm (lead) / 200 (steps per turn) / 256 (resolution). The devices have 200 µm
-between their limits, like the film. An axis has no reference position until it has been homed; until then absolute
-moves are refused. The wire is in :mod:`halidescope.simulators.zaber_wire`.
+Sources: the traffic of Zaber's own client library (zaber-motion), its warning flags, and zproto for the framing. On the
+chain device 1 is x and device 2 is y, of the controller axis 1 is x and axis 2 is y; a microstep is 2 mm (lead) / 200
+(steps per turn) / 256 (resolution). The axes have 200 µm between their limits, like the film. An axis has no reference
+position until it has been homed; until then absolute moves are refused. The wire is in
+:mod:`halidescope.simulators.zaber_wire`.
 """
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 from halidescope.simulators.bench import Bench
@@ -18,7 +20,8 @@ RESOLUTION = 256
 MICROSTEP_UM = 2000.0 / 200 / RESOLUTION
 SPEED_UNIT = 1.6384             # native velocity is microsteps/s × 1.6384
 FASTEST_UM_S = 20_000.0
-DEVICE_ID, FIRMWARE, BUILD = 50952, "7.38", "17000"
+DEVICE_ID, CONTROLLER_ID, PERIPHERAL_ID = 50952, 30222, 70302
+FIRMWARE, BUILD = "7.38", "17000"
 
 
 class Flag(StrEnum):
@@ -48,30 +51,27 @@ class ZaberRejectedError(Exception):
         self.reason = reason
 
 
-class ZaberDevice:
-    """One device of the chain with its one axis.
+class ZaberAxis:
+    """One axis of a device.
 
     Parameters
     ----------
     bench : Bench
         The world.
-    address : int
-        On the chain.
+    number : int
+        In its device.
     axis : Axis
         The world's axis that it moves.
     """
 
-    def __init__(self, bench: Bench, address: int, axis: Axis) -> None:
+    def __init__(self, bench: Bench, number: int, axis: Axis) -> None:
         self.bench = bench
-        self.address = address
+        self.number = number
         self.axis = axis
-        self.serial = 90_310 + address
         self.travel_um = (axis.lower_um, axis.upper_um)
         axis.servo = True
         self.speed_um_s = axis.velocity_um_s
         self.accel = 205
-        self.alert = False
-        self.checksum = False
         self.referenced = False
         self.interrupted = False
         self.stalled_once = False
@@ -159,7 +159,6 @@ class ZaberDevice:
         self.stop()
         self.axis.servo = True
         self.referenced = self.interrupted = self.stalled_once = self._homing = False
-        self.alert = self.checksum = False
         self.trigger_from_um = None
 
     def _announce_triggers(self, now: float) -> None:
@@ -174,8 +173,36 @@ class ZaberDevice:
         self.bench.announce_triggers(sorted(now + abs(place - start) / self.axis.velocity_um_s for place in places))
 
 
+class ZaberDevice:
+    """One device of the chain.
+
+    Parameters
+    ----------
+    address : int
+        On the chain.
+    device_id : int
+        Number of its model.
+    axes : sequence of ZaberAxis
+        Numbered from 1.
+    """
+
+    def __init__(self, address: int, device_id: int, axes: Sequence[ZaberAxis]) -> None:
+        self.address = address
+        self.device_id = device_id
+        self.axes = tuple(axes)
+        self.serial = 90_310 + address
+        self.alert = False
+        self.checksum = False
+
+    def restart(self) -> None:
+        """As after power-up."""
+        self.alert = self.checksum = False
+        for axis in self.axes:
+            axis.restart()
+
+
 class ZaberChain:
-    """Both devices behind one port; state outlives connections.
+    """All devices behind one port; state outlives connections.
 
     Parameters
     ----------
@@ -183,22 +210,40 @@ class ZaberChain:
         The world.
     faults : FaultBoard
         Jams the axes, or disables their drivers.
+    two_axis : bool
+        One controller with two axes instead of two devices with one.
     """
 
     role = "stage"
     model = MODEL
     single_client = False
 
-    def __init__(self, bench: Bench, faults: FaultBoard) -> None:
+    def __init__(self, bench: Bench, faults: FaultBoard, *, two_axis: bool = False) -> None:
         self.bench = bench
-        self.devices = [ZaberDevice(bench, 1, bench.axes["1"]), ZaberDevice(bench, 2, bench.axes["2"])]
+        x, y = bench.axes["1"], bench.axes["2"]
+        self.devices = [
+            ZaberDevice(1, CONTROLLER_ID, [ZaberAxis(bench, 1, x), ZaberAxis(bench, 2, y)])
+        ] if two_axis else [
+            ZaberDevice(1, DEVICE_ID, [ZaberAxis(bench, 1, x)]), ZaberDevice(2, DEVICE_ID, [ZaberAxis(bench, 1, y)])
+        ]
         faults.offer("stage-stall", self._stall)
         faults.offer("stage-servo-off", lambda begins: self._disable() if begins else None)
 
+    @property
+    def axes(self) -> list[ZaberAxis]:
+        """Every axis of every device."""
+        return [axis for device in self.devices for axis in device.axes]
+
     def _stall(self, stalled: bool) -> None:
-        for device in self.devices:
-            device.stall(stalled)
+        for axis in self.axes:
+            axis.stall(stalled)
 
     def _disable(self) -> None:
-        for device in self.devices:
-            device.switch_driver(False)
+        for axis in self.axes:
+            axis.switch_driver(False)
+
+
+def flags_of(axes: Sequence[ZaberAxis]) -> list[Flag]:
+    """Warning flags that any of the axes has, the gravest first."""
+    raised = {flag for axis in axes for flag in axis.flags()}
+    return [flag for flag in Flag if flag in raised]

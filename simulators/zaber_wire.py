@@ -1,33 +1,29 @@
-"""The wire of a simulated Zaber chain: frames, checksums, ids, replies, alerts, info lines, settings and commands.
+"""The wire of a simulated Zaber chain: frames, checksums, ids, replies, alerts, info lines and commands.
 
 A command is ``/[device [axis [id]]] words[:LRC]``; device 0 is all of them. Every device addressed answers
 ``@DD A [id] OK|RJ IDLE|BUSY WW data``; an axis that comes to rest sends ``!DD A IDLE WW`` if ``comm.alert`` is set, and
 ``help`` is followed by ``#`` lines. A message with a wrong checksum, or not begun by ``/``, is ignored. What the
-devices do is in :mod:`halidescope.simulators.zaber`.
+devices do is in :mod:`halidescope.simulators.zaber`, their settings in :mod:`halidescope.simulators.zaber_settings`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from halidescope.simulators.wire import lines_of
 from halidescope.simulators.zaber import (
-    BUILD,
-    DEVICE_ID,
     FASTEST_UM_S,
-    FIRMWARE,
     MICROSTEP_UM,
-    RESOLUTION,
-    SPEED_UNIT,
     Reason,
+    ZaberAxis,
     ZaberChain,
     ZaberDevice,
     ZaberRejectedError,
+    flags_of,
 )
+from halidescope.simulators.zaber_settings import DeviceSetting, native_speed, setting_of, um_s_of
 
 LONGEST_LINE = 256
-PACKET_BYTES = 80
-WORD_BYTES = 50
 CHECKED = re.compile(rb"(?P<text>[^:]*):(?P<lrc>[0-9A-Fa-f]{2})", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,10}", re.ASCII)
 NUMBERED = re.compile(r"\d{1,3}", re.ASCII)
@@ -51,7 +47,7 @@ class Message:
 
 
 class Zaber(ZaberChain):
-    """The chain as a device on the wire."""
+    """The chain on the wire."""
 
     def session(self) -> "ZaberSession":
         """A parser for a new connection."""
@@ -64,7 +60,7 @@ class ZaberSession:
     def __init__(self, chain: ZaberChain) -> None:
         self._chain = chain
         self._buffer = bytearray()
-        self._moving: set[int] = set()      # devices whose coming to rest will be told
+        self._moving: set[ZaberAxis] = set()      # axes whose coming to rest will be told
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; a line ends with LF, CR or both."""
@@ -75,7 +71,7 @@ class ZaberSession:
 
     def due_s(self) -> float | None:
         """When the first axis that tells so comes to rest."""
-        times = [device.done_s() for device in self._chain.devices if device.address in self._moving]
+        times = [axis.done_s() for axis in self._moving]
         known = [time for time in times if time is not None]
         if len(known) < len(times):
             return self._chain.bench.clock.now_s()      # one has ended early
@@ -86,9 +82,11 @@ class ZaberSession:
         alerts = []
         with self._chain.bench.lock:
             for device in self._chain.devices:
-                if device.address in self._moving and not device.busy():
-                    self._moving.discard(device.address)
-                    alerts.append(_frame(device, f"!{device.address:02d} 1 IDLE {_flag(device)}"))
+                for axis in device.axes:
+                    if axis in self._moving and not axis.busy():
+                        self._moving.discard(axis)
+                        text = f"!{device.address:02d} {axis.number} IDLE {_flag([axis])}"
+                        alerts.append(_frame(device, text))
         return alerts
 
     def close(self) -> None:
@@ -102,22 +100,25 @@ class ZaberSession:
         replies = []
         for device in chosen:
             replies.append(self._answer(device, message))
-            if device.alert and device.done_s() is not None:
-                self._moving.add(device.address)
+            if device.alert:
+                self._moving |= {axis for axis in device.axes if axis.done_s() is not None}
         return replies
 
     def _answer(self, device: ZaberDevice, message: Message) -> bytes:
         verdict, info = "OK", [text for text in HELP if message.words == ["help"]]
+        axes: Sequence[ZaberAxis] = device.axes
         try:
-            if message.axis > 1:
+            if message.axis > len(device.axes):
                 raise ZaberRejectedError(Reason.BAD_AXIS)
-            data = _run(device, message)
+            if message.axis:
+                axes = device.axes[message.axis - 1:message.axis]
+            data = _run(device, axes, message)
         except ZaberRejectedError as rejection:
             verdict, data, info = "RJ", rejection.reason.value, []
         identity = f" {message.identity}" if message.identity is not None else ""
-        status = "BUSY" if device.busy() else "IDLE"
+        status = "BUSY" if any(axis.busy() for axis in axes) else "IDLE"
         place = f"{device.address:02d} {message.axis}{identity}"
-        frames = [_frame(device, f"@{place} {verdict} {status} {_flag(device)} {data}")]
+        frames = [_frame(device, f"@{place} {verdict} {status} {_flag(axes)} {data}")]
         return b"".join(frames + [_frame(device, f"#{place} {text}") for text in info])
 
 
@@ -145,8 +146,8 @@ def _frame(device: ZaberDevice, text: str) -> bytes:
     return f"{text}{check}\r\n".encode("ascii")
 
 
-def _flag(device: ZaberDevice) -> str:
-    flags = device.flags()
+def _flag(axes: Sequence[ZaberAxis]) -> str:
+    flags = flags_of(axes)
     return flags[0].value if flags else "--"
 
 
@@ -156,163 +157,97 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _run(device: ZaberDevice, message: Message) -> str:
+def _run(device: ZaberDevice, axes: Sequence[ZaberAxis], message: Message) -> str:
     if not message.words:
         return "0"
     word, arguments = message.words[0], message.words[1:]
+    if word in AXIS_COMMANDS:
+        return AXIS_COMMANDS[word](axes, arguments)
     if word not in COMMANDS:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
-    return COMMANDS[word](device, message.axis, arguments)
+    return COMMANDS[word](device, axes, message.axis, arguments)
 
 
-def _microsteps(position_um: float) -> int:
-    return round(position_um / MICROSTEP_UM)
-
-
-def _native_speed(speed_um_s: float) -> int:
-    return round(speed_um_s / MICROSTEP_UM * SPEED_UNIT)
-
-
-def _um_s(native: int) -> float:
-    return native / SPEED_UNIT * MICROSTEP_UM
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting; ``of_axis`` tells whether it may be asked of an axis."""
-
-    read: Callable[[ZaberDevice], object]
-    write: Callable[[ZaberDevice, int], None] | None = None
-    of_axis: bool = True
-
-
-def _between(lower: float, upper: float, act: Callable[[ZaberDevice, int], None]) -> Callable[[ZaberDevice, int], None]:
-    def write(device: ZaberDevice, value: int) -> None:
-        if not lower <= value <= upper:
-            raise ZaberRejectedError(Reason.BAD_DATA)
-        act(device, value)
-    return write
-
-
-def _limit(attribute: str) -> Setting:
-    def write(device: ZaberDevice, value: int) -> None:
-        position_um = value * MICROSTEP_UM
-        if not device.travel_um[0] <= position_um <= device.travel_um[1]:
-            raise ZaberRejectedError(Reason.BAD_DATA)
-        setattr(device.axis, attribute, position_um)
-    return Setting(lambda device: _microsteps(getattr(device.axis, attribute)), write)
-
-
-def _constant(value: object, *, of_axis: bool = False) -> Setting:
-    return Setting(lambda device: value, of_axis=of_axis)
-
-
-def _switch(attribute: str) -> Setting:
-    return Setting(
-        lambda device: int(getattr(device, attribute)),
-        _between(0, 1, lambda device, value: setattr(device, attribute, bool(value))), of_axis=False,
-    )
-
-
-SETTINGS: dict[str, Setting] = {
-    "pos": Setting(lambda device: _microsteps(device.position_um())),
-    "encoder.pos": Setting(lambda device: _microsteps(device.position_um())),
-    "limit.min": _limit("lower_um"),
-    "limit.max": _limit("upper_um"),
-    "maxspeed": Setting(
-        lambda device: _native_speed(device.speed_um_s),
-        _between(1, _native_speed(FASTEST_UM_S), lambda device, value: setattr(device, "speed_um_s", _um_s(value))),
-    ),
-    "accel": Setting(lambda device: device.accel, _between(0, 32767, lambda d, value: setattr(d, "accel", value))),
-    "resolution": _constant(RESOLUTION, of_axis=True),
-    "driver.enabled": Setting(lambda device: int(device.axis.servo)),
-    "deviceid": _constant(DEVICE_ID),
-    "device.hw.modified": _constant(0),
-    "version": _constant(FIRMWARE),
-    "version.build": _constant(BUILD),
-    "system.serial": Setting(lambda device: device.serial, of_axis=False),
-    "system.axiscount": _constant(1),
-    "system.access": _constant(1),
-    "system.voltage": _constant("48.0"),
-    "comm.address": Setting(lambda device: device.address, of_axis=False),
-    "comm.alert": _switch("alert"),
-    "comm.checksum": _switch("checksum"),
-    "comm.packet.size.max": _constant(PACKET_BYTES),
-    "comm.word.size.max": _constant(WORD_BYTES),
-    "comm.command.packets.max": _constant(1),
-    "get.settings.max": _constant(10),
-}
-
-
-def _get(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
-    if len(arguments) != 1 or arguments[0] not in SETTINGS:
+def _get(device: ZaberDevice, axes: Sequence[ZaberAxis], axis: int, arguments: list[str]) -> str:
+    if len(arguments) != 1:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
-    setting = SETTINGS[arguments[0]]
-    if axis and not setting.of_axis:
-        raise ZaberRejectedError(Reason.DEVICE_ONLY)
-    return str(setting.read(device))
+    setting = setting_of(device, axis, arguments[0])
+    if isinstance(setting, DeviceSetting):
+        return str(setting.read(device))
+    return " ".join(str(setting.read(each)) for each in axes)
 
 
-def _set(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
-    if len(arguments) != 2 or arguments[0] not in SETTINGS:
+def _set(device: ZaberDevice, axes: Sequence[ZaberAxis], axis: int, arguments: list[str]) -> str:
+    if len(arguments) != 2:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
-    setting = SETTINGS[arguments[0]]
-    if axis and not setting.of_axis:
-        raise ZaberRejectedError(Reason.DEVICE_ONLY)
+    setting = setting_of(device, axis, arguments[0])
     if setting.write is None:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
-    setting.write(device, _integer(arguments[1]))
+    value = _integer(arguments[1])
+    if isinstance(setting, DeviceSetting):
+        setting.write(device, value)
+    else:
+        for each in axes:
+            setting.write(each, value)
     return "0"
 
 
-def _move(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
+def _move(axes: Sequence[ZaberAxis], arguments: list[str]) -> str:
     kinds = {"abs": 1, "rel": 1, "vel": 1, "max": 0, "min": 0}
     if not arguments or arguments[0] not in kinds or len(arguments) != 1 + kinds[arguments[0]]:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
     kind, value = arguments[0], _integer(arguments[1]) if len(arguments) > 1 else 0
-    if kind in ("abs", "max") and device.axis.servo and not device.busy() and not device.referenced:
-        raise ZaberRejectedError(Reason.BAD_DATA)
-    if kind == "abs":
-        device.move(value * MICROSTEP_UM)
-    elif kind == "rel":
-        device.move(device.position_um() + value * MICROSTEP_UM)
-    elif kind == "vel" and value == 0:
-        device.stop()
-    elif kind == "vel":
-        if abs(value) > _native_speed(FASTEST_UM_S):
-            raise ZaberRejectedError(Reason.BAD_DATA)
-        device.move(device.axis.upper_um if value > 0 else device.axis.lower_um, _um_s(abs(value)))
-    else:
-        device.move(device.axis.upper_um if kind == "max" else device.axis.lower_um)
+    for axis in axes:
+        _move_one(axis, kind, value)
     return "0"
 
 
-def _plain(act: Callable[[ZaberDevice], None]) -> Callable[[ZaberDevice, int, list[str]], str]:
-    def run(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
+def _move_one(axis: ZaberAxis, kind: str, value: int) -> None:
+    if kind in ("abs", "max") and axis.axis.servo and not axis.busy() and not axis.referenced:
+        raise ZaberRejectedError(Reason.BAD_DATA)
+    if kind == "abs":
+        axis.move(value * MICROSTEP_UM)
+    elif kind == "rel":
+        axis.move(axis.position_um() + value * MICROSTEP_UM)
+    elif kind == "vel" and value == 0:
+        axis.stop()
+    elif kind == "vel":
+        if abs(value) > native_speed(FASTEST_UM_S):
+            raise ZaberRejectedError(Reason.BAD_DATA)
+        axis.move(axis.axis.upper_um if value > 0 else axis.axis.lower_um, um_s_of(abs(value)))
+    else:
+        axis.move(axis.axis.upper_um if kind == "max" else axis.axis.lower_um)
+
+
+def _plain(act: Callable[[ZaberAxis], None]) -> Callable[[Sequence[ZaberAxis], list[str]], str]:
+    def run(axes: Sequence[ZaberAxis], arguments: list[str]) -> str:
         if arguments:
             raise ZaberRejectedError(Reason.BAD_COMMAND)
-        act(device)
+        for axis in axes:
+            act(axis)
         return "0"
     return run
 
 
-def _warnings(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
-    flags = device.flags()
+def _warnings(axes: Sequence[ZaberAxis], arguments: list[str]) -> str:
+    flags = flags_of(axes)
     if arguments == ["clear"]:
-        device.interrupted = device.stalled_once = False
+        for axis in axes:
+            axis.interrupted = axis.stalled_once = False
     elif arguments:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
     return " ".join([f"{len(flags):02d}", *(flag.value for flag in flags)])
 
 
-def _driver(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
+def _driver(axes: Sequence[ZaberAxis], arguments: list[str]) -> str:
     if arguments not in (["enable"], ["disable"]):
         raise ZaberRejectedError(Reason.BAD_COMMAND)
-    device.switch_driver(arguments == ["enable"])
+    for axis in axes:
+        axis.switch_driver(arguments == ["enable"])
     return "0"
 
 
-def _trigger(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
+def _trigger(device: ZaberDevice, axes: Sequence[ZaberAxis], axis: int, arguments: list[str]) -> str:
     """``trigger dist 1 <axis> <microsteps>``, ``trigger dist 1 enable|disable`` and the output's action."""
     if arguments[:1] != ["dist"]:
         if len(arguments) >= 2 and arguments[0] in ("1", "2") and arguments[1] in TRIGGER_WORDS:
@@ -322,22 +257,25 @@ def _trigger(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
         raise ZaberRejectedError(Reason.DEVICE_ONLY)
     if arguments[1:2] != ["1"]:
         raise ZaberRejectedError(Reason.BAD_DATA)
+    chosen = [each for each in device.axes if each.trigger_um is not None]
     match arguments[2:]:
-        case ["enable"] if device.trigger_um is not None:
-            device.trigger_from_um = device.position_um()
-        case ["enable"]:
-            raise ZaberRejectedError(Reason.BAD_DATA)
+        case ["enable"] if chosen:
+            for each in chosen:
+                each.trigger_from_um = each.position_um()
         case ["disable"]:
-            device.trigger_from_um = None
-            device.bench.cancel_triggers(device.bench.advance())
-        case ["1", distance] if _integer(distance) > 0:
-            device.trigger_um = _integer(distance) * MICROSTEP_UM
+            for each in device.axes:
+                each.trigger_from_um = None
+                each.bench.cancel_triggers(each.bench.advance())
+        case [number, distance] if number in [str(each.number) for each in device.axes] and _integer(distance) > 0:
+            for each in device.axes:    # the trigger follows one axis at a time
+                each.trigger_um = _integer(distance) * MICROSTEP_UM if str(each.number) == number else None
+                each.trigger_from_um = None
         case _:
             raise ZaberRejectedError(Reason.BAD_DATA)
     return "0"
 
 
-def _system(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
+def _system(device: ZaberDevice, axes: Sequence[ZaberAxis], axis: int, arguments: list[str]) -> str:
     if arguments != ["reset"]:
         raise ZaberRejectedError(Reason.BAD_COMMAND)
     if axis:
@@ -346,8 +284,10 @@ def _system(device: ZaberDevice, axis: int, arguments: list[str]) -> str:
     return "0"
 
 
-COMMANDS: dict[str, Callable[[ZaberDevice, int, list[str]], str]] = {
-    "get": _get, "set": _set, "move": _move, "home": _plain(ZaberDevice.home), "stop": _plain(ZaberDevice.stop),
-    "estop": _plain(ZaberDevice.stop), "warnings": _warnings, "driver": _driver, "trigger": _trigger,
-    "system": _system, "help": _plain(lambda device: None),
+AXIS_COMMANDS: dict[str, Callable[[Sequence[ZaberAxis], list[str]], str]] = {
+    "move": _move, "home": _plain(ZaberAxis.home), "stop": _plain(ZaberAxis.stop), "estop": _plain(ZaberAxis.stop),
+    "warnings": _warnings, "driver": _driver, "help": _plain(lambda axis: None),
+}
+COMMANDS: dict[str, Callable[[ZaberDevice, Sequence[ZaberAxis], int, list[str]], str]] = {
+    "get": _get, "set": _set, "trigger": _trigger, "system": _system,
 }

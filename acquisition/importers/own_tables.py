@@ -33,20 +33,21 @@ def read_csv(path: Path) -> Scan:
         raise ScanFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise ScanFileError(f"{path}: not UTF-8 text any more; save it as UTF-8") from error
-    except (ValueError, KeyError, IndexError, OverflowError, MemoryError, csv.Error) as error:
+    except (ValueError, KeyError, IndexError, OverflowError, MemoryError, StopIteration, csv.Error) as error:
         raise ScanFileError(f"{path}: a damaged table ({error})") from error
 
 
 def _csv(path: Path, file: IO[str]) -> Scan:
     announced = int(file.readline().split(";")[1].split()[0])
     file.readline()                                       # the title, for people
-    described = file.readline().strip()
-    if described.startswith('"'):
-        described = described[1:-1].replace('""', '"')
-    extras = extras_from(described.removeprefix(EXTRAS_MARK), str(path))
-    shape = tuple(len(axis) for axis in extras.header.axes.values())
     table = csv.reader(file)
-    _, *names = next(table)
+    described, row = "", next(table)
+    while row[0].startswith(EXTRAS_MARK):
+        described += row[0].removeprefix(EXTRAS_MARK)
+        row = next(table)
+    extras = extras_from(described, str(path))
+    shape = tuple(len(axis) for axis in extras.header.axes.values())
+    _, *names = row
     axis = [float(name[:-3]) for name in names if name.endswith(" nm")]
     lead = [_NAMES.get(name, name.partition(" (")[0]) for name in names[: len(names) - len(axis)]]
     kind = np.dtype(extras.header.count_type)

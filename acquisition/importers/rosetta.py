@@ -4,13 +4,14 @@ RosettaSciIO is GPL and an optional extra, imported when such a file is opened. 
 and none that could run code from a file. Axes are taken as the reader gives them, non-uniform ones as they are.
 """
 
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from halidescope.acquisition.importers.foreign import foreign_scan
+from halidescope.acquisition.importers.guard import read_guarded
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.quantities import is_length, is_spectral, is_time, to_nm, to_s, to_um
 from halidescope.acquisition.scan import Scan
@@ -52,18 +53,28 @@ def _module(path: Path, start: bytes) -> str | None:
 
 
 def read_rosetta(path: Path) -> Scan:
-    """The file's first set of spectra; raises ScanFileError if there is none, or RosettaSciIO is not installed."""
+    """The file's first set of spectra, read in a process of its own.
+
+    Raises
+    ------
+    ScanFileError
+        There is none, RosettaSciIO is not installed, or its reader crashed or hung.
+    """
+    if importlib.util.find_spec("rsciio") is None:
+        raise ScanFileError(
+            f"{path}: is read through RosettaSciIO, which is not installed; pip install 'halidescope[import]'"
+        )
+    return read_guarded(path, "rosetta")
+
+
+def read_unguarded(path: Path) -> Scan:
+    """As :func:`read_rosetta`, in this process."""
     start = b"" if path.is_dir() else _start(path)
     name = _module(path, start)
     assert name is not None
     if b"<!DOCTYPE" in start or b"<!ENTITY" in start:
         raise ScanFileError(f"{path}: declares a document type, which no measurement has; it is not opened")
-    try:
-        reader = importlib.import_module(f"rsciio.{name}")
-    except ImportError as error:
-        raise ScanFileError(
-            f"{path}: is read through RosettaSciIO, which is not installed; pip install 'halidescope[import]'"
-        ) from error
+    reader = importlib.import_module(f"rsciio.{name}")
     try:
         signals = reader.file_reader(str(path), **_EXACT.get(name, {}))
     except _COMPLAINTS as error:

@@ -9,7 +9,7 @@ Figure 3    :func:`power_figure`                     yield and rate over power, 
 Figure 4    :func:`map_figure`                       hyperspectral map, shares, profile
 Figure 5    :func:`composition_figure`               iodine content of a map, diffusion profile
 Figure 7    :func:`segregation_figure`               segregation and recovery
-Figure 8    :func:`monte_carlo_figure`               kinetic Monte Carlo
+Figure 8    ``monte_carlo_figure``                   kinetic Monte Carlo; in ``analysis.kmc.paper_figure``
 Figure 9    :func:`heat_and_carriers_figure`         temperature and carriers
 =========== ======================================== ==============================================================
 
@@ -19,7 +19,7 @@ nothing is written to a file.
 
 from halidescope.analysis.figures.field import RadialProfile, composition_figure, map_figure
 from halidescope.analysis.figures.films import FilmSpectra, films_figure, spectra_figure
-from halidescope.analysis.figures.models import GapCurve, heat_and_carriers_figure, monte_carlo_figure
+from halidescope.analysis.figures.models import heat_and_carriers_figure
 from halidescope.analysis.figures.segregation import PeakTrack, segregation_figure
 from halidescope.analysis.figures.series import PowerPoint, power_figure, time_series_figure
 from halidescope.analysis.figures.style import (
@@ -32,7 +32,7 @@ from halidescope.analysis.figures.style import (
 )
 
 __all__ = [
-    "BROMIDE_RICH", "IMAGE_MAP", "IODIDE_RICH", "FilmSpectra", "GapCurve", "PeakTrack", "PowerPoint", "RadialProfile",
+    "BROMIDE_RICH", "IMAGE_MAP", "IODIDE_RICH", "FilmSpectra", "PeakTrack", "PowerPoint", "RadialProfile",
     "composition_figure", "draw_map", "emitting_window", "evenly_changed", "films_figure", "heat_and_carriers_figure",
-    "map_figure", "monte_carlo_figure", "power_figure", "segregation_figure", "spectra_figure", "time_series_figure",
+    "map_figure", "power_figure", "segregation_figure", "spectra_figure", "time_series_figure",
 ]  # fmt: skip

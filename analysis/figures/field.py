@@ -171,18 +171,18 @@ def composition_figure(
     if profile_points is not None:
         at, intensity, intensity_se = (np.asarray(part, dtype=float) for part in profile_points)
         spread.errorbar(
-            at, intensity, intensity_se, fmt="o", ms=3, lw=0.7, color=style.BROMIDE_RICH, label="bromide-rich emission"
+            at, intensity, intensity_se, fmt="o", ms=3, lw=0.7, color=style.BROMIDE_RICH, label="emission"
         )
     if profile is not None:
         fine = np.linspace(x.min(), x.max(), 400)
-        spread.plot(fine, profile.evaluate(fine), color="black", lw=1.2, label="I₀/√(4πDt)·exp(−(x−x₀)²/4Dt)")
+        spread.plot(fine, profile.evaluate(fine), color="black", lw=1.2, label="equation 1")
         words = [
             style.number("D", profile.diffusivity_m2_s, profile.diffusivity_m2_s_se, "m²/s"),
             style.number("√(4Dt)", profile.width_um, profile.width_um_se, "µm"),
         ]
         style.note(spread, words, "upper left")
-        spread.margins(y=0.25)
-    spread.set(xlabel="x (µm)", ylabel="intensity (counts)", title="diffusion profile")
+        spread.set_ylim(top=1.3 * float(np.nanmax(profile.evaluate(fine))))
+    spread.set(xlabel="x (µm)", ylabel="intensity (counts)", title="diffusion profile, bromide-rich")
     style.legend(spread, loc="upper right")
     style.panel_letters(left, line, spread)
     return figure

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -38,6 +39,7 @@ def films_figure(films: Sequence[FilmSpectra]) -> Figure:
     figure = Figure(figsize=(8.4, 1.3 + 1.25 * max(len(films), 2)), layout="constrained")
     axes = figure.subplots()
     ordered = sorted(films, key=lambda film: -film.composition)
+    lines = _lines(len(ordered))
     low, high = np.inf, -np.inf
     for level, film in enumerate(ordered):
         wavelength = np.asarray(film.wavelength_nm, dtype=float)
@@ -46,7 +48,7 @@ def films_figure(films: Sequence[FilmSpectra]) -> Figure:
         low, high = min(low, wavelength[seen][0]), max(high, wavelength[seen][-1])
         colour = style.composition_colour(film.composition)
         shape = counts / counts[seen].max()
-        line = style.LINES[level % len(style.LINES)]
+        line = lines[level]
         axes.plot(wavelength[seen], level + 0.85 * shape[seen], color=colour, lw=1.3, ls=line)
         axes.fill_between(wavelength[seen], level, level + 0.85 * shape[seen], color=colour, alpha=0.15, lw=0)
         words = [f"x = {film.composition:g}", style.number("PL", film.peak_nm, film.peak_nm_se, "nm")]
@@ -91,3 +93,9 @@ def spectra_figure(
     axes.set(xlabel="wavelength (nm)", ylabel=ylabel)
     style.legend(axes)
     return figure
+
+
+def _lines(count: int) -> list[Any]:
+    """Line styles from the iodide-rich film (dashed) to the bromide-rich one (solid)."""
+    between: list[Any] = [style.LINES[1 + k % (len(style.LINES) - 2)] for k in range(max(count - 2, 0))]
+    return [style.IODIDE_LINE, *between[::-1], style.BROMIDE_LINE][:count] if count > 1 else [style.BROMIDE_LINE]

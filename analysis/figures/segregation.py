@@ -71,7 +71,7 @@ def segregation_figure(
     back.errorbar(
         recovery.time_s, returned, recovery.peak_nm_se, fmt="s", ms=3, lw=0.6, color=style.BROMIDE_RICH, label="peak"
     )
-    back.set(xlabel="time in the dark (s)", ylabel="peak shift Δλ (nm)", title="recovery in the dark")
+    back.set(xlabel="time in the dark, from the first look (s)", ylabel="peak shift Δλ (nm)", title="recovery")
     right = back.twinx()
     share, share_se = (100 * np.asarray(part, dtype=float) for part in (recovery.share, recovery.share_se))
     right.errorbar(recovery.time_s, share, share_se, fmt="^", ms=3, lw=0.6, color=style.IODIDE_RICH, alpha=0.7)

@@ -115,7 +115,7 @@ def draw_shares(
         )
         if fitted is not None:
             value, low, high = fitted if k else [100 - part for part in fitted]
-            axes.plot(time, value, color="black", lw=1.2, ls=lines[k], label="fit, 95 % band" if k else None)
+            axes.plot(time, value, color="black", lw=1.2, ls=lines[k], zorder=3, label="fit, 95 % band" if k else None)
             axes.fill_between(time, low, high, color="black", alpha=0.2, lw=0)
     axes.set(xlabel="time (s)", ylabel="share of the emission (%)", ylim=(-5, 119), title="linear unmixing")
     style.legend(axes, loc="upper center", ncols=3, columnspacing=1.0, handletextpad=0.4)

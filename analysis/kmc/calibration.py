@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.analysis.kmc.emulator import GRID, Emulator, fit
-from halidescope.analysis.kmc.inference import SLOWEST, Measured, Problem
+from halidescope.analysis.kmc.emulator import Emulator, fit
+from halidescope.analysis.kmc.inference import Measured, Problem
 from halidescope.analysis.kmc.pool import in_order
 
 Floats = NDArray[np.float64]
@@ -23,14 +23,25 @@ LOOKS = 2
 """Measurements made of each design's curve, with different time scales and errors."""
 POINTS = (12, 40)
 """Fewest and most points of such a measurement."""
-NOISE_EV = (1e-3, 1e-2)
-"""Smallest and largest noise of a point."""
+NOISE_EV = (2e-3, 2e-2)
+"""Smallest and largest noise of a point, of the measurement and of the model together."""
 
 
 def calibrated(
-    emulator: Emulator, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
+    emulator: Emulator,
+    like: Measured | None = None,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Emulator:
-    """Return the emulator with ``levels``; takes some ten seconds, no simulation is run."""
+    """Return the emulator with ``levels``; takes some ten seconds, no simulation is run.
+
+    Parameters
+    ----------
+    like : Measured, optional
+        Calibrate for series with its times and errors (its values do not matter): how far intervals must be widened
+        depends somewhat on how exact the data are. Without it, for series of ``POINTS`` points and ``NOISE_EV``.
+    """
     number = len(emulator.designs)
     fold = np.arange(number) % FOLDS
     others = [
@@ -42,20 +53,22 @@ def calibrated(
     def level(case: tuple[int, int]) -> Floats:
         index, look = case
         rng = np.random.default_rng([emulator.config.run.seed, index, look])
-        return _level(others[fold[index]], emulator.designs[index], emulator.simulated_ev[index], rng)
+        problem = Problem(_some_series(rng) if like is None else like, others[fold[index]])
+        return _level(problem, emulator.designs[index], emulator.simulated_ev[index], rng)
 
     return replace(emulator, levels=np.stack(in_order(level, cases, workers=workers, progress=progress)))
 
 
-def _level(emulator: Emulator, design: Floats, curve_ev: Floats, rng: np.random.Generator) -> Floats:
-    """How far into its posterior each parameter of one design lies, (4,), 0 in the middle and 1 at an end."""
+def _some_series(rng: np.random.Generator) -> Measured:
     points = int(rng.integers(POINTS[0], POINTS[1] + 1))
     noise = 10 ** rng.uniform(*np.log10(NOISE_EV))
+    return Measured(np.linspace(1 / points, 1, points), np.zeros(points), noise, model_sd=0.0)
+
+
+def _level(problem: Problem, design: Floats, curve_ev: Floats, rng: np.random.Generator) -> Floats:
+    """How far into its posterior each parameter of one design lies, (4,), 0 in the middle and 1 at an end."""
     slowness = rng.random()
-    time = np.linspace(1 / points, 1, points)
-    energy = np.interp(time / SLOWEST**slowness, GRID, curve_ev)
-    measured = Measured(time, energy, noise)
-    made = energy + measured.offset * rng.standard_normal() + noise * rng.standard_normal(points)
-    samples, _ = Problem(replace(measured, value=made), emulator).posterior(rng)
+    problem.value = problem.with_errors(problem.seen(curve_ev[None], np.array([slowness])), rng)[0]
+    samples, _ = problem.posterior(rng)
     below = np.mean(samples < np.append(design, slowness), axis=0)
     return np.abs(2 * below - 1)

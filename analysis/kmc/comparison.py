@@ -31,7 +31,7 @@ class Comparison:
         Equally weighted posterior samples of ``NAMES``: barriers in eV, escape probability, log10 of the seconds of the
         experiment per step (per second of the exact clock, if that limits the run).
     discrepancy : float
-        Smallest mean squared misfit per point, in units of the errors (measurement, offset, emulator); about 1 fits.
+        Smallest mean squared misfit per point, in units of the errors (noise, offset, scatter of the simulation).
     null : ndarray
         The same for curves made by the model itself; ``p_value`` is the share of them that fits no better.
     time_s, median, low, high : ndarray
@@ -172,9 +172,13 @@ def compare(
 
     parameters = problem.parameters(unit)
     curves = problem.seen(emulator.curves_like_simulated(parameters[:, :3], rng), unit[:, 3])
-    drawn = rng.integers(0, len(curves), null_draws)
-    null = problem.misfit(problem.with_errors(curves[drawn], rng), model)
-    discrepancy = float(problem.misfit(problem.value[None], model)[0])
+    drawn = parameters[rng.integers(0, len(curves), null_draws)]
+    slowness = (drawn[:, 3] - problem.limits[3, 0]) / np.ptp(problem.limits[3])
+    own = problem.seen(emulator.curves_like_simulated(drawn[:, :3], rng), slowness)
+    model = np.concatenate([model, curves])                        # dense where the posterior is
+    whitening = problem.whitening(float(np.median(unit[:, 3])))
+    null = problem.misfit(problem.with_errors(own, rng), model, whitening)
+    discrepancy = float(problem.misfit(problem.value[None], model, whitening)[0])
     low, median, high = np.quantile(curves + problem.fitted_offset(curves), [0.025, 0.5, 0.975], axis=0)
     return Comparison(
         samples=parameters,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.analysis.kmc import classes, nullevent
+from halidescope.analysis.kmc import classes, even, nullevent
 from halidescope.analysis.kmc.config import KmcConfig
 from halidescope.analysis.kmc.lattice import VACANCY, count_species, initial_film, vacancy_records
 from halidescope.analysis.kmc.rates import Heating, RateTable
@@ -132,7 +132,13 @@ class ExactFilm:
 
     def _run_chunk(self, until_s: float, events: int) -> None:
         trials, done = int(self._tally[3]), int(self._tally[4])
-        if self._lists is None:
+        if self._lists is None and self._rates.stride == 0 and self.tracer is None and self.log is None:
+            rates = self._rates.rate[0, :3].astype(float)      # the same everywhere, so nothing escapes either
+            result = even.advance(
+                self.lattice, self.size, self._vacancies, self.vacancies, rates, self._clock, until_s, self._tally,
+                events, CHUNK, self.stream,
+            )
+        elif self._lists is None:
             result = nullevent.advance(
                 self.lattice, self.size, self._vacancies, self._starts, self._rates, self._clock, until_s, self._tally,
                 events, CHUNK, self.stream, self.tracer, self.log,

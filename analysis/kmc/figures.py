@@ -213,6 +213,9 @@ def animation(trajectory: Trajectory, start: NDArray[np.int8], *, label: str = "
     )  # fmt: skip
     figure.legend(handles=species_handles(), loc="outside lower center", ncols=3, frameon=False, fontsize="small")
 
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")          # laid out once, not for every picture
+
     def show(number: int) -> tuple[Artist, ...]:
         film = films[number]
         top.set_data(layer(film, middle).T)

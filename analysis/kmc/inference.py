@@ -31,6 +31,9 @@ LEARNT_FROM = 0.2
 """Share of the table, the likest, on which the final regression is made."""
 KEPT = 0.05
 """Share of the table that is kept."""
+NEAREST = 16
+FAR = 3.0
+"""Mean squared misfit per point, to the mean of the nearest curves, from which on a curve is none of the model's."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Measured:
     offset_sd : float, optional
         How far emission may lie from the band gap all along (Stokes shift, calibration), as a standard deviation in the
         unit of the value; 0.03 eV or a share of 0.05 by default.
+    model_sd : float, optional
+        How far emission may lie from the band gap at each point besides its own error, since no lattice is a film: 0.01
+        eV or a share of 0.03 by default. Averaging does not lessen it.
     """
 
     time_s: ArrayLike
@@ -55,9 +61,12 @@ class Measured:
     sigma: ArrayLike
     kind: Kind = "peak-energy"
     offset_sd: float | None = None
+    model_sd: float | None = None
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """Return time, value and sigma checked and, if the series is long, averaged to ``POINTS`` points.
+
+        ``model_sd`` is part of the sigma.
 
         Raises
         ------
@@ -80,8 +89,15 @@ class Measured:
         return (
             np.array([time[g].mean() for g in groups]),
             np.array([np.average(value[g], weights=sigma[g] ** -2.0) for g in groups]),
-            np.array([np.sum(sigma[g] ** -2.0) ** -0.5 for g in groups]),
+            np.hypot([np.sum(sigma[g] ** -2.0) ** -0.5 for g in groups], self.model),
         )
+
+    @property
+    def model(self) -> float:
+        """Standard deviation of what separates emission and band gap at each point."""
+        if self.model_sd is not None:
+            return self.model_sd
+        return 0.01 if self.kind == "peak-energy" else 0.03
 
     @property
     def offset(self) -> float:
@@ -108,8 +124,6 @@ class Problem:
         self._length = float(config.steps) if config.run.scheme == "paper" else length
         fastest = np.log10(self.time_s[-1] / self._length)
         self.limits = np.vstack([emulator.prior.limits.T, [fastest, fastest + np.log10(SLOWEST)]])
-        covariance = np.diag(self.sigma**2) + self._offset**2
-        self._whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
 
     def parameters(self, unit: Floats) -> Floats:
         """Physical parameters of points of the unit cube, (n, 4)."""
@@ -134,11 +148,32 @@ class Problem:
         """Samples of the posterior on the unit cube (SAMPLES, 4), and the table's curves at the measured times."""
         unit = np.column_stack([self._emulator.table_unit, rng.random(len(self._emulator.table_unit))])
         model = self.seen(self._emulator.table_ev, unit[:, 3])
-        return _explaining(unit, self.with_errors(model, rng), self.value, rng), model
+        return _explaining(unit, self.with_errors(model, rng), self._within(model), rng), model
 
-    def misfit(self, values: Floats, model: Floats) -> Floats:
-        """Smallest squared misfit per point, offset and noise allowed for, over the model curves, (m,)."""
-        values, model = values @ self._whiten, model @ self._whiten
+    def _within(self, model: Floats) -> Floats:
+        """The measured curve, or, if it is far from everything that the model makes, one on the way to the nearest.
+
+        How parameters follow from curves is learnt from curves of the model, and means nothing for others.
+        """
+        whitening = self.whitening(0.5)
+        away = np.sum(((model - self.value) @ whitening) ** 2, axis=1)
+        nearest = model[np.argpartition(away, NEAREST)[:NEAREST]].mean(axis=0)
+        misfit = float(np.mean(((self.value - nearest) @ whitening) ** 2))
+        return nearest + (self.value - nearest) * min(1.0, np.sqrt(FAR / max(misfit, 1e-12)))
+
+    def whitening(self, slowness: float) -> Floats:
+        """Matrix (J, J) that makes noise, offset and the simulation's scatter independent and of size 1.
+
+        The scatter is that of the curves left out in training, replica noise included, at one time scale.
+        """
+        scatter = self.seen(self._emulator.left_out, np.full(len(self._emulator.left_out), slowness))
+        scatter = scatter + self._origin * self._unit              # differences of energies have no origin
+        covariance = np.diag(self.sigma**2) + self._offset**2 + scatter.T @ scatter / len(scatter)
+        return np.linalg.inv(np.linalg.cholesky(covariance)).T
+
+    def misfit(self, values: Floats, model: Floats, whitening: Floats) -> Floats:
+        """Smallest squared misfit per point over the model curves, errors allowed for, (m,)."""
+        values, model = values @ whitening, model @ whitening
         squares = np.sum(values**2, axis=1)[:, None] - 2 * values @ model.T + np.sum(model**2, axis=1)
         return squares.min(axis=1) / self.value.size
 
@@ -170,13 +205,28 @@ def _explaining(table: Floats, simulated: Floats, measured: Floats, rng: np.rand
     distance = np.sum((summary - target) ** 2, axis=1)
     kept = np.argsort(distance)[: int(KEPT / LEARNT_FROM * len(table))]
     weight = np.maximum(1 - distance[kept] / distance[kept[-1]], 1e-9)
-    away = summary[kept] - target
+    away = summary[kept] - _no_further_out(summary[kept], target)
     logit = np.log(table[kept] / (1 - table[kept]))
     root = np.sqrt(weight)[:, None]
     slope = np.linalg.lstsq(root * np.column_stack([np.ones(len(kept)), away]), root * logit, rcond=None)[0][1:]
     chosen = np.searchsorted(np.cumsum(weight) / weight.sum(), (np.arange(SAMPLES) + rng.random()) / SAMPLES)
     adjusted = (logit - away @ slope)[np.minimum(chosen, len(kept) - 1)]
     return 1 / (1 + np.exp(-adjusted))
+
+
+def _no_further_out(kept: Floats, target: Floats) -> Floats:
+    """The target (1, k), drawn towards the middle of the kept summaries (n, k) until it is no further out than they.
+
+    A regression among them says nothing about places beyond.
+    """
+    middle = kept.mean(axis=0)
+    precision = np.linalg.inv(np.cov(kept.T) + 1e-12 * np.eye(kept.shape[1]))
+
+    def distance(points: Floats) -> Floats:
+        return np.sqrt(np.einsum("ni,ij,nj->n", points - middle, precision, points - middle))
+
+    reach = float(np.quantile(distance(kept), 0.9))
+    return middle + (target - middle) * min(1.0, reach / max(float(distance(target)[0]), 1e-12))
 
 
 def _learnt(features: Floats, own: Floats, table: Floats) -> tuple[Floats, Floats]:

@@ -99,6 +99,7 @@ def advance(
     inverse_bound = 1.0 / table.bound
     bins = table.bound.size
     ahead = lattice.size > IN_CACHE
+    escaping = table.escape.max() > 0.0
     events = 0
     trials = 0
     time = clock[0]
@@ -154,7 +155,7 @@ def advance(
             rate = table.rate[np.uintp(column), np.uintp(species)]
             threshold = u * table.bound[b]
             destination = np.uint32((x << SHIFT_X) | (y << SHIFT_Y) | z)
-            if threshold < table.escape[np.uintp(column)] and species == IODIDE:
+            if escaping and threshold < table.escape[np.uintp(column)] and species == IODIDE:
                 n = starts[bins]
                 lattice[there] = VACANCY
                 vacancies[n] = destination
@@ -166,7 +167,7 @@ def advance(
                 total = _weigh(starts, table.bound, edges)
                 inverse = 1.0 / total
                 stale = True
-            elif tracer is None and log is None and not ahead:
+            elif tracer is None and log is None:
                 # Written without a branch on acceptance, which the processor could not predict.
                 hop = threshold < rate
                 lattice[here] = species if hop else VACANCY

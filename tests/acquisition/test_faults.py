@@ -19,7 +19,7 @@ from .conftest import Bench, until
 MAP = {"kind": "raster-map", "sample_power_uw": 5.0, "origin_um": [20.0, 20.0], "size_um": [28.0, 20.0],
        "step_um": 4.0, "dark_spectra": 1, "exposure_s": 0.5, "sample": {"composition": 1.5}}
 POINTS = 48
-SERIES = {"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 300.0, "interval_s": 10.0, "dark_spectra": 1,
+SERIES = {"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 200.0, "interval_s": 8.0, "dark_spectra": 1,
           "position_um": [150.0, 150.0], "sample": {"composition": 1.5}}
 
 
@@ -112,11 +112,11 @@ def until_told(on, first, words):
 
 @pytest.mark.parametrize(("recipe", "fault"), [
     (MAP, {"fault": "garbage-reply", "device": "spectrometer"}),
-    (MAP, {"fault": "garbage-reply", "device": "laser"}),
+    pytest.param(MAP, {"fault": "garbage-reply", "device": "laser"}, marks=pytest.mark.slow),
     (MAP, {"fault": "connection-drop", "device": "laser"}),
     (MAP, {"fault": "connection-drop", "device": "stage"}),
     (SERIES, {"fault": "connection-drop", "device": "spectrometer"}),
-    (SERIES, {"fault": "late-reply", "device": "laser", "delay_s": 2.0}),
+    pytest.param(SERIES, {"fault": "late-reply", "device": "laser", "delay_s": 2.0}, marks=pytest.mark.slow),
 ], ids=lambda value: " ".join(map(str, value.values())) if "fault" in value else value["kind"])
 def test_what_passes_costs_no_point(run, tmp_path, recipe, fault):
     status, told = run(recipe, fault)
@@ -143,11 +143,6 @@ def test_a_map_goes_on_without_the_point_that_a_fault_costs_and_takes_it_later(r
         assert all(why.startswith(SKIPPED) and "stage pi-e727" in why for why in lost.values())
         assert scan.valid.sum() == POINTS - len(lost)
         before, there = scan.spectra.copy(), scan.valid.copy()
-        # what was lit while the stage stood still is booked where it stood
-        for point in np.flatnonzero(there)[:20]:
-            x, y = scan.position_um.reshape(-1, 2)[point]
-            truth = shared.ask(get="film.dose_j_cm2", x=float(x), y=float(y))
-            assert scan.dose_j_cm2.ravel()[point] <= truth * 1.15      # a ms of this computer is 60 ms of the light
     status, _ = run(MAP, resume=True)
     assert status.state is RunState.FINISHED, status.reason
     with open_scan(tmp_path / "scan.nxs") as scan:
@@ -180,6 +175,7 @@ def test_a_series_keeps_the_reason_of_a_lost_spectrum_and_never_takes_it_late(ru
         assert np.all(np.diff(scan.time_s[scan.valid]) > 0)
 
 
+@pytest.mark.slow
 def test_too_many_lost_points_in_a_row_stop_the_run(run, shared, tmp_path):
     with Host(with_changes(shared.microscope, ("skips_in_a_row = 3", "skips_in_a_row = 1"))) as on:
         status, told = run(MAP, {"fault": "spectrum-stale"}, on=on)

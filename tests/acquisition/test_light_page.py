@@ -14,7 +14,7 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.light_page import LightPage, end_light, light_path, read_page
-from halidescope.acquisition.nexus import NexusFile
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.states import RunState
 from halidescope.simulators.microscope import SimulatedMicroscope
@@ -48,6 +48,18 @@ def test_a_page_says_what_the_ledger_knows_at_every_moment(tmp_path_factory, ste
     again.learn(content.spots)
     for x, y, *_ in steps:
         assert again.at(x, y) == pytest.approx(ledger.at(x, y))
+
+
+def test_the_light_of_a_line_is_on_the_page_too(tmp_path):
+    ledger, page = DoseLedger(1.0), LightPage(tmp_path / "page", lambda at_s: at_s)
+    ledger.keep(page)
+    ledger.moving_to(0.0, 10.0, 10.0)
+    ledger.light(0.0, 100.0)
+    for k in range(1, 21):
+        ledger.sweep(0.1 * k, 10.0 + k, 10.0)
+    page.close()
+    assert sum(dose for *_, dose in read_page(tmp_path / "page").spots) == pytest.approx(200.0)
+    assert read_page(tmp_path / "page").since_utc_s == pytest.approx(2.0)
 
 
 def test_light_after_the_writer_died_is_booked_once(tmp_path):

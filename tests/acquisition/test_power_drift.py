@@ -85,6 +85,38 @@ def test_a_drifting_power_is_noted_and_a_far_one_stops_the_measurement(shared, t
         assert scan.valid.any()
 
 
+def test_the_samples_limit_holds_for_what_the_power_meter_says():
+    laser = FakeLaser()
+    beam = Beam(
+        MICROSCOPE, laser, Clock(), DoseLedger(1.0), reconnect=lambda: laser, announce=lambda lit: None
+    )
+    beam.set_power(300.0)         # the limit
+    with beam.lit():
+        laser.power_setpoint_mw *= 1.04
+        beam.measure_power()
+        beam.measure_power()
+        laser.power_setpoint_mw *= 1.03       # 7 %, less than the 20 % that stop elsewhere
+        beam.measure_power()
+        with pytest.raises(LaserFaultError, match=r"says 321.* µW at the sample, allowed 300 µW \+ 5%"):
+            beam.measure_power()
+    assert not laser.emission
+
+
+def test_a_head_that_keeps_more_than_its_limit_is_made_dark():
+    class Generous(FakeLaser):
+        def set_power(self, power_mw):
+            super().set_power(1.1 * power_mw)
+
+    laser = Generous()
+    beam = Beam(
+        MICROSCOPE, laser, Clock(), DoseLedger(1.0), reconnect=lambda: laser, announce=lambda lit: None
+    )
+    beam.set_power(100.0)
+    with beam.lit(), pytest.raises(LaserFaultError, match=r"reads 82.5 mW after it was set, allowed up to 75"):
+        beam.set_power(300.0)
+    assert "off" in laser.calls
+
+
 def test_one_reading_beyond_the_limit_is_forgiven_two_in_a_row_are_not():
     laser = FakeLaser()
     beam = Beam(

@@ -134,7 +134,7 @@ def test_a_hanging_engine_is_ended_and_made_dark(bench, launch, tmp_path):
     began = time.monotonic()
     os.kill(client.session.pid, signal.SIGSTOP)
     until(lambda: not bench.ask(get="laser.emission"), "darkness", 10.0)
-    assert time.monotonic() - began < 4.0
+    assert time.monotonic() - began < 3.0
     assert client._process.wait(10) == -signal.SIGKILL
     with open_scan(tmp_path / "hung.nxs") as scan:
         assert scan.valid.sum() >= 2

@@ -139,7 +139,7 @@ def test_lines_pause_abort_and_resume(bench, host, tmp_path):
 
 
 def test_an_adaptive_map_looks_closely_where_the_film_was_changed(measure, host):
-    measure({**SERIES, "duration_s": 400.0, "position_um": [160.0, 40.0]}, "before.nxs")
+    measure({**SERIES, "duration_s": 150.0, "position_um": [160.0, 40.0]}, "before.nxs")
     scan = measure({
         "kind": "adaptive-map", "sample_power_uw": 5.0, "exposure_s": 0.5, "dark_spectra": 5,
         "origin_um": [136.0, 16.0], "size_um": [48.0, 48.0], "coarse_step_um": 8.0, "finest_step_um": 1.0,
@@ -161,3 +161,78 @@ def test_an_adaptive_map_looks_closely_where_the_film_was_changed(measure, host)
     share = np.array(scan.results.shares)[:, -1]
     painted = share[grid.point]
     assert painted[24, 24] > painted[0, 0] + 0.3
+
+
+@pytest.mark.parametrize("place", ["first point", "spot"])
+def test_auto_exposure_fills_the_detector_within_its_budget(bench, host, measure, place):
+    spot = [20.0 if place == "spot" else 40.0, 20.0]
+    budget = 40.0 * bench.microscope.peak_irradiance_w_cm2(20.0)
+    auto = {"target": 0.5, "dose_j_cm2": budget, "place": place, "spot_um": [20.0, 20.0]}
+    scan = measure({
+        **MAP, "sample_power_uw": 20.0, "exposure_s": 8.0, "origin_um": [40.0, 20.0], "size_um": [4.0, 4.0],
+        "auto_exposure": auto, "dark_spectra": 2,
+    })
+    (said,) = [event.text for event in scan.events if event.text.startswith("auto-exposure: ")]
+    exposure_s = scan.exposure_s[0, 0]
+    assert np.all(scan.exposure_s == exposure_s)
+    assert scan.dark.exposure_s == exposure_s
+    assert 0.006 < exposure_s < 8.0
+    assert not scan.saturated.any()
+    saturation = scan.metadata["calibration"]["saturation_counts"]
+    assert scan.spectra.max() / saturation == pytest.approx(0.5, rel=0.3)
+    truth = bench.ask(get="film.dose_j_cm2", x=spot[0], y=spot[1])
+    assert 0 < float(said.split("gave ")[1].split(" ")[0]) <= budget
+    if place == "spot":
+        assert truth <= budget
+        assert scan.dose_j_cm2[0, 0] < host.engine.ledger.at(20.0, 20.0) + budget
+
+
+def test_auto_exposure_without_a_budget_says_so(measure):
+    scan = measure({**MAP, "origin_um": [100.0, 60.0], "auto_exposure": {"target": 0.5, "dose_j_cm2": 1e-6}})
+    (said,) = [event for event in scan.events if event.text.startswith("auto-exposure: ")]
+    assert said.level == "warning"
+    assert "0 looks that gave 0 J/cm²" in said.text
+    assert scan.exposure_s[0, 0] == pytest.approx(0.006)
+
+
+def test_an_adaptive_map_that_was_aborted_goes_on_refining(bench, host, tmp_path):
+    recipe = {
+        "kind": "adaptive-map", "sample_power_uw": 5.0, "exposure_s": 0.2, "dark_spectra": 3,
+        "origin_um": [100.0, 100.0], "size_um": [32.0, 32.0], "coarse_step_um": 16.0, "finest_step_um": 4.0,
+        "max_points": 60, "refine_error": 1e-6, "sample": {"composition": 1.5},       # everything is worth a look
+    }
+    out = tmp_path / "adaptive.nxs"
+    host.engine.door.start(recipe, str(out))
+    until(lambda: host.engine.status().done >= 14, "a look closer")
+    host.engine.abort()
+    until(lambda: host.engine.status().state.ended, "end")
+    with open_scan(out) as scan:
+        before = scan.valid.sum()
+        assert 14 <= before < 60
+    host.engine.door.start(recipe, str(out), resume=True)
+    until(lambda: host.engine.status().state.ended, "end")
+    assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
+    assert bench.ask(get="laser.emission") is False
+    with open_scan(out) as scan:
+        assert scan.valid.all()
+        assert before < scan.valid.sum() <= 60
+        places = {tuple(np.round(place / 4.0).astype(int)) for place in scan.position_um}
+        assert len(places) == scan.valid.sum()       # none twice
+        assert any("beyond max_points" in event.text for event in scan.events)
+
+
+@pytest.mark.slow
+def test_a_broken_spectrum_in_a_line_is_taken_again(bench, host, tmp_path):
+    out = tmp_path / "lines.nxs"
+    recipe = {**MAP, "motion": "lines", "origin_um": [20.0, 100.0], "size_um": [60.0, 0.5], "exposure_s": 4.0,
+              "step_um": 2.0}
+    host.engine.door.start(recipe, str(out))
+    until(lambda: host.engine.status().done >= 5, "5 pixels")
+    bench.ask(fault="spectrum-truncated")
+    until(lambda: any("a whole message" in event.text for event in host.engine.events.since(0)[-6:]), "the fault")
+    bench.ask(clear="all")
+    until(lambda: host.engine.status().state.ended, "end", 60.0)
+    assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
+    with open_scan(out) as scan:
+        assert scan.valid.all()
+    assert bench.ask(get="laser.emission") is False

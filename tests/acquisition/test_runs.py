@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from contextlib import closing
 
 import numpy as np
@@ -161,7 +162,8 @@ def test_dark_now_ends_whatever_runs(shared, host, tmp_path):
 def test_a_failing_instrument_ends_dark_with_a_sentence_and_a_file(bench, tmp_path, fault, words):
     out = tmp_path / "failed.nxs"
     at_once = bench.microscope.toml_text().replace("[faults.move]\nretries = 1", "[faults.move]\nretries = 0").replace(
-        "skips_in_a_row = 3", "skips_in_a_row = 0").replace("reconnections = 3", "reconnections = 0")
+        "skips_in_a_row = 3", "skips_in_a_row = 0").replace("reconnections = 3", "reconnections = 0").replace(
+        "[stage]\n", "[stage]\nsettings = {settle_wait_s = 0.3}\n")
     with Host(parse_microscope(at_once)) as host:
         host.engine.door.start({**MAP, "size_um": [60.0, 60.0]}, str(out))
         until(lambda: host.engine.status().done >= 4, "4 spectra")
@@ -243,6 +245,21 @@ def test_nothing_is_lit_without_a_watchdog(bench, tmp_path):
         until(lambda: host.engine.status().state.ended, "end")
         assert "nothing may be lit without it" in host.engine.status().reason
     assert bench.ask(get="film.dose_j_cm2", x=100.0, y=100.0) == before
+
+
+def test_a_watchdog_that_dies_takes_the_light_with_it(bench, tmp_path):
+    with Host(bench.microscope) as host:
+        host.engine.door.start(LONG, str(tmp_path / "x.nxs"))
+        until(lambda: host.engine.status().done >= 2, "2 spectra")
+        os.kill(host.watchdog_pid, signal.SIGKILL)
+        began = time.monotonic()
+        until(lambda: bench.ask(get="laser.emission") is False, "darkness")
+        assert time.monotonic() - began < 1.0
+        until(lambda: host.engine.status().state.ended, "end")
+        assert host.engine.status().state is RunState.ABORTED
+        assert "the watchdog has ended" in host.engine.status().reason
+    with open_scan(tmp_path / "x.nxs") as scan:
+        assert scan.valid.sum() >= 2
 
 
 def test_a_second_start_is_refused_while_one_runs(host, tmp_path):

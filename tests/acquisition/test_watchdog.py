@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -22,6 +23,24 @@ from halidescope.acquisition.watchdog import WatchedPipe
 pipe = WatchedPipe(load_microscope(Path(sys.argv[1])), Path(sys.argv[2]), lambda: True)
 pipe.lit(True)
 sys.stdin.read()
+"""
+
+
+STUCK = """
+import sys, threading, time
+from pathlib import Path
+from halidescope.acquisition.host import Host
+from halidescope.acquisition.microscope import load_microscope
+from halidescope.drivers.ocean import OceanSpectrometer
+acquire = OceanSpectrometer.acquire
+def stuck(self):
+    if host.engine.status().done >= 3:
+        print("stuck", flush=True)
+        threading.Event().wait()
+    return acquire(self)
+OceanSpectrometer.acquire = stuck
+host = Host(load_microscope(Path(sys.argv[1])), session=Path(sys.argv[2]))
+host.engine.door.start({"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 5000.0}, sys.argv[3])
 """
 
 
@@ -63,6 +82,26 @@ def test_an_engine_whose_measuring_thread_hangs_is_ended_and_made_dark(left_lit,
     assert engine.wait(30) == -signal.SIGKILL
     engine.stdin.close()
     until(lambda: left_lit.ask(get="laser.emission") is False, "darkness")
+    until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
+    assert "measuring thread hung" in json.loads(log.read_text())["text"]
+
+
+def test_a_measuring_thread_that_is_stuck_is_dark_within_three_seconds(bench, tmp_path):
+    """Its process is alive and its heart beats; only the thread that measures waits for ever."""
+    engine = subprocess.Popen(
+        [sys.executable, "-c", STUCK, *map(str, (
+            bench.file(tmp_path), tmp_path / "session.json", tmp_path / "x.nxs"
+        ))],
+        stdout=subprocess.PIPE,
+    )
+    assert engine.stdout.readline() == b"stuck\n"
+    began = time.monotonic()
+    assert bench.ask(get="laser.emission") is True
+    until(lambda: bench.ask(get="laser.emission") is False, "darkness")
+    assert 1.5 < time.monotonic() - began < 3.0
+    assert engine.wait(30) == -signal.SIGKILL
+    engine.stdout.close()
+    log = tmp_path / "session.watchdog.log"
     until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
     assert "measuring thread hung" in json.loads(log.read_text())["text"]
 

@@ -19,7 +19,17 @@ def test_the_transient_half_space_agrees_with_the_closed_form() -> None:
     got = heat.temperature_rise(1e-3, 1e-6, **HALF_SPACE)
     exact = heat.half_space_rise(1e-3, 1e-6, time_s=got.time_s)
     late = exact > 0.05 * exact[-1]             # before, heat is still inside the absorbing layer
-    np.testing.assert_allclose(got.transient_k[late], exact[late], rtol=0.01)
+    np.testing.assert_allclose(got.transient_k[late], exact[late], rtol=0.005)
+
+
+def test_shorter_time_steps_converge_to_the_closed_form() -> None:
+    errors = []
+    for steps in (2, 4, 8):
+        got = heat.temperature_rise(1.0, 1e-6, times_per_decade=steps, **HALF_SPACE)
+        exact = heat.half_space_rise(1.0, 1e-6, time_s=got.time_s)
+        errors.append(np.abs(got.transient_k / exact - 1)[exact > 0.05 * exact[-1]].max())
+    assert errors[0] > 2 * errors[1] > 3 * errors[2]
+    assert errors[2] < 0.002
 
 
 def test_a_finer_grid_converges_to_the_closed_form() -> None:
@@ -65,12 +75,38 @@ def test_the_rise_is_proportional_to_power_and_fades_with_radius() -> None:
     assert np.all(np.diff(one.transient_k) > 0)
 
 
-def test_the_fitted_rate_is_the_rise_seen_in_the_transient() -> None:
+def test_the_fitted_exponential_is_the_least_squares_one() -> None:
     got = heat.temperature_rise(1e-4, 1e-6)
-    reached = np.interp(1 / got.rate_per_s, got.time_s, got.transient_k) / got.centre_k
-    assert reached == pytest.approx(1 - np.exp(-1), abs=2.5 * got.fit_rms)
-    assert 0 < got.fit_rms < 0.15
-    assert got.amplitude_k == got.centre_k
+
+    def misfit(amplitude: float, rate: float) -> float:
+        return float(np.sum((got.transient_k + amplitude * np.expm1(-rate * got.time_s)) ** 2))
+
+    best = misfit(got.amplitude_k, got.rate_per_s)
+    assert best == pytest.approx(got.time_s.size * (got.fit_rms * got.centre_k) ** 2)
+    for amplitude, rate in ((1.02, 1.0), (0.98, 1.0), (1.0, 1.05), (1.0, 0.95)):
+        assert misfit(amplitude * got.amplitude_k, rate * got.rate_per_s) > best
+    assert got.amplitude_k_se == pytest.approx(np.sqrt(got.covariance[0, 0]))
+    assert got.rate_per_s_se == pytest.approx(np.sqrt(got.covariance[1, 1]))
+    assert 0 < got.amplitude_k_se < 0.05 * got.amplitude_k
+    assert 0 < got.rate_per_s_se < 0.2 * got.rate_per_s
+    assert 0.85 * got.centre_k < got.amplitude_k < got.centre_k       # the tail is slower than an exponential
+
+
+def test_the_temperature_is_linear_in_the_power_with_the_grids_error() -> None:
+    got = heat.temperature_rise(4e-4, 1e-6)
+    fine = heat.temperature_rise(4e-4, 1e-6, refinement=2.0, times_per_decade=2)
+    assert abs(got.centre_k - fine.centre_k) < got.centre_k_se < 0.01 * got.centre_k
+    temperature, error = got.temperature_k([0.0, 4e-4], 300.0)
+    np.testing.assert_allclose(temperature, [300.0, 300.0 + got.centre_k])
+    np.testing.assert_allclose(error, [0.0, got.centre_k_se])
+    with pytest.raises(ValueError, match="negative"):
+        got.temperature_k(-1.0)
+
+
+def test_without_absorption_nothing_warms_up() -> None:
+    got = heat.temperature_rise(1e-3, 1e-6, absorbed=0.0, times_per_decade=2)
+    assert got.centre_k == got.amplitude_k == 0.0
+    assert np.all(got.transient_k == 0)
 
 
 def test_a_poor_conductor_above_and_a_good_one_below_act_as_they_should() -> None:

@@ -69,3 +69,16 @@ def test_the_first_exciton_is_found_within_its_error():
     assert min(f.significance for f in found) > 10
     with pytest.raises(ValueError, match="nothing to search"):
         first_exciton(energy, absorbance(energy), between_ev=(3.5, 4.0))
+
+
+def test_the_exciton_of_a_coarse_wavelength_scan_has_the_error_that_it_shows():
+    """Points a nanometre apart are fewer than the even energies that they are put on."""
+    energies = 1239.84198 / np.arange(400.0, 800.0, 1.0)
+    clean = 0.08 * np.exp(-0.5 * ((energies - 2.3) / 0.035) ** 2)
+    rng = np.random.default_rng(9)
+    found = [
+        first_exciton(energies, clean + rng.normal(0, 2e-4, energies.size), between_ev=(2.1, 2.5)) for _ in range(80)
+    ]
+    pulls = np.array([(one.energy_ev - 2.3) / one.energy_ev_se for one in found])
+    assert pulls.std() == pytest.approx(1.0, abs=0.25)
+    assert abs(pulls.mean()) < 0.6

@@ -112,7 +112,7 @@ def test_turn_on_waits_for_the_light():
 
 def test_a_refusal_to_emit_is_kept_until_it_is_cleared():
     refused = said("laser on", "%SYS-E-062, interlock is open")
-    with expected_protocol(IBeamSmart, [*SETPOINT, *said("enable 2"), *refused, *DARK]) as laser:
+    with expected_protocol(IBeamSmart, [*SETPOINT, *said("enable 2"), *refused, *DARK, *said("laser off")]) as laser:
         with pytest.raises(InterlockError, match="interlock is open"):
             laser.turn_on()
         assert laser.interlock_closed is False

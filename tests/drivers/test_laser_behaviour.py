@@ -4,13 +4,9 @@ import time
 
 import pytest
 
-from halidescope.drivers.catalogue import MODELS, connect
+from halidescope.drivers.catalogue import MODELS
 from halidescope.drivers.errors import ConnectionLostError, InterlockError, LaserFaultError, LimitError, RefusedError
 from halidescope.drivers.roles import LaserState
-from halidescope.simulators.microscope import SimulatedMicroscope
-
-TIMEOUT_S = 0.4
-
 
 # what the head shows by itself differs, what the driver makes sure of does not
 LATCHING = {"cobolt-06-mld"}             # an opened interlock stays a fault after it was closed
@@ -20,8 +16,8 @@ LASERS = [name for name, entry in MODELS.items() if entry.role == "laser"]
 
 @pytest.fixture(params=[*LASERS, "cobolt-06-mld 12 V"])
 def models(request):
-    laser, _, dialect = request.param.partition(" ")
-    return {"laser": laser, "stage": None, "spectrometer": None, "dialect": dialect or "5 V"}
+    laser, _, variant = request.param.partition(" ")
+    return {"laser": laser, "stage": None, "spectrometer": None, "laser_variant": variant or None}
 
 
 @pytest.fixture
@@ -157,6 +153,16 @@ class TestLaser:
             laser.turn_on()
         assert not shines(wire)
 
+    def test_a_fault_that_was_mended_and_cleared_is_over(self, laser, wire):
+        light(laser, wire)
+        wire.fault("laser-fault")
+        until(lambda: not shines(wire))
+        wire.mend()
+        laser.clear_fault()
+        assert laser.fault is None
+        light(laser, wire)
+        laser.turn_off()
+
     def test_unknown_command_is_refused(self, laser):
         with pytest.raises(RefusedError, match="frobnicate"):
             laser.command("frobnicate")
@@ -199,19 +205,75 @@ class TestLaser:
 
 
 class TestLaserWithAKey:
-    """A unit with a key switch whose key nobody turns."""
+    """A unit with a key switch, in both dialects."""
 
-    @pytest.mark.parametrize("dialect", ["5 V", "12 V"])
-    def test_it_asks_for_the_key_and_ends_dark(self, dialect):
-        with SimulatedMicroscope(
-            stage=None, spectrometer=None, speed=60.0, keyed=True, dialect=dialect, control_port=None
-        ) as simulated:
-            device = simulated.devices[0]
-            laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, key_wait_s=0.05)
-            laser.set_power(30.0)
-            with pytest.raises(RefusedError, match="turn the key switch to OFF and then ON"):
-                laser.turn_on()
-            assert not laser.emission
-            assert laser.state is LaserState.OFF
-            assert laser.power_mw == 0
-            laser.close()
+    @pytest.fixture(params=[None, "12 V"], ids=["5 V", "12 V"])
+    def models(self, request):
+        return {
+            "laser": "cobolt-06-mld", "stage": None, "spectrometer": None, "keyed": True, "laser_variant": request.param
+        }
+
+    def test_it_asks_for_the_key_and_ends_dark(self, wire):
+        laser = wire.connect("laser", key_wait_s=0.05)
+        laser.set_power(30.0)
+        with pytest.raises(RefusedError, match="turn the key switch to OFF and then ON"):
+            laser.turn_on()
+        assert not laser.emission
+        assert laser.state is LaserState.OFF
+        assert laser.power_mw == 0
+        assert not shines(wire)
+
+    def test_it_lights_when_the_key_is_turned_off_and_on(self, wire):
+        told = []
+
+        def turn_the_key(state, waited_s):
+            told.append((state, shines(wire)))
+            wire.control(key="off" if len(told) == 1 else "on")
+
+        laser = wire.connect("laser")
+        laser.progress = turn_the_key
+        laser.set_power(30.0)
+        laser.turn_on()
+        assert told == [(LaserState.WAITING_FOR_KEY, False)] * 2     # the edge alone brings light
+        assert shines(wire)
+        assert laser.state is LaserState.ON
+        wire.control(key="off")
+        until(lambda: not shines(wire))
+        assert not laser.emission
+        laser.turn_off()
+
+
+class TestDelayedEmission:
+    """A CDRH unit that emits five seconds after it was switched on."""
+
+    @pytest.fixture
+    def models(self):
+        return {"laser": "coherent-obis-lx", "stage": None, "spectrometer": None, "speed": 10.0}
+
+    def test_the_delay_is_awaited_with_progress(self, wire):
+        told = []
+        laser = wire.connect("laser")
+        assert laser.cdrh
+        laser.progress = lambda state, waited_s: told.append((state, shines(wire)))
+        laser.set_power(30.0)
+        before_s = wire.get("clock.now_s")
+        laser.turn_on()
+        assert wire.get("clock.now_s") - before_s >= 5.0
+        assert shines(wire)
+        assert laser.state is LaserState.ON
+        dark_at, lit_at = laser.lit_between_s
+        assert lit_at - dark_at < 0.1
+        assert told
+        assert set(told) == {(LaserState.ARMING, False)}
+        laser.turn_off()
+
+    def test_switched_off_in_the_delay_it_never_lights(self, wire):
+        laser = wire.connect("laser")
+        laser.set_power(30.0)
+        laser.command_on()
+        assert laser.state is LaserState.ARMING
+        assert laser.emission    # it is about to
+        laser.turn_off()
+        end_s = wire.get("clock.now_s") + 6.0
+        while wire.get("clock.now_s") < end_s:
+            assert not shines(wire)

@@ -177,7 +177,8 @@ def test_turn_off_is_verified():
 
 
 def test_clear_fault():
-    with expected_protocol(ObisLX, [("SYST:ERR:CLE", "OK")]) as laser:
+    """Errors are taken off the queue; switching off is how the head takes note that a fault's cause is gone."""
+    with expected_protocol(ObisLX, [("SYST:ERR:CLE", "OK"), ("SOUR:AM:STAT OFF", "OK")]) as laser:
         laser.clear_fault()
 
 

@@ -9,6 +9,7 @@ from halidescope.drivers.catalogue import MODELS, connect
 from halidescope.drivers.cobolt import CoboltMLD
 from halidescope.drivers.errors import ConnectionLostError
 from halidescope.simulators.microscope import SimulatedMicroscope
+from halidescope.simulators.models import MODELS as SIMULATED
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 
@@ -21,7 +22,10 @@ def served():
     with contextlib.ExitStack() as open_ones:
 
         def serve(role, model):
-            chosen = {"laser": None, "stage": None, "spectrometer": None, role: model}
+            name, _, variant = model.partition(" ")
+            chosen = {"laser": None, "stage": None, "spectrometer": None, role: name}
+            if variant:
+                chosen[f"{role}_variant"] = variant
             simulated = SimulatedMicroscope(**chosen, speed=60.0, serial=True, control_port=None, seed=1)
             return open_ones.enter_context(simulated).devices[0]
 
@@ -29,7 +33,12 @@ def served():
 
 
 def of(role):
-    return [name for name, entry in MODELS.items() if entry.role == role]
+    """Every model of a role and its variants."""
+    return [
+        f"{name} {variant}".strip()
+        for name, entry in MODELS.items() if entry.role == role
+        for variant in ("", *SIMULATED[name].variants)
+    ]
 
 
 def test_the_manufacturers_pause_is_kept_on_serial_lines_only(served, peer):
@@ -45,7 +54,7 @@ def test_the_manufacturers_pause_is_kept_on_serial_lines_only(served, peer):
 @pytest.mark.parametrize("model", of("laser"))
 def test_laser(served, model):
     device = served("laser", model)
-    hurried = {"pause_s": 0.0} if model == "cobolt-06-mld" else {}
+    hurried = {"pause_s": 0.0} if model.startswith("cobolt") else {}
     laser = connect(device.model, device.resource, timeout_s=TIMEOUT_S, **hurried)
     laser.set_power(20.0)
     laser.turn_on()
@@ -59,7 +68,7 @@ def test_laser(served, model):
 @pytest.mark.parametrize("model", of("stage"))
 def test_stage(served, model):
     device = served("stage", model)
-    homing = {"home": True} if model == "zaber-ascii" else {}
+    homing = {"home": True} if model.startswith("zaber") else {}
     stage = connect(device.model, device.resource, timeout_s=TIMEOUT_S, **homing)
     assert stage.move_to(30.0, 40.0) == pytest.approx((30.0, 40.0), abs=stage.tolerance_um)
     stage.close()

@@ -7,16 +7,21 @@ import threading
 import pytest
 
 from halidescope.drivers.catalogue import MODELS
-from halidescope.drivers.errors import InstrumentError, LimitError, MoveError, RefusedError
+from halidescope.drivers.errors import InstrumentError, LimitError, MoveError, RefusedError, WrongInstrumentError
 from halidescope.drivers.roles import Line, LineScanner
 from halidescope.simulators.models import MODELS as SIMULATED
 
-STAGES = [name for name, entry in MODELS.items() if entry.role == "stage" and name in SIMULATED]
+STAGES = [
+    f"{name} {variant}".strip()
+    for name, entry in MODELS.items() if entry.role == "stage"
+    for variant in ("", *SIMULATED[name].variants)
+]
 
 
 @pytest.fixture(params=STAGES)
 def models(request):
-    return {"laser": None, "stage": request.param, "spectrometer": None}
+    stage, _, variant = request.param.partition(" ")
+    return {"laser": None, "stage": stage, "spectrometer": None, "stage_variant": variant or None}
 
 
 @pytest.fixture
@@ -115,12 +120,14 @@ class TestStage:
         with pytest.raises(RefusedError, match=r"XYZ.*unknown"):
             stage.exchange(1, 1, "XYZ") if stage.model == "zaber-ascii" else stage.command("XYZ 1 2")
 
-    def test_reconnected_it_moves_again(self, stage, wire):
+    def test_reconnected_it_moves_again_with_its_velocity(self, stage, wire):
+        stage.set_velocity(900.0, 800.0)
         wire.fault("connection-drop")
         with pytest.raises(InstrumentError):
             _ = stage.position_um
         wire.mend()
         stage.reconnect()
+        assert stage.velocity_um_s == pytest.approx((900.0, 800.0), rel=1e-3)
         assert stage.move_to(7.0, 8.0) == pytest.approx((7.0, 8.0), abs=stage.tolerance_um)
 
 
@@ -154,10 +161,10 @@ class TestLineScanner:
         assert scanner.velocity_um_s == pytest.approx(before, rel=1e-3)
 
     def test_a_slanted_line_keeps_to_its_straight(self, scanner):
-        scanner.start_line(Line((20.0, 100.0), (80.0, 20.0), pixels=10, pixel_s=1.0))
+        scanner.start_line(Line((20.0, 100.0), (80.0, 20.0), pixels=10, pixel_s=3.0))
         for _ in range(20):
-            x, y = scanner.position_um
-            assert y - 100.0 == pytest.approx(-(x - 20.0) * 80.0 / 60.0, abs=1.5)
+            x, y = scanner.position_um     # two questions to two devices: the stage goes on between them
+            assert y - 100.0 == pytest.approx(-(x - 20.0) * 80.0 / 60.0, abs=4.0)
         scanner.finish_line()
 
     def test_a_line_outside_the_travel_is_refused_before_anything_moves(self, scanner):
@@ -190,9 +197,59 @@ class TestLineScanner:
             scanner.finish_line()
         assert scanner.move_to(10.0, 10.0) == pytest.approx((10.0, 10.0), abs=scanner.tolerance_um)
 
+    def test_pulses_mark_the_pixels_or_the_line(self, scanner, wire):
+        before = len(wire.get("stage.triggers_s"))
+        scanner.start_line(Line((20.0, 40.0), (100.0, 40.0), pixels=8, pixel_s=0.25))
+        scanner.finish_line()
+        rises = wire.get("stage.triggers_s")[before:]
+        assert len(rises) == (1 if scanner.model == "asi-ms2000" else 8)
+        assert [later - earlier for earlier, later in itertools.pairwise(rises)] == pytest.approx(
+            [0.25] * (len(rises) - 1), rel=0.05
+        )
+
     def test_finish_without_a_line_is_an_error(self, scanner):
         with pytest.raises(MoveError, match="no line was begun"):
             scanner.finish_line()
+
+
+class TestDistanceTrigger:
+    """The E-727's other way to run a line, over the wire."""
+
+    @pytest.fixture
+    def models(self):
+        return {"laser": None, "stage": "pi-e727", "spectrometer": None}
+
+    def test_a_move_at_constant_velocity_gives_a_pulse_a_pixel(self, wire):
+        stage = wire.connect("stage", line_by="distance")
+        before = stage.velocity_um_s
+        stage.start_line(Line((100.0, 40.0), (20.0, 50.0), pixels=8, pixel_s=0.25))
+        assert stage.finish_line() == pytest.approx((20.0, 50.0), abs=stage.tolerance_um)
+        rises = wire.get("stage.triggers_s")
+        assert len(rises) in (8, 9)     # both ends lie on the grid; whether the last counts is the settling's business
+        assert [later - earlier for earlier, later in itertools.pairwise(rises)] == pytest.approx(
+            [0.25] * (len(rises) - 1), rel=0.05
+        )
+        assert stage.velocity_um_s == pytest.approx(before)
+
+
+class TestTiger:
+    @pytest.fixture
+    def models(self):
+        return {"laser": None, "stage": "asi-ms2000", "spectrometer": None, "stage_variant": "Tiger"}
+
+    def test_the_scan_module_is_spoken_to_on_its_card(self, wire):
+        stage = wire.connect("stage")
+        assert stage.identity.model == "TIGER_COMM"
+        assert stage.identity.firmware == "v3.21"
+        assert stage.data("1SCANR R?").startswith(":A R=")
+        with pytest.raises(RefusedError, match="unknown command"):
+            stage.command("SCANR X=0 Y=0.01")     # the communication card has no scan module
+        with pytest.raises(RefusedError, match="no such card"):
+            stage.command("7SCANR X=0 Y=0.01")
+
+    def test_axes_that_are_not_there_are_named(self, wire):
+        with pytest.raises(WrongInstrumentError, match=r"no axis V; there are X, Y; give `axes`"):
+            wire.connect("stage", axes=("X", "V"))
 
 
 @pytest.mark.parametrize(

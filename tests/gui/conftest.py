@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QSettings
 
 from halidescope.acquisition.client import EngineClient
-from halidescope.acquisition.recipes import AnyRecipe, RasterMap, Sample, TimeSeries
+from halidescope.acquisition.recipes import AdaptiveMap, AnyRecipe, RasterMap, Sample, TimeSeries
 from halidescope.acquisition.states import RunState
 from halidescope.gui.link import Opened, attached
 from halidescope.gui.window import MainWindow
@@ -26,6 +26,10 @@ FILM = Sample(name="film 12", composition=1.5)
 SERIES = TimeSeries(
     sample_power_uw=120.0, exposure_s=0.2, duration_s=60.0, interval_s=1.0, dark_spectra=3, sample=FILM,
     position_um=(20.0, 20.0),
+)
+ADAPTIVE = AdaptiveMap(
+    sample_power_uw=5.0, exposure_s=0.2, origin_um=(8.0, 12.0), size_um=(24.0, 16.0), coarse_step_um=8.0,
+    finest_step_um=4.0, max_points=20, dark_spectra=3, sample=FILM,
 )
 FIELD = RasterMap(
     sample_power_uw=5.0, exposure_s=0.2, origin_um=(8.0, 12.0), size_um=(24.0, 16.0), step_um=4.0, dark_spectra=3,
@@ -97,7 +101,7 @@ def session(bench: SimulatedMicroscope, tmp_path_factory: pytest.TempPathFactory
 def measured(session: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A series and two maps of one field, before and after it, measured once for all tests that only look at them."""
     folder = tmp_path_factory.mktemp("measured")
-    recipes: dict[str, AnyRecipe] = {"before": FIELD, "series": SERIES, "after": FIELD}
+    recipes: dict[str, AnyRecipe] = {"before": FIELD, "series": SERIES, "after": FIELD, "adaptive": ADAPTIVE}
     files = {}
     with EngineClient.attach(session) as client:
         for name, recipe in recipes.items():

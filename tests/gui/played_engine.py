@@ -276,6 +276,10 @@ class PlayedEngine:
         self._called("live_off")
         self.now = replace(self.now, live=False, emission=False, sample_power_uw=0.0, laser_state="off")
 
+    def clear_fault(self) -> None:
+        self._called("clear_fault")
+        self.facts = replace(self.facts, laser=replace(self.facts.laser, fault=None))
+
     def take_dark(self, exposure_s: float, count: int = 10) -> DarkTaken:
         self._called("take_dark")
         return DarkTaken(exposure_s=exposure_s, count=count, mean=[100.0] * 2068, level=100.0, noise=3.2)

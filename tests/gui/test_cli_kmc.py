@@ -1,6 +1,11 @@
 """``halidescope kmc``: one run, an ensemble, a sweep; its file, its pictures, its numbers, and what it refuses."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -75,7 +80,8 @@ def test_a_sweep_has_an_entry_per_value(tmp_path: Path, capsys: pytest.CaptureFi
         assert data["band_gap_end"].shape == data["band_gap_end_errors"].shape == (2,)
         lost = [file[f"case_{number}/halidescope/iodide_lost"][()].mean() for number in (1, 2)]
         assert lost[0] == 0 < lost[1]
-    assert (tmp_path / "pictures" / "sweep.png").exists()
+    made = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert made == {"sweep.png", "band-gap-1.png", "band-gap-2.png"}
     assert run(["kmc", written(tmp_path, text), "--json"]) == 0
     swept = json.loads(capsys.readouterr().out)
     assert swept["sweep"] == "escape.probability"
@@ -142,3 +148,22 @@ def test_mistakes_are_said_before_anything_is_simulated(
     assert words in said.err
     assert len(said.err.splitlines()) == 1
     assert said.out == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="watches the processor time in /proc")
+def test_ctrl_c_ends_a_long_run_in_a_sentence(tmp_path: Path) -> None:
+    config = written(tmp_path, '[run]\nscheme = "exact"\nevents = 1000000000000\n')
+    out = tmp_path / "long.nxs"
+    command = [sys.executable, "-m", "halidescope.gui.cli", "kmc", config, "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        spent, deadline = 0.0, time.monotonic() + 60
+        while spent < 3.0 and time.monotonic() < deadline:         # of processor time: it simulates
+            time.sleep(0.1)
+            fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert complaint.splitlines() == ["halidescope: interrupted; nothing was written"]
+    assert said == ""
+    assert not out.exists()

@@ -8,11 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halidescope.acquisition.batch import analyse_scan, load_endmembers
 from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.recipes import parse_recipe
 from halidescope.acquisition.run import run_recipe
 from halidescope.acquisition.storage import open_scan
+from halidescope.analysis.kmc.config import PAPER
+from halidescope.analysis.kmc.emulator import train
+from halidescope.gui import kmc_cache
 from halidescope.gui.cli import run
+from halidescope.gui.demo_kmc import DemoComparison, no_comparison
+from halidescope.gui.kmc_process import CACHE_VARIABLE
+from halidescope.gui.report import Report
 from halidescope.gui.simulated import SimulatorProcess
 
 SPEED = 30.0
@@ -60,6 +67,30 @@ def test_offline_analysis_recovers_the_film(measured: Path, capsys: pytest.Captu
     assert 0 < field["halo_radius_um_se"] < 0.1 * law["halo_radius_um"]
 
 
+def test_the_demos_comparison_with_the_simulation(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a small emulator in the cache; the whole training takes half a minute."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    kmc_cache.store(tmp_path, train(PAPER.of_composition(1.5), designs=24, replicas=1))
+    with open_scan(measured / "series.nxs") as scan:
+        endmembers = load_endmembers((measured / "pristine.nxs", measured / "br-rich.nxs"), ("pristine", "Br-rich"))
+        series = analyse_scan(scan, endmembers).result
+    compared = DemoComparison.of_series(series, 1.5)
+    numbers = json.loads(json.dumps(compared.numbers()))
+    assert numbers["iodide_fraction"] == pytest.approx(0.496)
+    for name in ("iodide_ev", "bromide_ev", "escape", "log10_seconds_per_step"):
+        low, high = numbers[f"{name}_90"]
+        assert low < high
+        assert numbers[f"{name}_se"] > 0
+    report = tmp_path / "report.html"
+    Report("demo", "", True, [], [compared.section(), no_comparison("I-rich")]).write(report)
+    page = report.read_text(encoding="utf-8")
+    assert page.count("<svg") == 6
+    assert f"p = {numbers['p_value']:.2g}" in page
+    assert "loss of iodide only" in page
+
+
 def test_a_file_that_cannot_be_analysed_does_not_stop_the_others(
     measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,13 +120,13 @@ def test_csv_and_npz_hold_what_was_measured(measured: Path, tmp_path: Path) -> N
         assert run(["convert", str(measured / "map.nxs"), "--out", str(tmp_path / f"map.{ending}")]) == 0
     with open_scan(measured / "map.nxs") as scan, (tmp_path / "map.csv").open(encoding="utf-8") as file:
         assert "SIMULATED" in file.readline()
-        rows = list(csv.reader(file))
+        rows = [row for row in csv.reader(file) if not row[0].startswith("#")]
         assert rows[0][:4] == ["point", "time (s)", "x (um)", "y (um)"]
-        assert rows[0][8] == f"{scan.wavelength_nm[0]:.4f} nm"
-        np.testing.assert_array_equal(np.array([row[8:] for row in rows[1:]], int), scan.spectra.reshape(121, -1))
+        first = rows[0].index(f"{scan.wavelength_nm[0].item()!r} nm")
+        np.testing.assert_array_equal(np.array([row[first:] for row in rows[1:]], int), scan.spectra.reshape(121, -1))
         stored = np.load(tmp_path / "map.npz", allow_pickle=False)
         np.testing.assert_array_equal(stored["spectra"], scan.spectra)
-        assert json.loads(str(stored["metadata"]))["simulated"] is True
+        assert json.loads(str(stored["extras"]))["header"]["simulated"] is True
 
 
 def test_converting_overwrites_nothing_and_knows_its_formats(

@@ -152,6 +152,11 @@ def test_what_keeps_the_laser_dark_is_said_with_what_to_do(
     engine.facts = replace(engine.facts, laser=replace(engine.facts.laser, **change))
     qtbot.waitUntil(lambda: advice in hands.laser.advice.text(), timeout=5000)
     assert hands.laser.advice.isVisible()
+    assert hands.laser.clear.isVisible() is ("fault" in change)
+    if "fault" in change:
+        qtbot.mouseClick(hands.laser.clear, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(hands.laser.advice.isHidden, timeout=5000)
+        assert engine.calls == ["clear_fault"]
 
 
 def test_the_log_is_searched_filtered_and_copied(followed: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> None:

@@ -11,12 +11,14 @@ from played_engine import REFERENCES, WAVELENGTH_NM, PlayedEngine
 from pytestqt.qtbot import QtBot
 
 from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.ring import RingSpectrum
 from halidescope.analysis.kmc.config import PAPER
+from halidescope.analysis.kmc.emission import centre_of_mass_ev
 from halidescope.analysis.kmc.emulator import Prior, train
 from halidescope.gui import kmc_cache
 from halidescope.gui.kmc_dock import EMPTY, KmcPanel
-from halidescope.gui.kmc_process import NICENESS, ComparisonProcess, News, Question
-from halidescope.gui.kmc_question import composition_of, configuration_of
+from halidescope.gui.kmc_process import CACHE_VARIABLE, NICENESS, ComparisonProcess, News, Question
+from halidescope.gui.kmc_question import composition_of, configuration_of, curve_of
 from halidescope.gui.run_data import RunData
 from halidescope.gui.window import MainWindow
 
@@ -70,7 +72,7 @@ def test_the_window_compares_while_somebody_looks(
     followed: MainWindow, engine: PlayedEngine, cache: Path, qtbot: QtBot, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(kmc_cache.FOLDER_VARIABLE, str(cache))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
     engine.begin(str(tmp_path / "a.nxs"))
     engine.take(40)
     qtbot.waitUntil(lambda: followed.views.data.analysed == 40, timeout=5000)
@@ -85,7 +87,7 @@ def test_the_window_compares_while_somebody_looks(
     if os.name == "posix":
         assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
     engine.take(40)
-    qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70, timeout=10_000)
+    qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70, timeout=20_000)
     times, energies = followed.kmc.measured.getData()
     assert len(times) == len(energies) == 40                       # 80 points, averaged
     assert energies[-1] - energies[0] > 0.1                        # half way from 2.16 to 2.46 eV
@@ -111,11 +113,18 @@ def test_the_view_shows_film_band_and_posterior(panel: KmcPanel, qtbot: QtBot) -
     np.testing.assert_array_equal(panel.above.image.image, lattice[:, :, 3])
     np.testing.assert_array_equal(panel.side.image.image, lattice[:, 10, :])
     assert panel.layer_label.text() == "layer z = 3"
+    np.testing.assert_array_equal(np.bincount(lattice.ravel(), minlength=3), answer.species)
+    lost = answer.species_start[1] - answer.species[1]
+    assert answer.species[2] - answer.species_start[2] == lost
+    assert f"({lost} lost)" in panel.note.text()
+    _, shares = panel.halo_iodide.getData()
+    assert np.nanmax(shares) <= 100
+    assert len(shares) == len(answer.halo_radius) >= 9
     panel.composition.setValue(1.4)                                # another film: a training begins
-    qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: panel.progress.isVisible() and "simulating" in panel.progress.text(), timeout=20_000)
     panel.composition.setValue(X)                                  # the training stops
     before = panel._asked
-    qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible(), timeout=20_000)
     assert panel._asked == before
     panel.clear()
     assert panel.score.text() == EMPTY
@@ -133,6 +142,38 @@ def test_too_short_a_series_waits(panel: KmcPanel) -> None:
     panel.refresh(series(4))
     assert "at least 5" in panel.note.text()
     assert not panel.process.running
+
+
+def spectra_of(data: RunData, share: np.ndarray) -> None:
+    """Give a series its spectra, on a dark level of 100 counts that is known."""
+    data.dark = np.full(WAVELENGTH_NM.size, 100.0)
+    mixed = 2e6 * ((1 - share)[:, None] * REFERENCES[0] + share[:, None] * REFERENCES[1])
+    counts = np.random.default_rng(2).poisson(mixed + 100.0)
+    data.add([
+        RingSpectrum(
+            sequence=index, run=1, index=index, time_s=5.0 * (index + 1), x_um=0.0, y_um=0.0, sample_power_uw=120.0,
+            exposure_s=0.2, dose_j_cm2=0.0, dark_level=100.0, saturated=False, counts=row.astype(np.uint32),
+        )
+        for index, row in enumerate(counts)
+    ])
+
+
+def test_the_energy_of_the_emission_is_its_centre_of_mass(panel: KmcPanel) -> None:
+    data = series(60)
+    panel.quantity.setCurrentIndex(panel.quantity.findData("peak-energy"))
+    panel.refresh(data)
+    assert "needs the dark spectrum" in panel.note.text()          # 100 counts in every channel would pull at it
+    share = np.linspace(0, 0.7, 60)
+    spectra_of(data, share)
+    measured = curve_of(data, "peak-energy")
+    pristine, grown = centre_of_mass_ev(WAVELENGTH_NM, REFERENCES)
+    assert (pristine, grown) == (pytest.approx(2.103, abs=0.003), pytest.approx(2.418, abs=0.003))
+    time_s, value, sigma = (np.asarray(one, dtype=float) for one in (measured.time_s, measured.value, measured.sigma))
+    expected = np.interp(time_s, 5.0 * np.arange(1, 61), (1 - share) * pristine + share * grown)
+    assert measured.kind == "peak-energy"
+    np.testing.assert_allclose(value, expected, atol=6 * sigma[0])
+    assert 1e-5 < sigma[0] < 2e-3
+    assert np.std(value - expected) == pytest.approx(sigma[0], rel=0.6)
 
 
 def test_the_composition_comes_from_the_pristine_emission() -> None:
@@ -159,7 +200,7 @@ def test_a_process_that_dies_is_said_and_started_again(cache: Path, qtbot: QtBot
     process.ask(Question(2, {"lattice": {"siz": 3}}, [], [], []))
     qtbot.waitUntil(lambda: any("unknown key 'lattice.siz'" in news.problem for news in heard), timeout=TIMEOUT_MS)
     process.ask(question)
-    qtbot.waitUntil(lambda: any(news.answer is not None for news in heard), timeout=10_000)
+    qtbot.waitUntil(lambda: any(news.answer is not None for news in heard), timeout=20_000)
     process.close()
     process.close()
 

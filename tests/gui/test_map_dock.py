@@ -96,7 +96,7 @@ def test_a_spectrum_follows_the_cursor_and_stays_with_a_clicked_pixel(panel: Map
     qtbot.waitUntil(lambda: panel.view.caption.text() == "pixel x 12 µm, y 16 µm", timeout=5000)
     qtbot.mouseClick(panel.plot.viewport(), Qt.MouseButton.LeftButton, pos=at(panel, 20.0, 20.0))
     assert panel.picked == 2 * 7 + 3
-    assert "share of emission" in panel.shares.text()
+    assert "share of emission" in panel.side.shares.text()
     panel.plot.setFocus()
     qtbot.keyClick(panel.plot, Qt.Key.Key_Right)
     qtbot.keyClick(panel.plot, Qt.Key.Key_Up)
@@ -110,15 +110,15 @@ def test_regions_have_means_of_value_and_spectrum(panel: MapPanel, measured: dic
     roi = panel.regions.rois[0]
     roi.setPos([7.0, 11.0])
     roi.setSize([10.0, 6.0])      # three columns and two rows
-    assert panel.region_words.text().startswith("A: 6 pixels, intensity ")
+    assert panel.side.region_words.text().startswith("A: 6 pixels, intensity ")
     with open_scan(measured["after"]) as scan:
         mean = scan.spectra[:2, :3].reshape(6, -1).mean(axis=0) - scan.dark.mean
-    assert panel.region_curves[0].getData()[1] == pytest.approx(mean, rel=1e-4, abs=0.02)
+    assert panel.side.region_curves[0].getData()[1] == pytest.approx(mean, rel=1e-4, abs=0.02)
     qtbot.mouseClick(panel.buttons["region"], Qt.MouseButton.LeftButton)
-    assert len(panel.region_words.text().splitlines()) == 2
+    assert len(panel.side.region_words.text().splitlines()) == 2
     for _ in range(2):
         qtbot.mouseClick(panel.buttons["less"], Qt.MouseButton.LeftButton)
-    assert panel.region_words.text().startswith("no region")
+    assert panel.side.region_words.text().startswith("no region")
 
 
 def test_a_line_through_the_spot_gives_diffusion_or_says_why_not(panel: MapPanel, qtbot: QtBot) -> None:
@@ -126,20 +126,20 @@ def test_a_line_through_the_spot_gives_diffusion_or_says_why_not(panel: MapPanel
     x, values = panel.profile.points.getData()
     assert x == pytest.approx(4.0 * np.arange(7))
     assert values == pytest.approx(panel.image.image[2])
-    assert panel.fitted.text().startswith(("D = ", "no fit: "))
+    assert panel.side.fitted.text().startswith(("D = ", "no fit: "))
     # a spot of known width in the place of the measured shares
     grid = panel._data.grid
     assert grid is not None
     spot = 5.0 + 60.0 * np.exp(-((grid.x_um[None, :] - 20.0) ** 2 + (grid.y_um[:, None] - 20.0) ** 2) / 6.0**2)
     spot += np.random.default_rng(1).normal(0.0, 0.5, spot.shape)
     panel._profile = panel.profile.draw(grid, spot, ("share", "%"), panel._theme)
-    panel.time.set_value(45.0)
+    panel.side.time.set_value(45.0)
     # 6 µm = sqrt(4 D t): D = 36 µm² / 180 s
-    words = panel.fitted.text()
+    words = panel.side.fitted.text()
     assert float(words[5:].split()[0]) == pytest.approx(2.0, abs=0.1)
     assert "× 10⁻¹³ m²/s, √(4 D t) = " in words
-    panel.time.edit.setText("never")
-    assert "'never' is not a number in s" in panel.fitted.text()
+    panel.side.time.edit.setText("never")
+    assert "'never' is not a number in s" in panel.side.fitted.text()
     qtbot.mouseClick(panel.buttons["profile"], Qt.MouseButton.LeftButton)
     assert panel.profile.roi is None
 
@@ -169,6 +169,23 @@ def test_another_map_is_compared_by_dragging_the_line_between_them(
     assert panel.image.image == pytest.approx(after)
     panel.compare_asked.emit(measured["series"])
     qtbot.waitUntil(lambda: said[-1] == "series.nxs is not a map", timeout=10000)
+
+
+def test_an_adaptive_map_shows_at_every_pixel_the_nearest_point(
+    panel: MapPanel, views: Views, measured: dict[str, Path], qtbot: QtBot
+) -> None:
+    scan, data = read_whole(measured["adaptive"])
+    views.begin("adaptive-map")
+    views.load(data)
+    qtbot.waitUntil(lambda: panel.image.image is not None, timeout=5000)
+    image = choose(panel, "intensity", qtbot)
+    grid = scan.point_grid()
+    totals = (scan.spectra - scan.dark.mean).sum(axis=-1)
+    assert image == pytest.approx(totals[grid.point], rel=1e-6)
+    assert np.isfinite(choose(panel, "peak energy", qtbot)).all()
+    panel.pick(0)
+    point = int(grid.point[0, 0])
+    assert panel.view.curve.getData()[1] == pytest.approx(scan.spectra[point] - scan.dark.mean, abs=0.01)
 
 
 def test_it_plays_in_the_order_of_taking_and_unseen_pixels_are_missing(panel: MapPanel, qtbot: QtBot) -> None:

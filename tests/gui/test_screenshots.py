@@ -13,8 +13,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from halidescope.acquisition.recipes import RasterMap, Recipe, Sample, TimeSeries
+from halidescope.acquisition.results import Number
 from halidescope.acquisition.states import RunState
+from halidescope.gui.connection_wizard import ConnectionWizard
+from halidescope.gui.demo_tour import demo_steps
 from halidescope.gui.offline import ScanWindow
+from halidescope.gui.recipe_library import PRESETS
+from halidescope.gui.shortcuts import ShortcutsDialog
+from halidescope.gui.trend_points import TrendPoint
 from halidescope.gui.window import MainWindow
 
 FOLDER = os.environ.get("HALIDESCOPE_SCREENSHOTS")
@@ -91,6 +97,36 @@ def finished(window: MainWindow) -> bool:
     return status is not None and status.state is RunState.FINISHED and window.views.data.analysed == status.total
 
 
+def every_view(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
+    """The other docks, two or three at a time, and the pages and windows in front of them."""
+    window.measure.set_recipe(PRESETS[2].recipe())
+    window.trends.add_points([
+        TrendPoint(f"power-{k}.nxs", power, 1.0, Number(0.1 + 0.15 * k, 0.01), Number(0.004 * 1.6**k, 0.0003))
+        for k, power in enumerate((15.0, 40.0, 120.0, 300.0))
+    ])
+    window.log.add_own("warning", "a warning of this window, long enough to be broken into two lines of a narrow dock")
+    rounds = (("Measure", "Film", "Log"), ("Queue", "Trends", "Instruments"))
+    for size in SIZES if FOLDER else SIZES[1:]:
+        for names in rounds:
+            for name in names:
+                window.docking[name].raise_()
+            picture(window, qtbot, folder / f"{names[1].lower()}-{size[0]}.png", size)
+        window.tour.begin(demo_steps(window))
+        window.tour.go(2)
+        picture(window, qtbot, folder / f"tour-{size[0]}.png", size)
+        window.tour.stop()
+        window.welcome()
+        picture(window, qtbot, folder / f"welcome-{size[0]}.png", size)
+        window.entrance.leave_page()
+    wizard = ConnectionWizard(window.data_folder, window)
+    wizard.show()
+    picture(wizard, qtbot, folder / "wizard.png")
+    wizard.reject()
+    keys = ShortcutsDialog(window)
+    picture(keys, qtbot, folder / "keys.png")
+    keys.reject()
+
+
 @pytest.mark.timeout(600)
 def test_pictures_of_every_view(attached_window: MainWindow, qtbot: QtBot, folder: Path) -> None:
     window = attached_window
@@ -112,6 +148,7 @@ def test_pictures_of_every_view(attached_window: MainWindow, qtbot: QtBot, folde
             window.theme_actions[theme].trigger()
             picture(window, qtbot, folder / f"map-{theme}-{size[0]}.png", size)
     window.theme_actions["dark"].trigger()
+    every_view(window, qtbot, folder)
 
     for file in (series, measured):
         saved = ScanWindow(file)

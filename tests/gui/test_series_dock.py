@@ -69,7 +69,7 @@ def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot
     shift = panel.lower_points.getData()[1]
     assert shift[0] == 0
     assert shift.min() < -60                           # from the pristine to the bromide-rich band
-    assert panel.lower_plot.getPlotItem().getAxis("left").labelText == "Δλ of brightest band (nm)"
+    assert panel.lower_plot.getPlotItem().getAxis("left").labelText == "Δλ (nm)"
     panel.below.setCurrentIndex(panel.below.findText("residual of unmixing"))
     assert (panel.lower_points.getData()[1] > 0).all()
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QSettings, Qt
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QApplication
 
 from halidescope.acquisition.states import RunState
@@ -53,7 +54,8 @@ def test_docks_theme_and_recipe_are_remembered(window: MainWindow, settings: QSe
     assert again.docking["Instruments"].isHidden()
     assert again.docking["Map"].isFloating()
     assert again.theme_actions["red"].isChecked()
-    assert again.height() == 720       # the width is cut to the offscreen screen's 800 pixels
+    if QGuiApplication.platformName() == "offscreen":      # a window manager has a say in it
+        assert again.height() == 720       # the width is cut to the offscreen screen's 800 pixels
     again.docking.arrange()
     assert again.docking["Instruments"].isVisible()
     assert not again.docking["Map"].isFloating()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from halidescope.simulators.asi_commands import Ms2000
+from halidescope.simulators.asi_tiger import Tiger
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.faults import FaultBoard
 
@@ -54,6 +55,25 @@ def test_an_idle_controller(stage: Terminal, query: str, answer: str) -> None:
 
 def test_the_build_of_a_tiger_is_separated_by_carriage_returns(stage: Terminal) -> None:
     assert stage("BU X").split("\r")[1] == "Motor Axes: X Y"
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("V", ":A v3.21 "), ("1V", ":A v3.39 "), ("BU", ":A TIGER_COMM "), ("1BU", ":A STD_XY "), ("RS X? Y?", ":A NN"),
+        ("1SCANR X?", ":A X=0.000000"), ("SCANR X?", ":N-1"), ("SCAN", ":N-1"), ("TTL X?", ":N-1"),
+        ("1TTL X?", ":A X=0"), ("3SCANR X?", ":N-7"), ("MC X? Y?", ":A X=1 Y=1"),
+    ],
+)
+def test_a_tiger_has_cards(bench: Bench, faults: FaultBoard, query: str, answer: str) -> None:
+    assert Terminal(Tiger(bench, faults))(query) == answer
+
+
+def test_a_tiger_lists_its_axes_and_their_cards(bench: Bench, faults: FaultBoard) -> None:
+    lines = Terminal(Tiger(bench, faults))("BU X").split("\r")
+    assert lines[:2] == ["TIGER_COMM", "Motor Axes: X Y"]
+    assert "Axis Addr: 1 1" in lines
+    assert "SCAN MODULE" in Terminal(Tiger(bench, faults))("1BU X").split("\r")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_an_open_interlock_is_latched(laser: Terminal, faults: FaultBoard) -> No
 
 
 def test_a_microscope_can_have_it(simulate) -> None:
-    laser = simulate(dialect="12 V").connect("laser")
+    laser = simulate(laser_variant="12 V").connect("laser")
     assert laser.ask("gfv?\r") == "CAP-1004.2.1.0\r\n"
-    with pytest.raises(ValueError, match="choose one of 5 V, 12 V"):
-        SimulatedMicroscope(dialect="24 V")
+    with pytest.raises(ValueError, match="no variant '24 V' of cobolt-06-mld is simulated; choose 12 V,"):
+        SimulatedMicroscope(laser_variant="24 V")

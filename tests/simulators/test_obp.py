@@ -166,6 +166,56 @@ def test_boxcar_averages_neighbours(session: ObpSession, bench: Bench, frame) ->
     assert counts.std() == pytest.approx(np.hypot(4.0 / 5**0.5, 0.29), rel=0.1)
 
 
+def test_a_software_trigger_begins_an_exposure_that_waits(session: ObpSession, bench: Bench, frame) -> None:
+    session.feed(frame(0x110110, b"\x01") + frame(0x101000))
+    assert session.due_s() is None
+    session.feed(frame(0x110120))
+    assert session.due_s() == pytest.approx(bench.clock.time_s + 0.1, abs=AHEAD_S)
+
+
+def test_neighbours_are_binned(session: ObpSession, bench: Bench, frame) -> None:
+    assert query(session, frame, 0x110281) == b"\x03"
+    session.feed(frame(0x110290, b"\x02") + frame(0x101000))
+    bench.clock.time_s += 0.2
+    (reply,) = session.collect()
+    counts = np.frombuffer(parts(reply)["data"], "<u2")
+    assert len(counts) == 2068 // 4
+    assert counts.mean() == pytest.approx(1000.0, abs=1.0)
+    (refused,) = session.feed(frame(0x110290, b"\x04", ack=True))
+    assert parts(refused)["error"] == 6
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixels"),
+    [((1, 4), range(0, 2068, 4)), ((2, 100, 1, 50), range(100, 150)), ((2, 8, 3, 10), range(8, 38, 3))],
+)
+def test_a_partial_spectrum_has_the_pixels_of_its_mode(session: ObpSession, bench: Bench, frame, mode, pixels) -> None:
+    data = struct.pack(f"<{len(mode)}H", *mode)
+    session.feed(frame(0x102010, data) + frame(0x102080))
+    assert query(session, frame, 0x102000) == data
+    bench.clock.time_s += 0.2
+    (reply,) = session.collect()
+    assert len(parts(reply)["data"]) == 2 * len(pixels)
+
+
+@pytest.mark.parametrize("mode", [(), (0,), (1, 0), (2, 2000, 1, 100), (9, 1)])
+def test_a_partial_mode_that_is_none_is_refused(session: ObpSession, frame, mode: tuple[int, ...]) -> None:
+    (reply,) = session.feed(frame(0x102010, struct.pack(f"<{len(mode)}H", *mode), ack=True))
+    assert parts(reply)["error"] == 6
+
+
+def test_alias_user_strings_and_stray_light(session: ObpSession, frame) -> None:
+    session.feed(frame(0x210, b"bench 2") + frame(0x310, b"\x01fibre A"))
+    assert query(session, frame, 0x200) == b"bench 2"
+    assert query(session, frame, 0x201) == b"\x07"
+    assert query(session, frame, 0x300) == b"\x02"
+    assert query(session, frame, 0x302, b"\x01") == b"fibre A"
+    assert query(session, frame, 0x183100) == b"\x02"
+    assert query(session, frame, 0x183101, b"\x00") == bytes(4)
+    (told,) = session.feed(frame(0x8F0, ack=True))
+    assert parts(told)["flags"] & 0xA == 0x2
+
+
 def test_a_spectrum_comes_after_its_exposure_and_not_before(session: ObpSession, bench: Bench, frame) -> None:
     session.feed(frame(0x110010, struct.pack("<I", 200_000)))
     start = bench.clock.time_s

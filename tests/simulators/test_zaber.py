@@ -185,6 +185,32 @@ def test_the_distance_trigger_fires_on_the_way(stage: Terminal) -> None:
     assert len(bench.triggers_s()) == 10
 
 
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("/1 get system.axiscount", "@01 0 OK IDLE WR 2"), ("/1 get pos", "@01 0 OK IDLE WR 2560 2560"),
+        ("/1 2 get pos", "@01 2 OK IDLE WR 2560"), ("/1 3 get pos", "@01 3 RJ IDLE WR BADAXIS"),
+        ("/1 get peripheralid", "@01 0 OK IDLE WR 70302 70302"), ("/1 2 get deviceid", "@01 2 RJ IDLE WR DEVICEONLY"),
+        ("/1 1 home", "@01 1 OK BUSY WR 0"), ("/1 2 get resolution", "@01 2 OK IDLE WR 256"),
+    ],
+)
+def test_a_controller_of_two_axes(bench: Bench, faults: FaultBoard, command: str, reply: str) -> None:
+    assert Terminal(Zaber(bench, faults, two_axis=True)).one(command) == reply
+
+
+def test_each_axis_of_a_controller_moves_and_tells_by_itself(bench: Bench, faults: FaultBoard) -> None:
+    stage = Terminal(Zaber(bench, faults, two_axis=True))
+    stage("/1 home")
+    bench.clock.time_s += 1.0
+    stage("/1 set comm.alert 1", "/1 2 move abs 1000")
+    assert stage.one("/1 1").split()[3] == "IDLE"
+    assert stage.one("/1 2").split()[3] == "BUSY"
+    assert stage.one("/1").split()[3] == "BUSY"
+    bench.clock.time_s += 1.0
+    assert stage.session.collect() == [b"!01 2 IDLE --\r\n"]
+    assert stage.one("/1 get pos") == "@01 0 OK IDLE -- 0 1000"
+
+
 def test_a_reset_forgets_the_reference(stage: Terminal) -> None:
     stage.home()
     assert stage.one("/1 system reset") == "@01 0 OK IDLE WR 0"

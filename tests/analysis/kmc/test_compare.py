@@ -35,7 +35,7 @@ def truth(emulator: Emulator, seed: int) -> tuple[np.ndarray, Measured]:
     time_s = np.linspace(2, DURATION_S, 60)
     energy = np.interp(time_s / seconds / CONFIG.steps, GRID, curve)
     energy = energy + rng.normal(0, 0.03) + rng.normal(0, NOISE_EV, time_s.size)
-    return np.append(parameters, np.log10(seconds)), Measured(time_s, energy, NOISE_EV)
+    return np.append(parameters, np.log10(seconds)), Measured(time_s, energy, NOISE_EV, model_sd=0.0)
 
 
 def covered(emulator: Emulator, number: int, first: int = 0) -> np.ndarray:
@@ -59,7 +59,9 @@ TRUTHS = 400
 @pytest.mark.timeout(900)
 def test_calibrated_intervals_of_each_parameter_hold_ninety_percent_of_the_truths() -> None:
     """400 truths that neither training nor calibration has seen; 0.05 is three standard errors, 0.015 each."""
-    share = covered(calibrated(train(CONFIG, designs=256, replicas=REPLICAS)), TRUTHS, first=1000).mean(axis=0)
+    stand_in = train(CONFIG, designs=256, replicas=REPLICAS)
+    made = calibrated(stand_in, truth(stand_in, 0)[1])     # for these times and errors
+    share = covered(made, TRUTHS, first=1000).mean(axis=0)
     assert share == pytest.approx(np.full(4, 0.90), abs=0.05)
 
 
@@ -78,10 +80,10 @@ def test_an_interval_is_as_wide_as_the_calibration_says(emulator: Emulator) -> N
 
 def test_calibration_puts_unseen_truths_all_over_their_posteriors() -> None:
     """With designs left out of the training, a level is roughly uniform between 0 and 1."""
-    made = calibrated(train(CONFIG, designs=48, replicas=1), workers=2)
-    assert made.levels.shape == (96, 4)
+    made = calibrated(train(CONFIG, designs=32, replicas=1), workers=2)
+    assert made.levels.shape == (64, 4)
     assert np.all((made.levels >= 0) & (made.levels <= 1))
-    assert np.all(np.abs(np.mean(made.levels < 0.5, axis=0) - 0.5) < 0.2)
+    assert np.all(np.abs(np.mean(made.levels < 0.5, axis=0) - 0.5) < 0.25)
 
 
 def test_training_and_calibration_can_be_stopped(emulator: Emulator) -> None:
@@ -99,7 +101,7 @@ def test_fast_iodide_with_escape_is_told_from_a_film_that_stays(emulator: Emulat
     curve = simulated_curve(CONFIG, np.array([0.08, 0.25, 0.4]), 30, 7)
     assert curve[-1] > curve[0] + 0.05
     time_s = np.linspace(2, DURATION_S, 200)
-    moved = Measured(time_s, np.interp(time_s / DURATION_S, GRID, curve), NOISE_EV)
+    moved = Measured(time_s, np.interp(time_s / DURATION_S, GRID, curve), NOISE_EV, model_sd=0.0)
     result = compare(moved, CONFIG, emulator=emulator)
     difference = result.samples[:, 1] - result.samples[:, 0]
     assert np.mean(difference > 0) > 0.9                           # 0.17 eV in truth; 0.83 before the data
@@ -135,7 +137,9 @@ def test_a_bromide_share_is_compared_too(emulator: Emulator) -> None:
     curve = simulated_curve(CONFIG, np.array([0.08, 0.25, 0.4]), 20, 9)
     share = (curve - curve[0]) / (2.46 - curve[0])
     time_s = np.linspace(5, 1000, 50)
-    measured = Measured(time_s, np.interp(time_s / 1000, GRID, share), 0.02, kind="bromide-share")
+    measured = Measured(
+        time_s, np.interp(time_s / 1000, GRID, share), 0.02, kind="bromide-share", model_sd=0.0
+    )
     result = compare(measured, CONFIG, emulator=emulator)
     assert result.p_value > 0.05
     assert np.abs(result.median - measured.arrays()[1]).max() < 0.1
@@ -172,7 +176,7 @@ def test_the_exact_clock_can_be_emulated_too() -> None:
     assert 0 < np.abs(scattered - curves).max() < 0.2
     assert 0 < stand_in.left_out_rms_ev < 0.05
     measured = Measured(np.linspace(1, 100, 20), np.interp(np.linspace(0.01, 1, 20), GRID, curves[1]), 0.003)
-    assert compare(measured, config, emulator=stand_in, null_draws=20).p_value > 0.05
+    assert compare(measured, config, emulator=stand_in, null_draws=50).p_value > 0.02
 
 
 @pytest.mark.parametrize(
@@ -195,3 +199,21 @@ def test_impossible_priors_are_refused() -> None:
         Prior(escape=(0.5, 0.1))
     with pytest.raises(ValueError, match="at least 16"):
         train(CONFIG, designs=4)
+
+
+def test_a_curve_beyond_the_model_is_taken_for_the_nearest_it_makes(emulator: Emulator) -> None:
+    """Measured ever more exactly, a step that no film makes must not drive the posterior into a corner of the prior."""
+    time_s = np.linspace(2, DURATION_S, 60)
+    step = np.where(time_s < 100, 2.30, 2.42)
+    widths = []
+    for sigma in (1e-2, 1e-4):
+        result = compare(Measured(time_s, step, sigma), CONFIG, emulator=emulator)
+        widths.append(np.ptp(result.interval(0.9), axis=1) / np.ptp(result.prior_limits, axis=1))
+    assert result.p_value < 0.02
+    assert np.all(widths[1] > 0.3 * widths[0])
+
+
+def test_what_the_model_leaves_open_is_part_of_the_errors() -> None:
+    time_s, value = np.arange(80.0), np.linspace(2.3, 2.4, 80)
+    np.testing.assert_allclose(Measured(time_s, value, 0.004).arrays()[2], np.hypot(0.004 / np.sqrt(2), 0.01))
+    np.testing.assert_allclose(Measured(time_s, value, 0.004, model_sd=0.0).arrays()[2], 0.004 / np.sqrt(2))

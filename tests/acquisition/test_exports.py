@@ -1,0 +1,153 @@
+"""What leaves the program: images, tables, publications, results beside the data, descriptions and their history."""
+
+import csv
+import hashlib
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from halidescope.acquisition.convert import convert, save
+from halidescope.acquisition.description import details_of, edit_description
+from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.microscope import parse_microscope
+from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.results_file import read_results, results_path, store_results
+from halidescope.acquisition.storage import finish, open_scan
+
+from .conftest import header
+
+
+@pytest.fixture
+def measured(write_journal):
+    out = write_journal(header(), list(range(11)))
+    finish(out)
+    return out
+
+
+def test_images_of_a_map_as_ome_tiff_and_as_a_table(measured, tmp_path):
+    convert(measured, tmp_path / "film.ome.tif")
+    convert(measured, tmp_path / "film.maps.csv")
+    with open_scan(measured) as scan:
+        sums = np.where(scan.valid, scan.spectra.sum(axis=-1), np.nan)
+        assert np.array_equal(scan.counts_sum, sums, equal_nan=True)
+        with open_scan(measured) as unread:
+            band = (scan.wavelength_nm >= 500) & (scan.wavelength_nm <= 600)
+            expected = np.where(scan.valid, scan.spectra[..., band].sum(axis=-1), np.nan)
+            assert np.array_equal(unread.band_sum(500, 600), expected, equal_nan=True)
+            assert np.array_equal(scan.band_sum(500, 600), expected, equal_nan=True)
+        with tifffile.TiffFile(tmp_path / "film.ome.tif") as file:
+            planes, described = file.asarray(), file.ome_metadata
+        assert planes.shape == (7, 3, 4)
+        assert np.allclose(planes[0], sums, equal_nan=True)
+        for words in ('PhysicalSizeX="4.0"', 'PhysicalSizeXUnit="µm"', "counts_sum (counts)", "SIMULATED"):
+            assert words in described
+        with (tmp_path / "film.maps.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 12
+        assert float(rows[5]["counts_sum (counts)"]) == sums[1, 1]
+        assert rows[11]["counts_sum (counts)"] == ""
+        dark = scan.spectra[1, 1] - scan.dark.mean
+        assert float(rows[5]["maximum_at (nm)"]) == scan.wavelength_nm[dark.argmax()]
+        with pytest.raises(RefusedRunError, match="has no images"):
+            save(scan.average(), tmp_path / "mean.ome.tif")
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.nxs", "film.ome.tif", "film.maps.csv"}
+
+
+def test_a_publication_explains_itself_and_its_checksums_hold(measured, tmp_path):
+    edit_description(measured, {"operator": "Ada", "sample.substrate": "sapphire"}, by="Ada")
+    store_results(measured, "test", {"a": [1.0]}, units={"a": "nm"}, settings={})
+    convert(measured, tmp_path / "film.zip")
+    with zipfile.ZipFile(tmp_path / "film.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    folder = tmp_path / "out" / "scan"
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert "by Ada" in readme
+    assert "SIMULATED" in readme
+    assert '"substrate": "sapphire"' in (folder / "description.json").read_text(encoding="utf-8")
+    with open_scan(folder / "scan.nxs") as one, open_any(folder / "scan.csv") as other, open_scan(measured) as scan:
+        assert np.array_equal(one.spectra, scan.spectra)
+        assert np.array_equal(other.spectra, scan.spectra)
+
+
+def test_results_lie_beside_the_data_with_settings_and_versions(measured):
+    before = measured.read_bytes()
+    assert read_results(measured) == []
+    for degree in (1, 2):
+        store_results(
+            measured, "peaks", {"centre_nm": np.full((3, 4), 520.0 + degree), "converged": np.ones((3, 4), bool)},
+            units={"centre_nm": "nm"}, settings={"degree": degree},
+        )
+    assert measured.read_bytes() == before
+    first, second = read_results(measured)
+    assert (first.settings, second.settings) == ({"degree": 1}, {"degree": 2})
+    assert np.all(second.arrays["centre_nm"] == 522.0)
+    assert second.units == {"centre_nm": "nm"}
+    assert second.data_sha256 == hashlib.sha256(before).hexdigest()
+    results_path(measured).write_bytes(b"nonsense")
+    with pytest.raises(ScanFileError, match="damaged"):
+        read_results(measured)
+
+
+def test_a_description_is_changed_with_a_history_and_the_data_stay(measured):
+    with open_scan(measured) as scan:
+        spectra = scan.spectra
+    edit_description(
+        measured, {"sample.thickness_nm": "120", "objective.name": "100x", "filters": "LP425, ND1", "notes": "why not"},
+        by="Ada", why="forgotten",
+    )
+    edit_description(measured, {"sample.thickness_nm": "118", "notes": ""}, by="Grace")
+    with open_scan(measured) as scan:
+        assert np.array_equal(scan.spectra, spectra)
+        assert scan.found_damaged == ()
+        assert scan.metadata["sample"]["thickness_nm"] == 118.0
+        assert scan.metadata["details"] == {"objective": {"name": "100x"}, "filters": ["LP425", "ND1"]}
+        history = scan.metadata["history"]
+        assert [(one["by"], one["key"], one["from"], one["to"]) for one in history][-2:] == [
+            ("Grace", "sample.thickness_nm", 120.0, 118.0), ("Grace", "notes", "why not", ""),
+        ]
+    with h5py.File(measured) as file:
+        thickness = file["entry/sample/thickness"]
+        assert (thickness[()], thickness.attrs["units"]) == (118.0, "nm")
+        assert file["entry/instrument/filter_2/description"].asstr()[()] == "ND1"
+        assert file["entry/halidescope/dose_j_cm2"].attrs["ucum"] == "J/cm2"
+    for changes, by, words in (
+        ({"colour": "red"}, "Ada", "unknown entry 'colour'"),
+        ({"sample.thickness_nm": "thick"}, "Ada", "must be a number"),
+        ({"notes": "x"}, " ", "needs the name"),
+    ):
+        with pytest.raises(BadFileError, match=words):
+            edit_description(measured, changes, by=by)
+
+
+def test_what_recipe_and_microscope_say_for_people():
+    microscope = parse_microscope("""
+        [laser]\nmodel = "cobolt-06-mld"\nresource = "ASRL1::INSTR"\nsample_uw_per_head_mw = 4.0\nmax_sample_uw = 400.0
+        [stage]\nmodel = "pi-e727"\nresource = "TCPIP::a::1::SOCKET"
+        [spectrometer]\nmodel = "ocean-hdx"\nresource = "TCPIP::b::1::SOCKET"
+        [optics]\nobjective = "MPlan 100x"\nnumerical_aperture = 0.9\nfilters = ["LP 425"]
+        [calibration]\npower_on = "2024-03-01"
+        [about]\noperator = "Ada"\nlaboratory = "B 12"\nextra = {grant = "X-1", shifts = 2}
+    """.replace("        [", "["))
+    recipe = parse_recipe({
+        "kind": "time-series", "sample_power_uw": 5.0, "duration_s": 10.0,
+        "sample": {"batch": "7", "thickness_nm": 90.0},
+        "about": {"operator": "Grace", "temperature_c": 21.5, "extra": ["humid: no"]},
+    })
+    details = details_of(recipe, microscope)
+    assert details == {
+        "operator": "Grace", "laboratory": "B 12", "filters": ["LP 425"],
+        "objective": {"name": "MPlan 100x", "numerical_aperture": 0.9}, "calibration": {"power_on": "2024-03-01"},
+        "environment": {"temperature_c": 21.5}, "extra": {"grant": "X-1", "shifts": 2, "humid": "no"},
+    }
+    assert parse_microscope(microscope.toml_text()) == microscope
+    with pytest.raises(BadFileError, match="power_on"):
+        parse_microscope(microscope.toml_text().replace("2024-03-01", "yesterday"))

@@ -1,0 +1,215 @@
+"""Disks that are full, read-only, gone, or on a network: what was measured is safe, and a sentence says where."""
+
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halidescope.acquisition import places
+from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.recovery import in_use, left_behind, recover
+from halidescope.acquisition.run import run_recipe
+from halidescope.acquisition.storage import finish, open_scan
+
+from .conftest import header, record, until
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path, monkeypatch):
+    """The spool of a user who has nothing yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(places, "user_data_path", lambda name: tmp_path / "home" / name)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of 1 MB; needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = sys.platform == "linux" and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False
+    ).returncode
+    if not mounted:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> tuple[Path, int]:
+    """Write spectra into a journal until the disk is full; the journal and how many were acknowledged."""
+    path = journal_path(folder / "scan.nxs")
+    writer = JournalWriter(path, header("time-series", rows=100, columns=100))
+    count, told = 0, ""
+    while not told:
+        try:
+            writer.append(record(count, count))
+            count += 1
+        except ScanFileError as error:
+            told = str(error)
+    writer.close()
+    assert re.search("full.*measured is safe in it; make room", told)
+    return path, count
+
+
+def test_a_full_disk_keeps_every_acknowledged_spectrum_and_finishes_when_there_is_room(small_disk, tmp_path):
+    path, count = fill(small_disk)
+    assert count > 100
+    with open_scan(path) as scan:
+        assert scan.valid.sum() == count
+        assert all(np.array_equal(scan.spectra[k], record(k, k).counts) for k in range(count))
+    with pytest.raises(ScanFileError, match=r"cannot be written .*safe in"):
+        finish(small_disk / "scan.nxs")
+    assert not (small_disk / "scan.nxs").exists()
+    assert not (small_disk / "scan.nxs.part").exists()
+    (found,) = left_behind(small_disk)
+    assert (found.spectra, found.in_use, found.state) == (count, False, "cut off")
+    out, damaged = recover(path, tmp_path / "elsewhere.nxs")
+    assert damaged == []
+    with open_scan(out) as scan:
+        assert scan.valid.sum() == count
+    assert not path.exists()
+
+
+def test_a_read_only_disk_is_read_and_not_written(small_disk):
+    path = journal_path(small_disk / "scan.nxs")
+    writer = JournalWriter(path, header())
+    for sequence in range(5):
+        writer.append(record(sequence, sequence))
+    shutil.copyfile(path, small_disk / "copy.nxs.journal")
+    shutil.copyfile(f"{path}-wal", small_disk / "copy.nxs.journal-wal")      # as a kill leaves it
+    writer.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with open_scan(small_disk / "copy.nxs.journal") as scan:
+        assert scan.valid.sum() == 5
+    with pytest.raises(ScanFileError, match=r"cannot be created .*choose another folder"):
+        JournalWriter(small_disk / "new.nxs.journal", header())
+    with pytest.raises(ScanFileError, match="cannot be written"):
+        finish(small_disk / "scan.nxs")
+
+
+def test_a_folder_that_vanishes_loses_nothing(tmp_path):
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    writer = JournalWriter(journal_path(folder / "scan.nxs"), header("time-series", rows=1000, columns=100))
+    for sequence in range(40):
+        writer.append(record(sequence, sequence))
+    shutil.rmtree(folder)
+    count, told = 40, [""]
+
+    def write_on() -> bool:
+        nonlocal count
+        try:
+            writer.append(record(count, count))
+        except ScanFileError as error:
+            told[0] = str(error)
+            return True
+        count += 1
+        return False
+
+    until(write_on, "the writer to notice")
+    assert "has vanished" in told[0]
+    assert f"{count} spectra are safe in {tmp_path / 'home'}" in told[0]
+    writer.append(record(count, count))          # goes on in the spool
+    writer.close()
+    with open_scan(writer.path) as scan:
+        assert scan.valid.sum() == count + 1
+    folder.mkdir()
+    (found,) = left_behind(folder)               # found from where it should have been
+    assert found.out == folder / "scan.nxs"
+    out, _ = recover(found.journal)
+    assert out == folder / "scan.nxs"
+    with open_scan(out) as scan:
+        assert np.array_equal(scan.spectra[count], record(count, count).counts)
+
+
+def test_a_measurement_whose_folder_vanishes_ends_dark_with_its_data_rescued(bench, tmp_path):
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    recipe = {"kind": "time-series", "sample_power_uw": 5.0, "duration_s": 6000.0, "interval_s": 0.5, "exposure_s": 0.2,
+              "dark_spectra": 2}
+
+    def gone(status) -> None:
+        if status.done > 5 and folder.exists():
+            shutil.rmtree(folder)
+
+    outcome = run_recipe(bench.microscope, parse_recipe(recipe), folder / "scan.nxs", on_status=gone)
+    assert outcome.status.state == "failed"
+    assert re.search("has vanished .*spectra are safe in", outcome.status.reason)
+    assert outcome.status.reason.count("has vanished") == 1
+    assert bench.ask(get="laser.emission") is False
+    (journal,) = (tmp_path / "home" / "halidescope" / "measurements").glob("*.journal")
+    with open_scan(journal) as scan:
+        assert scan.valid.sum() > 5
+        assert scan.metadata["state"] == "failed"
+
+
+def test_a_network_drive_gets_a_compared_copy_and_never_the_journal(tmp_path, monkeypatch):
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    monkeypatch.setattr(places, "mounts", lambda: [("/", "ext4"), (str(drive), "nfs4")])
+    out = drive / "scan.nxs"
+    path = journal_path(out)
+    assert path.parent == tmp_path / "home" / "halidescope" / "measurements"
+    writer = JournalWriter(path, header(), out)
+    for sequence in range(12):
+        writer.append(record(sequence, sequence))
+    assert in_use(path)
+    with pytest.raises(ScanFileError, match="another program has it open"):
+        recover(path)
+    writer.close()
+    assert not in_use(path)
+    assert list(drive.iterdir()) == []
+    shutil.rmtree(drive)                          # the network is away
+    with pytest.raises(ScanFileError, match=rf"cannot be written.*safe in {path}"):
+        finish(out)
+    drive.mkdir()
+    assert [one.spectra for one in left_behind(drive)] == [12]
+    assert finish(out) == []
+    with open_scan(out) as scan:
+        assert scan.valid.all()
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "remote"), [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("smb", True), ("ext4", False),
+                         ("tmpfs", False), ("apfs", False), ("NTFS", False), ("overlay", False)],
+)
+def test_network_file_systems_are_known(tmp_path, monkeypatch, kind, remote):
+    monkeypatch.setattr(places, "mounts", lambda: [("/", "ext4"), (str(tmp_path), kind)])
+    assert places.on_network(tmp_path / "sub") is remote
+    assert places.on_network(Path("/usr")) is False
+
+
+def test_this_machines_mounts_are_listed(tmp_path):
+    assert any(kind for _, kind in places.mounts())
+    assert places.on_network(tmp_path) is False
+
+
+def test_a_damaged_journal_is_listed_with_what_is_wrong(tmp_path):
+    (tmp_path / "bad.nxs.journal").write_bytes(b"SQLite format 3\x00" + b"\xff" * 4000)
+    db = sqlite3.connect(tmp_path / "other.nxs.journal")
+    db.execute("CREATE TABLE t (x)")
+    db.close()
+    found = left_behind(tmp_path)
+    assert [one.state for one in found] == ["damaged", "damaged"]
+    assert all("not a readable journal" in one.problem for one in found)
+    with pytest.raises(ScanFileError, match="cannot be read"):
+        left_behind(tmp_path / "nowhere")
+
+
+def test_a_cut_off_journal_of_the_default_place_is_recovered(tmp_path):
+    path = journal_path(tmp_path / "scan.nxs")
+    writer = JournalWriter(path, header())
+    writer.append(record(0, 0))
+    writer.close()
+    with JournalReader(path) as reader:
+        assert reader.destination is None
+    out, damaged = recover(path)
+    assert (out, damaged) == (tmp_path / "scan.nxs", [])

@@ -1,0 +1,60 @@
+"""A stage's trigger output starts the exposures of a spectrometer, both through their drivers."""
+
+import threading
+
+import pytest
+
+from halidescope.drivers.errors import ConnectionLostError
+from halidescope.drivers.roles import Line
+
+EDGE = {"ocean-hdx": "edge", "ocean-qepro": "edge", "ocean-sts": "external"}
+PIXELS = 4
+LINE = Line((20.0, 40.0), (100.0, 40.0), PIXELS, pixel_s=1.0)
+
+
+@pytest.fixture(params=[
+    ("pi-e727", "ocean-hdx", {"line_by": "wave"}), ("pi-e727", "ocean-qepro", {"line_by": "distance"}),
+    ("zaber-ascii", "ocean-sts", {"home": True}), ("asi-ms2000", "ocean-hdx", {}),
+], ids=lambda case: "-".join(case[:2]))  # fmt: skip
+def case(request):
+    return request.param
+
+
+@pytest.fixture
+def models(case):
+    return {"laser": None, "stage": case[0], "spectrometer": case[1], "speed": 20.0}
+
+
+def test_an_external_trigger_starts_every_exposure_and_nothing_else_does(wire, case):
+    _, model, settings = case
+    stage = wire.connect("stage", **settings)
+    spectrometer = wire.connect("spectrometer", trigger_wait_s=0.0)
+    spectrometer.set_exposure(0.1)
+    spectrometer.set_trigger_mode(EDGE[model])
+    with pytest.raises(ConnectionLostError, match="no answer"):
+        spectrometer.acquire()      # nothing moves, so nothing triggers
+
+    spectrometer.trigger_wait_s = 10.0
+    stage.move_to(*LINE.start_um)
+    expected = 1 if stage.model == "asi-ms2000" else PIXELS      # which marks the beginning of a line only
+    before = len(wire.get("stage.triggers_s"))
+    spectra, ended_s = [], []
+
+    def expose():
+        for spectrum in spectrometer.stream(expected):
+            ended_s.append(wire.get("clock.now_s"))
+            spectra.append(spectrum)
+
+    thread = threading.Thread(target=expose)
+    thread.start()
+    while spectrometer.lock.acquire(blocking=False):
+        spectrometer.lock.release()     # until the spectrometer is busy: armed before the stage sets out
+    stage.start_line(LINE)
+    thread.join(timeout=20.0)
+    stage.finish_line()
+    assert len(spectra) == expected
+    rises_s = wire.get("stage.triggers_s")[before:]
+    for end_s, rise_s in zip(ended_s, rises_s, strict=False):
+        assert 0.1 <= end_s - rise_s < 0.9      # each came after its own pixel's trigger and before the next
+    spectrometer.set_trigger_mode("normal")
+    assert spectrometer.acquire().counts.any()

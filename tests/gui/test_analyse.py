@@ -1,0 +1,247 @@
+"""Offline analysis from the command line: the same as online, with corrections, on files of ours and of others."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from halidescope.acquisition.analysis_file import parse_analysis
+from halidescope.acquisition.batch import analyse_scan
+from halidescope.acquisition.microscope import load_microscope
+from halidescope.acquisition.pictures import figure_2, figure_4, figure_5, figure_7
+from halidescope.acquisition.problems import BadFileError, ScanFileError
+from halidescope.acquisition.recipes import parse_recipe
+from halidescope.acquisition.replay import differences, replay
+from halidescope.acquisition.run import run_recipe
+from halidescope.acquisition.storage import open_scan
+from halidescope.analysis.flags import Flag
+from halidescope.gui.cli import run
+from halidescope.gui.cli_analyse import gathered
+from halidescope.gui.simulated import SimulatorProcess
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Endmembers, a series with its online analysis, and a small map."""
+    folder = tmp_path_factory.mktemp("analysed")
+    with SimulatorProcess(folder / "microscope.toml", speed=60.0, film=1.5, seed=5) as simulator:
+        microscope = load_microscope(folder / "microscope.toml")
+
+        def measure(name: str, **recipe: object) -> None:
+            sample = {"name": "film", "composition": 1.5}
+            asked = parse_recipe({"dark_spectra": 20, "sample": sample, **recipe})
+            outcome = run_recipe(microscope, asked, folder / name)
+            assert outcome.ok, outcome.status.reason
+
+        simulator.ask({"mount": 0})
+        measure("br-rich.nxs", kind="time-series", sample_power_uw=60, exposure_s=0.2, duration_s=8)
+        simulator.ask({"mount": 1.5})
+        field = {"kind": "raster-map", "origin_um": (150, 150), "size_um": (20, 20), "step_um": 10}
+        measure("pristine.nxs", sample_power_uw=1, exposure_s=2, **field)
+        named = {
+            "references": [str(folder / "pristine.nxs"), str(folder / "br-rich.nxs")], "labels": ["pristine", "Br-rich"]
+        }
+        measure("series.nxs", kind="time-series", sample_power_uw=120, interval_s=1.0, duration_s=80, analysis=named)
+        field = {"kind": "raster-map", "origin_um": (84, 84), "size_um": (32, 32), "step_um": 4, "analysis": named}
+        measure("map.nxs", sample_power_uw=5, **field)
+    return folder
+
+
+def test_offline_gives_what_was_computed_online(measured: Path) -> None:
+    for name in ("series.nxs", "map.nxs"):
+        with open_scan(measured / name) as scan:
+            assert scan.results is not None
+            assert scan.results.count == scan.valid.sum()
+            again = replay(scan)
+            assert again is not None
+            assert differences(scan.results, again) <= 1e-12
+
+
+def test_the_command_writes_numbers_page_arrays_and_where_they_come_from(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(measured / "series.nxs"), str(measured / "map.nxs")]
+    assert run(["analyse", *files, "--out", str(tmp_path), "--json", "--jobs", "2"]) == 0
+    series, field = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert json.loads((tmp_path / "series.nxs.json").read_text(encoding="utf-8")) == series
+    assert max(series["online_differs_by"], field["online_differs_by"]) <= 1e-12
+    assert series["wavelengths_in"] == "air"
+    hashes = {Path(one["file"]).name: one["sha256"] for one in series["provenance"]["inputs"]}
+    assert set(hashes) == {"series.nxs", "pristine.nxs", "br-rich.nxs"}
+    assert hashes["series.nxs"] == hashlib.sha256((measured / "series.nxs").read_bytes()).hexdigest()
+    assert series["provenance"]["settings"]["corrections"]["cosmic_rays"] == "report"
+    assert series["provenance"]["versions"]["numpy"] == np.__version__
+    assert 0.9 < series["median_reduced_chi2"] < 1.2
+    page = (tmp_path / "map.nxs.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in page
+    assert "not volume fractions" in page
+    assert page.count("<svg") == 3
+    with h5py.File(tmp_path / "map.nxs.analysis.nxs") as stored, open_scan(measured / "map.nxs") as scan:
+        data = stored["entry/data"]
+        assert data.attrs["signal"] == "grown_share"
+        assert data["shares"].shape == (*scan.valid.shape, 2)
+        assert data["peak"].attrs["units"] == "eV"
+        assert stored["entry/numbers/halo_radius_um"][()] == field["halo_radius_um"]
+        np.testing.assert_array_equal(stored["entry/measurement/data/intensity"][()], scan.spectra)
+        found = analyse_scan(scan)
+        assert found.unmixing is not None
+        np.testing.assert_array_equal(data["shares"][()], found.unmixing.shares)
+
+
+def test_results_are_stored_beside_the_raw_data_on_request(measured: Path) -> None:
+    assert run(["analyse", str(measured / "series.nxs"), "--store"]) == 0
+    with h5py.File(measured / "series.nxs.analysis.nxs") as stored:
+        assert stored["entry/measurement/title"][()].decode().startswith("time series")
+
+
+def test_an_analysis_file_says_what_is_done(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "response.csv").write_text("nm,efficiency\n300,0.5\n550,0.5\n551,1\n900,1\n", encoding="utf-8")
+    (tmp_path / "analysis.toml").write_text(
+        f"""
+        [references]
+        files = ["{measured / 'pristine.nxs'}", "{measured / 'br-rich.nxs'}"]
+        labels = ["made", "grown"]
+        relative_yields = [2.0, 1.0]
+        [corrections]
+        medium = "vacuum"
+        cosmic_rays = "replace"
+        linearity = [1.0, -1e-7]
+        linearity_valid_to = 65535
+        response = "response.csv"
+        [unmixing]
+        shift = true
+        [map]
+        diffusion_time_s = 49.0
+        """,
+        encoding="utf-8",
+    )
+    command = ["analyse", str(measured / "map.nxs"), "--config", str(tmp_path / "analysis.toml"), "--json"]
+    assert run([*command, "--out", str(tmp_path / "out")]) == 0
+    corrected = json.loads(capsys.readouterr().out)
+    with open_scan(measured / "map.nxs") as scan:
+        plain = analyse_scan(scan).unmixing
+    assert plain is not None
+    assert corrected["endmembers"] == ["made", "grown"]
+    assert corrected["wavelengths_in"] == "vacuum"
+    assert any("non-linearity" in note for note in corrected["notes"])
+    assert corrected["diffusivity_m2_s"] == pytest.approx(corrected["halo_diffusivity_m2_s"], rel=0.1)
+    assert abs(corrected["made_shift_ev"]) < 1e-3
+    with h5py.File(tmp_path / "out" / "map.nxs.analysis.nxs") as stored:
+        data = stored["entry/data"]
+        # half the efficiency where the grown phase emits: a share s becomes 2 s / (1 + s)
+        share = plain.shares[..., 1]
+        np.testing.assert_allclose(data["shares"][..., 1], 2 * share / (1 + share), atol=3e-3)
+        weighted, shares = data["weighted_shares"][()], data["shares"][()]
+        np.testing.assert_allclose(weighted[..., 1], shares[..., 1] / (shares[..., 1] + shares[..., 0] / 2), rtol=1e-9)
+        assert data["shift"].attrs["units"] == "eV"
+    names = {Path(one["file"]).name for one in corrected["provenance"]["inputs"]}
+    assert names == {"map.nxs", "pristine.nxs", "br-rich.nxs", "response.csv", "analysis.toml"}
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("[references]\nextract = 2\n", "not measured"),
+    ("[references]\ncompositions = [1.5, 0.0]\n", "model bands"),
+])  # fmt: skip
+def test_endmembers_that_were_not_measured_come_with_a_warning(measured: Path, text: str, words: str) -> None:
+    with open_scan(measured / "series.nxs") as scan:
+        found = analyse_scan(scan, settings=parse_analysis(text))
+    assert any(words in note for note in found.notes)
+    assert found.numbers["k1_per_s"].value == pytest.approx(0.03, rel=0.3)
+
+
+def test_the_library_gives_the_measured_films(measured: Path) -> None:
+    text = (
+        f'[references]\ncompositions = [1.5, 0.0]\n[references.library]\n"1.5" = "{measured / "pristine.nxs"}"\n'
+        f'"0" = "{measured / "br-rich.nxs"}"\n'
+    )
+    with open_scan(measured / "series.nxs") as scan:
+        by_library, by_file = analyse_scan(scan, settings=parse_analysis(text)), analyse_scan(scan)
+    assert by_library.numbers["phi"].value == pytest.approx(by_file.numbers["phi"].value, rel=1e-9)
+
+
+def test_iodine_contents_outside_the_formula_are_flagged_not_clipped(measured: Path) -> None:
+    with open_scan(measured / "map.nxs") as scan:
+        found = analyse_scan(scan, settings=parse_analysis('[corrections]\nmedium = "vacuum"\n'))
+        assert found.peaks is not None
+        x = found.peaks.composition.x
+        outside = (found.peaks.composition.flags & Flag.OUTSIDE) != 0
+        assert np.isnan(x[outside]).all()
+        assert x[0, 0] == pytest.approx(1.51, abs=0.01)
+        assert np.nanmin(x) < 0.3
+
+
+def test_figures_are_drawn_from_scans(measured: Path) -> None:
+    with open_scan(measured / "series.nxs") as series, open_scan(measured / "map.nxs") as field:
+        in_series, in_map = analyse_scan(series), analyse_scan(field)
+        for figure in (figure_2(series, in_series), figure_4(field, in_map), figure_5(field, in_map),
+                       figure_7((series, in_series))):  # fmt: skip
+            labels = [text for axes in figure.axes for text in (axes.get_xlabel(), axes.get_ylabel())]
+            assert any("nm" in label for label in labels) or any("µm" in label for label in labels)
+            figure.canvas.draw()
+        with pytest.raises(ScanFileError, match="no kinetics"):
+            figure_2(field, in_map)
+        with pytest.raises(ScanFileError, match="no halo"):
+            figure_4(series, in_series)
+
+
+def test_a_dask_cluster_gives_the_same(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    distributed = pytest.importorskip("distributed")
+    files = [str(measured / "series.nxs"), str(measured / "map.nxs")]
+    assert run(["analyse", *files, "--json", "--jobs", "1"]) == 0
+    here = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp://"
+    ) as cluster:
+        assert run(["analyse", *files, "--json", "--scheduler", cluster.scheduler_address]) == 0
+    there = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert there == here
+
+
+def test_nobody_at_the_schedulers_address_is_said(
+    measured: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("halidescope.acquisition.many.CONNECT_S", 0.5)
+    assert run(["analyse", str(measured / "series.nxs"), "--scheduler", "tcp://127.0.0.1:9"]) == 1
+    assert "no Dask scheduler at tcp://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_a_plain_array_with_a_layout_is_analysed(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["convert", str(measured / "series.nxs"), "--out", str(tmp_path / "series.npz")]) == 0
+    capsys.readouterr()
+    command = ["analyse", str(tmp_path / "series.npz"), "--json", "--references", str(measured / "pristine.nxs")]
+    assert run([*command, str(measured / "br-rich.nxs")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert run(["analyse", str(measured / "series.nxs"), "--json"]) == 0
+    assert found["phi"] == pytest.approx(json.loads(capsys.readouterr().out)["phi"], rel=1e-12)
+
+
+@pytest.mark.parametrize(("given", "known"), [
+    (["analyse", "f", "--references", "a", "b", "--out", "o"],
+     ["analyse", "f", "--references", "a", "--references", "b", "--out", "o"]),
+    (["analyse", "--references", "a", "--references", "b", "f"], None),
+    (["analyse", "f", "--labels", "x", "y", "--json"], ["analyse", "f", "--labels", "x", "--labels", "y", "--json"]),
+    (["run", "f", "--references", "a", "b"], None),
+    ([], None),
+])  # fmt: skip
+def test_several_references_after_one_option(given: list[str], known: list[str] | None) -> None:
+    assert gathered(given) == (given if known is None else known)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("[references]\nextract = 9", "less than or equal to 6"),
+    ("[references]\nextract = 2\ncompositions = [0.0]", "one place"),
+    ("[references]\nfiles = ['a']\nlabels = ['a', 'b']", "2 labels for 1"),
+    ("[corrections]\ncosmic_rays = 'forget'", "cosmic_rays"),
+    ("[colour]\nmap = 1", "unknown key 'colour'"),
+    ("[map", "not valid TOML"),
+])  # fmt: skip
+def test_a_wrong_analysis_file_is_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(BadFileError, match=words) as caught:
+        parse_analysis(text)
+    assert "\n" not in str(caught.value)
