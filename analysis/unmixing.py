@@ -270,7 +270,7 @@ def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int)
     if array.ndim <= 1:
         if array.ndim == 1 and array.shape != (channels,):
             raise ValueError(f"{name} has {array.shape[0]} channels, the spectra have {channels}")
-        return np.ascontiguousarray(np.broadcast_to(array, (1, channels)))
+        return np.array(np.broadcast_to(array, (1, channels)))   # a copy: a read-only view would be compiled anew
     if array.shape != (*lead, channels):
         raise ValueError(f"{name} has shape {array.shape}, the spectra {(*lead, channels)}")
     return array.reshape(-1, channels)
