@@ -30,21 +30,21 @@ ONE, TWO, THREE = np.uint64(16), np.uint64(32), np.uint64(48)   # bits before th
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def quad_sums(y: Words, z: Words, dark: Array, basis: Array, first: int, out: Array, squares: Array) -> None:
+def quad_sums(y: Words, dark: Array, basis: Array, first: int, out: Array) -> float:
     """Sums of (counts − dark) · basis over every four channels for references ``first`` … ``first`` + 2.
 
-    Two spectra at once, each given as words of four counts (little-endian); ``out`` (2, 3 m, quads + PAD), ``squares``
-    (2,) their Σ (counts − dark)². ``basis`` (3 m, 4, quads + PAD) and ``dark`` (4, quads + PAD) are ordered so that the
-    four counts of neighbouring words meet neighbouring numbers: this is what makes sums over blocks vectorise.
+    ``y`` are words of four counts (little-endian), ``out`` (3 m, quads + PAD). ``basis`` (3 m, 4, quads + PAD) and
+    ``dark`` (4, quads + PAD) are ordered so that the four counts of neighbouring words meet neighbouring numbers: this
+    is what makes sums over blocks vectorise. One spectrum a call: in a loop over two the compiler adds each in its own
+    order, and a spectrum's last bits would depend on its neighbours. Returns Σ (counts − dark)².
     """
     wide()
     d0, d1, d2, d3 = dark[0], dark[1], dark[2], dark[3]
     f0, f1, f2, f3 = basis[first, 0], basis[first, 1], basis[first, 2], basis[first, 3]
     g0, g1, g2, g3 = basis[first + 1, 0], basis[first + 1, 1], basis[first + 1, 2], basis[first + 1, 3]
     h0, h1, h2, h3 = basis[first + 2, 0], basis[first + 2, 1], basis[first + 2, 2], basis[first + 2, 3]
-    p0, p1, p2 = out[0, first], out[0, first + 1], out[0, first + 2]
-    q0, q1, q2 = out[1, first], out[1, first + 1], out[1, first + 2]
-    total = other = 0.0
+    p0, p1, p2 = out[first], out[first + 1], out[first + 2]
+    total = 0.0
     for t in range(y.size):
         word = y[t]
         a = float(word & LOW) - d0[t]
@@ -55,16 +55,7 @@ def quad_sums(y: Words, z: Words, dark: Array, basis: Array, first: int, out: Ar
         p1[t] = a * g0[t] + b * g1[t] + c * g2[t] + d * g3[t]
         p2[t] = a * h0[t] + b * h1[t] + c * h2[t] + d * h3[t]
         total += a * a + b * b + c * c + d * d
-        word = z[t]
-        a = float(word & LOW) - d0[t]
-        b = float((word >> ONE) & LOW) - d1[t]
-        c = float((word >> TWO) & LOW) - d2[t]
-        d = float(word >> THREE) - d3[t]
-        q0[t] = a * f0[t] + b * f1[t] + c * f2[t] + d * f3[t]
-        q1[t] = a * g0[t] + b * g1[t] + c * g2[t] + d * g3[t]
-        q2[t] = a * h0[t] + b * h1[t] + c * h2[t] + d * h3[t]
-        other += a * a + b * b + c * c + d * d
-    squares[0], squares[1] = total, other
+    return total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -386,25 +377,22 @@ def poisson_counts(
 
     ``words`` (n, channels / 4) are the same bytes as ``rows``; ``quads`` (3 m, 4, channels / 4 + PAD) and
     ``dark_quads`` are references and dark in the order of :func:`quad_sums`; ``each`` quads make a block;
-    ``sums`` (2, 3 m, channels / 4 + PAD) is room to work in.
+    ``sums`` (3 m, channels / 4 + PAD) is room to work in.
     """
-    n, k, blocks = rows.shape[0], amplitudes.shape[1], means.shape[1]
-    both = np.empty(2)
+    k, blocks = amplitudes.shape[1], means.shape[1]
     projected = np.zeros((quads.shape[0], blocks))
     flat, flat_right, work = np.empty((k, k)), np.empty(k), np.empty((5, k, k))
     weights = np.ones(blocks)
     weighted_sums(weights, projected, pairs, flat_right, flat)
-    for row in range(0, n, 2):
-        other = min(row + 1, n - 1)
+    for row in range(rows.shape[0]):
+        total = 0.0
         for first in range(0, quads.shape[0], LANES):
-            quad_sums(words[row], words[other], dark_quads, quads, first, sums, both)
-        for at in range(row, other + 1):
-            gather(sums[at - row], each, projected)
-            base = fixed[at] if fixed.shape[0] > 1 else fixed[0]
-            total = both[at - row]
-            squares[at] = score(
-                projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
-                amplitudes[at], covariance[at],
-            )  # fmt: skip
-            if not squares[at] > ROUNDING * total:
-                squares[at] = residual_squares(rows[at], dark, basis, amplitudes[at])
+            total = quad_sums(words[row], dark_quads, quads, first, sums)
+        gather(sums, each, projected)
+        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
+        squares[row] = score(
+            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
+            amplitudes[row], covariance[row],
+        )  # fmt: skip
+        if not squares[row] > ROUNDING * total:
+            squares[row] = residual_squares(rows[row], dark, basis, amplitudes[row])

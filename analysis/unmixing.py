@@ -216,7 +216,7 @@ class Unmixer:
         if values.dtype == np.uint16 and len(dark) == 1 and prepared.quads.size and _in_words(values):
             poisson_counts(
                 values, values.view(np.uint64), dark[0], in_quads(dark[0]), fixed, prepared.padded, prepared.quads,
-                aligned((2, len(prepared.quads), prepared.quads.shape[2])), length // QUAD, prepared.pairs,
+                aligned((len(prepared.quads), prepared.quads.shape[2])), length // QUAD, prepared.pairs,
                 prepared.means, self.gain, self.nonnegative, *results,
             )  # fmt: skip
             return

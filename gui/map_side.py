@@ -16,7 +16,7 @@ from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import Theme, value_font
 from halidescope.gui.values import plus_minus
 
-HOW = "point at a pixel to see its spectrum, click to keep it"
+HOW = "point at a pixel, click to keep its spectrum"
 NO_REGION = "no region: + Region adds one"
 SPECTRUM, PROFILE, REGIONS = range(3)     # the tabs
 

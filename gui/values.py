@@ -8,6 +8,7 @@ from halidescope.analysis import rounding
 
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
+    "c": "°C", "percent": "%",
 }  # fmt: skip
 COMPOUND_UNITS = {"j_cm2": "J/cm²", "w_cm2": "W/cm²", "per_s": "1/s"}
 

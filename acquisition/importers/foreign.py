@@ -159,7 +159,7 @@ def gridded(
         Two points are at the same place of the grid.
     """
     # a line of points scatters across itself, too: what is small is judged against the larger of both extents' steps
-    least_um = 1e-3 * max((float(np.diff(np.unique(one)).max(initial=0.0)) for one in (x_um, y_um)), default=0.0)
+    least_um = 2e-3 * max((float(np.diff(np.unique(one)).max(initial=0.0)) for one in (x_um, y_um)), default=0.0)
     xs, column = _levels(x_um, least_um)
     ys, row = _levels(y_um, least_um)
     if len(xs) * len(ys) > 4 * len(x_um):      # scattered: a grid would be mostly empty

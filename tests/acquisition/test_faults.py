@@ -111,7 +111,7 @@ def until_told(on, first, words):
 
 
 @pytest.mark.parametrize(("recipe", "fault"), [
-    (MAP, {"fault": "garbage-reply", "device": "spectrometer"}),
+    pytest.param(MAP, {"fault": "garbage-reply", "device": "spectrometer"}, marks=pytest.mark.slow),
     pytest.param(MAP, {"fault": "garbage-reply", "device": "laser"}, marks=pytest.mark.slow),
     (MAP, {"fault": "connection-drop", "device": "laser"}),
     (MAP, {"fault": "connection-drop", "device": "stage"}),

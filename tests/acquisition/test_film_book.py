@@ -95,6 +95,7 @@ def test_the_ledger_agrees_with_the_film_within_one_per_cent(bench, tmp_path):
         assert again.engine.ledger.at(60.0, 60.0) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doing", [pytest.param("measuring", marks=pytest.mark.slow), "live"])
 def test_the_light_of_a_killed_engine_is_not_forgotten(bench, tmp_path, doing):
     place = (120.0, 120.0) if doing == "measuring" else (140.0, 120.0)

@@ -53,7 +53,10 @@ def kill(client, tmp_path):
     until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
 
 
-@pytest.mark.parametrize("moment", ["first point", "mid line", "while finishing"])
+@pytest.mark.parametrize("moment", [
+    pytest.param("first point", marks=pytest.mark.slow), "mid line",
+    pytest.param("while finishing", marks=pytest.mark.slow),
+])
 def test_a_killed_map_is_completed_without_measuring_a_point_twice(shared, host, tmp_path, moment):
     out = tmp_path / "map.nxs"
     host.engine.disconnect()      # the stage takes one client; nothing runs, so nobody else uses the instruments
@@ -142,6 +145,7 @@ def test_a_chain_goes_on_with_the_part_that_was_cut_off(shared, host, tmp_path):
     assert shared.ask(get="laser.emission") is False
 
 
+@pytest.mark.slow
 def test_a_recovery_keeps_its_schedule_over_a_cut_off(shared, host, tmp_path):
     out = tmp_path / "recovery.nxs"
     looks = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 100.0, "interval_s": 10.0,

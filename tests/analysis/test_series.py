@@ -25,6 +25,7 @@ def measured(rng, clean, spectra=10):
     return shots.mean(axis=0) - dark_noise, error
 
 
+@pytest.mark.slow
 def test_totals_cover_the_truth_and_the_spectra_alone_do_not():
     rng = np.random.default_rng(11)
     time = np.arange(120) * 4.0 + 0.5

@@ -135,6 +135,7 @@ def test_run_measures_and_refuses_to_overwrite(
     assert "exists" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_completed_with_resume(
     tmp_path: Path, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:

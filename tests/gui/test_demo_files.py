@@ -22,6 +22,8 @@ from halidescope.gui.kmc_process import CACHE_VARIABLE
 from halidescope.gui.report import Report
 from halidescope.gui.simulated import SimulatorProcess
 
+pytestmark = pytest.mark.slow      # half a minute; test_analyse holds the same way on a shorter measurement
+
 SPEED = 30.0
 
 

@@ -27,6 +27,8 @@ model = "ocean-hdx"
 resource = "TCPIP::127.0.0.1::9::SOCKET"
 """
 
+UNITS = ("_uw", "_um", "_nm", "_s", "_j_cm2", "_c", "_percent", "_mm")     # at the end of a field's name
+
 
 def type_into(qtbot: QtBot, edit: QLineEdit, text: str) -> None:
     """Replace what stands there, key by key."""
@@ -42,7 +44,7 @@ def test_every_field_has_a_label_a_unit_and_help(qtbot: QtBot, model: type[Recip
     assert set(form.entries) == {path for path, _ in fields_of(model)}
     for path, entry in form.entries.items():
         assert entry.label.toolTip(), path
-        assert path[-1].endswith(("_uw", "_um", "_s", "_j_cm2")) == bool(entry.unit), path
+        assert path[-1].endswith(UNITS) == bool(entry.unit), path
 
 
 @pytest.mark.parametrize("recipe", [

@@ -154,6 +154,7 @@ def test_qt_loses_no_reference_to_none(window: MainWindow) -> None:
     assert sys.getrefcount(None) >= before - 20
 
 
+@pytest.mark.slow
 def test_windows_come_and_go_without_a_trace(
     engine: PlayedEngine, settings: QSettings, qtbot: QtBot, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_an_interval_is_as_wide_as_the_calibration_says(emulator: Emulator) -> N
         plain.interval(90)
 
 
+@pytest.mark.slow
 def test_calibration_puts_unseen_truths_all_over_their_posteriors() -> None:
     """With designs left out of the training, a level is roughly uniform between 0 and 1."""
     made = calibrated(train(CONFIG, designs=32, replicas=1), workers=2)
@@ -86,6 +87,7 @@ def test_calibration_puts_unseen_truths_all_over_their_posteriors() -> None:
     assert np.all(np.abs(np.mean(made.levels < 0.5, axis=0) - 0.5) < 0.25)
 
 
+@pytest.mark.slow
 def test_training_and_calibration_can_be_stopped(emulator: Emulator) -> None:
     def stop(done: int, total: int) -> None:
         assert done == 1
