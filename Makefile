@@ -29,7 +29,7 @@ demo: $(VENV)/.installed-gui
 test: $(VENV)/.installed-dev lint types floors quick wheel
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not benchmark"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not benchmark"
 
 # real X11 events and fonts: what off screen cannot show
 quick-xvfb: $(VENV)/.installed-dev

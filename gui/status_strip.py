@@ -22,6 +22,8 @@ class StatusStrip(QWidget):
         self.power = self._value("power", "Power at the sample, and peak irradiance 2P/(π w0²).")
         self.interlock = self._value("interlock", "The laser's interlock loop.")
         self.dose = self._value("dose", "Peak dose accumulated at the present spot, waiting included.")
+        # room for the longest dose at once: while it rises, nothing beside it moves and no digit is cut off
+        self.dose.setMinimumWidth(self.dose.fontMetrics().horizontalAdvance("dose here 88.88 MJ/cm²"))
         self.progress_text = self._value("progress", "What runs, spectra taken and planned, time left.")
         self.simulated = QLabel("SIMULATED", self)
         self.simulated.setProperty("mark", True)

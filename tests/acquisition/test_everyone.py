@@ -126,6 +126,7 @@ def test_files_of_version_1_are_read(kind, ending, tmp_path):
         assert scan.metadata["reason"] == "asked to"
 
 
+@pytest.mark.slow
 def test_a_reader_that_hangs_or_crashes_takes_nothing_with_it(tmp_path, monkeypatch):
     """RosettaSciIO 0.15 comes to no end on a WDF file whose block has the length 0."""
     monkeypatch.setattr(guard, "PATIENCE_S", 4.0)

@@ -113,7 +113,7 @@ def until_told(on, first, words):
 @pytest.mark.parametrize(("recipe", "fault"), [
     pytest.param(MAP, {"fault": "garbage-reply", "device": "spectrometer"}, marks=pytest.mark.slow),
     pytest.param(MAP, {"fault": "garbage-reply", "device": "laser"}, marks=pytest.mark.slow),
-    (MAP, {"fault": "connection-drop", "device": "laser"}),
+    pytest.param(MAP, {"fault": "connection-drop", "device": "laser"}, marks=pytest.mark.slow),
     (MAP, {"fault": "connection-drop", "device": "stage"}),
     (SERIES, {"fault": "connection-drop", "device": "spectrometer"}),
     pytest.param(SERIES, {"fault": "late-reply", "device": "laser", "delay_s": 2.0}, marks=pytest.mark.slow),

@@ -127,6 +127,7 @@ def every_view(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
     keys.reject()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_pictures_of_every_view(attached_window: MainWindow, qtbot: QtBot, folder: Path) -> None:
     window = attached_window

@@ -182,6 +182,8 @@ class Soak:
             self._start(engine, recipe, out, resume=resume)
         except ProblemError as error:
             if "is finished already" in str(error):
+                if window is not None:
+                    window.kill()
                 return RunState.FINISHED
             raise
         kill_at = time.monotonic() + self._random.uniform(0.0, 2.5) if how else math.inf
