@@ -260,6 +260,7 @@ class Engine:
             self.disconnect()
             self.rest()
             self.ledger.keep(None)
+            self.ledger.keep(None)
             self.film.close()
             self.analyst.close()
 
@@ -268,6 +269,7 @@ class Engine:
         self.manual.end_live()
         self.ledger.keep(None)
         try:
+            self.ledger.keep(None)
             spots = self.film.change(name, anew=remounted)
         except ScanFileError as error:
             self.events.note(str(error), "error")
@@ -281,6 +283,7 @@ class Engine:
 
     def rest(self) -> None:
         """No measurement runs: the film's book is up to date, and light from now on is written down there."""
+        self.ledger.keep(None)      # a window may ask for the dose while the film changes its page
         try:
             page = self.film.rest(self.ledger.spots(), self.clock.utc_s)
         except ScanFileError as error:
