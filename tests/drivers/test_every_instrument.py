@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import threading
+import time
 from unittest.mock import MagicMock
 
 import pytest
@@ -12,7 +14,9 @@ from halidescope import drivers
 from halidescope.drivers.catalogue import MODELS, UnknownModelError, connect, find
 from halidescope.drivers.errors import BadReplyError, ConnectionLostError, InstrumentError
 from halidescope.drivers.instrument import WireInstrument
+from halidescope.drivers.ocean_messages import Message
 from halidescope.drivers.roles import Identity, Laser, Spectrometer, Stage
+from halidescope.simulators.microscope import SimulatedMicroscope
 
 ROLES = ("laser", "stage", "spectrometer")
 ROOMS = [room.name for room in pkgutil.iter_modules(drivers.__path__)]
@@ -77,6 +81,31 @@ class TestOnABadLine:
         instrument.reconnect()
         assert ask(instrument) == instrument.identity
 
+    def test_a_peer_that_is_down_is_tried_until_it_is_back_or_the_time_is_over(self, role):
+        """As when a controller is switched off and on: the new one knows nothing of what had been set."""
+        chosen = {other: None for other in ROLES if other != role}
+        with SimulatedMicroscope(speed=60.0, control_port=None, seed=1, **chosen) as before:
+            [device] = before.devices
+            instrument = connect(device.model, device.resource, role=role, timeout_s=0.4)
+            told, wanted = change_something(instrument)
+        with pytest.raises(ConnectionLostError, match=f"^{role} .*(lost|no answer)"):
+            ask(instrument)
+        start = time.monotonic()
+        with pytest.raises(ConnectionLostError, match=f"^{role} .*nobody answers there"):
+            instrument.reconnect(within_s=0.3)
+        assert 0.15 < time.monotonic() - start < 2.0
+
+        waiting = threading.Thread(target=instrument.reconnect, kwargs={"within_s": 10.0})
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        with SimulatedMicroscope(speed=60.0, control_port=None, seed=1, ports={role: device.port}, **chosen):
+            waiting.join(10.0)
+            assert not waiting.is_alive()
+            assert ask(instrument) == instrument.identity
+            assert told() == pytest.approx(wanted)
+            instrument.close()
+
     def test_another_model_on_the_line_is_found_out(self, role, wire):
         for other in ROLES:
             if other != role:
@@ -91,6 +120,18 @@ def read_something(instrument):
         "stage": lambda: instrument.query("TMX?"),
         "spectrometer": lambda: instrument.identify().serial,
     }[instrument.role]()
+
+
+def change_something(instrument):
+    """Set one value; returns what tells it, asked from the instrument as far as it can be, and the value."""
+    if instrument.role == "laser":
+        instrument.set_power(25.0)
+        return lambda: instrument.power_setpoint_mw, 25.0
+    if instrument.role == "stage":
+        instrument.set_velocity(321.0, 321.0)
+        return instrument.read_velocity_um_s, (321.0, 321.0)
+    instrument.set_exposure(0.05)
+    return lambda: int.from_bytes(instrument.query(Message.EXPOSURE).data, "little") / 1e6, 0.05
 
 
 class TestPyMeasureConventions:

@@ -5,6 +5,7 @@ import pytest
 
 from halidescope.drivers.catalogue import MODELS
 from halidescope.drivers.errors import BadReplyError, ConnectionLostError, LimitError
+from halidescope.drivers.ocean_messages import Message
 
 SPECTROMETERS = [name for name, entry in MODELS.items() if entry.role == "spectrometer"]
 
@@ -136,6 +137,23 @@ class TestSpectrometer:
         spectrometer.reconnect()
         assert spectrometer.exposure_s == 0.05
         assert spectrometer.acquire().counts.shape == (spectrometer.pixels,)
+
+    def test_reconnected_it_has_its_averages_its_trigger_mode_and_its_darks(self, spectrometer, wire):
+        spectrometer.set_exposure(0.05)
+        dark = spectrometer.take_dark(2)
+        spectrometer.set_averages(4)
+        mode = next(mode for mode in spectrometer.kind.triggers if mode != "normal")
+        spectrometer.set_trigger_mode(mode)
+        for attempt in (spectrometer.identify, lambda: spectrometer.reconnect(within_s=0.0)):
+            wire.fault("connection-drop")
+            with pytest.raises(ConnectionLostError):
+                attempt()    # an attempt that fails forgets nothing
+        spectrometer.reconnect()
+        assert (spectrometer.averages, spectrometer.trigger_mode, spectrometer.exposure_s) == (4, mode, 0.05)
+        assert spectrometer.dark(0.05) is dark
+        # and not only the driver believes so
+        told = [spectrometer.query(message).data for message in (Message.AVERAGES, Message.TRIGGER_MODE)]
+        assert [int.from_bytes(data, "little") for data in told] == [4, spectrometer.kind.triggers[mode]]
 
     def test_a_dark_is_kept_for_its_exposure(self, spectrometer):
         spectrometer.set_exposure(0.05)
