@@ -10,7 +10,7 @@ SOURCES := pyproject.toml
 
 export QT_QPA_PLATFORM ?= offscreen
 
-.PHONY: demo test quick quick-xvfb quick-pyqt6 lint types floors wheel soak formats lost benchmarks clean help
+.PHONY: demo test kernels quick quick-xvfb quick-pyqt6 lint types floors wheel soak formats lost benchmarks clean help
 
 help:
 	@echo "make demo        simulated microscope: time series, map, analysis, report (headless)"
@@ -20,7 +20,7 @@ help:
 	@echo "make quick-pyqt6 the windows' tests with PyQt6, in an environment of its own"
 	@echo "make soak        the slow tests: random faults and kills (SOAK_KILLS=52 SOAK_SEED=…), ten hours at high speed"
 	@echo "make lost        of those: kills, power cuts, damaged files"
-	@echo "make formats     our files in other people's programs (silx, nexusformat, LumiSpy, pynxtools, h5wasm)"
+	@echo "make formats     our files in other people's programs, h5web's engine (needs npm) included"
 	@echo "make benchmarks  speed against the named peers, one after the other"
 
 demo: $(VENV)/.installed-gui
@@ -28,8 +28,12 @@ demo: $(VENV)/.installed-gui
 
 test: $(VENV)/.installed-dev lint types floors quick wheel
 
-quick: $(VENV)/.installed-dev
+quick: kernels
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not benchmark"
+
+# once after installation: what is compiled is kept, and no process of the tests waits for a compiler
+kernels: $(VENV)/.installed-dev
+	$(BIN)/python -m halidescope.analysis.warm
 
 # real X11 events and fonts: what off screen cannot show
 quick-xvfb: $(VENV)/.installed-dev
@@ -67,10 +71,8 @@ wheel: $(VENV)/.installed-dev
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
-# heavy or with dependencies of their own: pynxtools in an environment, h5wasm where there is node
+# what `make test` checks of this already, and h5web's engine where there is node
 formats: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet ".[formats]"
-	test -x $(VENV)/pynx/bin/pynx || { $(PYTHON) -m venv $(VENV)/pynx && $(VENV)/pynx/bin/python -m pip install --quiet pynxtools; }
 	if command -v npm >/dev/null; then npm install --silent --prefix $(VENV)/node h5wasm; fi
 	$(BIN)/python -m pytest -rs tests/acquisition/test_everyone.py tests/acquisition/test_importers.py
 

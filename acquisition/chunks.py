@@ -137,12 +137,11 @@ class CubeReader:
         totals = np.full((*outer, inner), np.nan)
         rows = self._dataset.chunks[-2] if self._own else inner
 
-        def total(line: tuple[int, ...], first: int, packed: bytes | None) -> None:
-            count = min(rows, inner - first)
-            spectra = np.empty((count, width), self._dataset.dtype)
-            if packed is None or not _unpack(packed, spectra, rows, 0):
-                return
-            totals[line][first : first + count] = spectra[:, channels].sum(axis=1, dtype=np.float64)
+        def total(line: tuple[int, ...], first: int, packed: bytes) -> None:
+            planes = _planes(packed, rows, width, self._dataset.dtype.itemsize)
+            if planes is not None:
+                band = planes[:, : min(rows, inner - first), channels]
+                totals[line][first : first + rows] = _joined(band, self._dataset.dtype).sum(axis=1, dtype=np.float64)
 
         waiting: deque[Future[None]] = deque()
         for line in np.ndindex(*outer):
@@ -194,16 +193,35 @@ class CubeReader:
 
 def _unpack(packed: bytes, into: NDArray, rows: int, skip: int) -> bool:
     """Unpack one chunk, ``skip`` rows left out, into its place; False if it is damaged. Memory: one chunk's."""
-    size, width = rows * into.shape[1] * into.dtype.itemsize, into.dtype.itemsize
+    planes = _planes(packed, rows, into.shape[1], into.dtype.itemsize)
+    if planes is None:
+        return False
+    _join(planes[:, skip : skip + len(into)], into)
+    return True
+
+
+def _planes(packed: bytes, rows: int, channels: int, width: int) -> NDArray[np.uint8] | None:
+    """The shuffled bytes of a chunk, shape (width, rows, channels); None if it is damaged."""
+    size = rows * channels * width
     try:
         unpacker = isal_zlib.decompressobj()
         raw = unpacker.decompress(packed, size + 1)
     except igzip_lib.IsalError:  # type: ignore[misc]
-        return False
+        return None
     if len(raw) != size or not unpacker.eof:
-        return False
-    planes = np.frombuffer(raw, np.uint8).reshape(width, rows, -1)[:, skip : skip + len(into)]
-    each = into.view(np.uint8).reshape(*into.shape, width)
-    for k in range(width):           # byte by byte: five times as fast as turning the array
-        each[..., k] = planes[k]
-    return True
+        return None
+    return np.frombuffer(raw, np.uint8).reshape(width, rows, channels)
+
+
+def _join(planes: NDArray[np.uint8], into: NDArray) -> None:
+    """Put numbers together from their bytes, shape (width, …); byte by byte is five times as fast as turning them."""
+    each = into.view(np.uint8).reshape(*into.shape, len(planes))
+    for k, plane in enumerate(planes):
+        each[..., k] = plane
+
+
+def _joined(planes: NDArray[np.uint8], kind: np.dtype) -> NDArray:
+    """Numbers of shape planes.shape[1:] from their bytes."""
+    numbers = np.empty(planes.shape[1:], kind)
+    _join(planes, numbers)
+    return numbers

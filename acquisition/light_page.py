@@ -66,6 +66,7 @@ class LightPage:
 
     def __init__(self, path: Path, utc_s: Callable[[float], float]) -> None:
         self._utc_s = utc_s
+        self.path = path
         try:
             content = read_page(path) if path.exists() else PageContent((), -1, 0.0, 0.0)
             self._file = path.open("r+b" if path.exists() else "w+b")
@@ -96,6 +97,21 @@ class LightPage:
         """The spot under the beam, its dose until ``at_s`` of the engine's clock, and the light that it gets since."""
         _SPOT.pack_into(self._map, _HEADER.size + _SPOT.size * number, x_um, y_um, dose_j_cm2)
         _HEADER.pack_into(self._map, 0, _MAGIC, _LAYOUT, self._count, number, irradiance_w_cm2, self._utc_s(at_s))
+
+    def follow(self, journal: Path) -> None:
+        """Copy the page beside a journal that had to go elsewhere, its folder being gone; this page is closed after it.
+
+        Raises
+        ------
+        ScanFileError
+            The copy cannot be written.
+        """
+        if light_path(journal) == self.path:
+            return
+        try:
+            light_path(journal).write_bytes(self._map[:])
+        except OSError as error:
+            raise ScanFileError(f"{light_path(journal)}: cannot be written ({error}); check the disk") from error
 
     def close(self) -> None:
         """Let go of the file, which stays. Safe to call twice."""

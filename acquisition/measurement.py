@@ -467,11 +467,13 @@ class Measurement(Generic[R]):
         return state, reason
 
     def _let_go(self) -> None:
-        """The ledger's page has its last word."""
+        """The ledger's page has its last word, and goes where the journal went."""
         self.engine.ledger.keep(None)
-        if self._page is not None:
-            self._page.close()
-            self._page = None
+        page, self._page = self._page, None
+        if page is not None:
+            assert self._journal is not None
+            with closing(page):
+                page.follow(self._journal.path)
 
     def _close_file(self, state: RunState, reason: str) -> None:
         journal = self._journal

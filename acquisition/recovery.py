@@ -1,14 +1,20 @@
-"""What was left behind: journals without their finished file, found in a folder and finished (:func:`recover`).
+"""What was left behind: journals without their finished file, found in a folder, finished (:func:`recover`) or brought
+back to be gone on with (:func:`bring_home`).
 
 A journal is left when its program was killed, the computer lost power, or the finished file could not be written. It
 holds every spectrum that was acknowledged; finishing it needs nothing else.
 """
 
+import glob
+import os
+import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
+from halidescope.acquisition.light_page import light_path
 from halidescope.acquisition.places import spool
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.storage import finish_elsewhere
@@ -124,3 +130,52 @@ def recover(journal: Path, out: Path | None = None) -> tuple[Path, list[int]]:
         meant = reader.destination or journal.with_name(journal.name.removesuffix(SUFFIX))
     chosen = meant if out is None else out
     return chosen, finish_elsewhere(journal, chosen)
+
+
+def bring_home(out: Path) -> Path | None:
+    """Bring the journal of ``out`` that was rescued into the spool, its folder being gone, back to its place.
+
+    A journal that lies there already (the drive is back) is replaced by the rescued one, which holds more.
+
+    Returns
+    -------
+    Path or None
+        Where it was; None if nothing was rescued.
+
+    Raises
+    ------
+    ScanFileError
+        It is in use, each of the two holds what the other lacks, or it cannot be written there.
+    """
+    home = journal_path(out)
+    candidates = [_look(path) for path in spool().glob(f"*-{glob.escape(home.name)}") if path != home]
+    found = [one for one in candidates if one.out == out.absolute()]
+    if not found:
+        return None
+    rescued = max(found, key=lambda one: one.spectra)
+    if rescued.problem or rescued.in_use:
+        raise ScanFileError(rescued.problem or f"{rescued.journal}: is in use by another program; end that first")
+    part = home.with_name(home.name + ".part")
+    try:
+        if home.exists():
+            with JournalReader(home) as left, JournalReader(rescued.journal) as saved:
+                if not left.places().items() <= saved.places().items():
+                    raise ScanFileError(
+                        f"{home} and {rescued.journal} are of the same file, and each holds spectra that the other "
+                        "lacks; finish both with halidescope convert, and begin anew"
+                    )
+        delete_journal(part)       # of an earlier try that was cut off itself
+        with closing(sqlite3.connect(rescued.journal)) as saved, closing(sqlite3.connect(part)) as fresh:
+            saved.backup(fresh)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        delete_journal(home)
+        if light_path(rescued.journal).exists():
+            shutil.copyfile(light_path(rescued.journal), light_path(home))
+        os.replace(part, home)
+    except (OSError, sqlite3.Error) as error:
+        raise ScanFileError(
+            f"journal {home}: cannot be brought back from {rescued.journal} ({error}); check the folder"
+        ) from error
+    delete_journal(rescued.journal)
+    return rescued.journal

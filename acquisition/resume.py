@@ -17,6 +17,7 @@ from halidescope.acquisition.light_page import LightPage, PageContent, light_pat
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
+from halidescope.acquisition.recovery import bring_home
 from halidescope.acquisition.storage import compare
 
 SCHEDULED = ("time-series", "dark-recovery")       # their points mean nothing at another time
@@ -77,7 +78,7 @@ def look_back(out: Path) -> Past | None:
     """What is there of the measurement that is to become, or has partly become, the file ``out``.
 
     None if there is nothing. A file that is finished has no journal; one that was aborted or failed is brought back
-    into a journal, and replaced when that is complete.
+    into a journal, and replaced when that is complete; a journal that was rescued when its folder vanished is fetched.
 
     Raises
     ------
@@ -85,6 +86,7 @@ def look_back(out: Path) -> Past | None:
         What is there cannot be read.
     """
     journal = journal_path(out)
+    bring_home(out)
     if out.exists() and not journal.exists():
         _bring_back(out)
     if not journal.exists():

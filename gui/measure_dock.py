@@ -63,14 +63,9 @@ class MeasurePanel(QWidget):
         self.kind.setAccessibleName("recipe")
         self.stack = QStackedWidget(self)
         self.forms: dict[str, RecipeForm | SequenceForm] = {}
-        steps = [(title, model) for title, model in kinds() if model is not Sequence]
+        self._models = {model.model_fields["kind"].default: model for _, model in kinds()}
         for title, model in kinds():
-            form = SequenceForm(steps, self) if model is Sequence else RecipeForm(model, self)
-            form.changed.connect(self._changed)
-            name = model.model_fields["kind"].default
-            self.kind.addItem(title, name)
-            self.forms[name] = form
-            self.stack.addWidget(form)
+            self.kind.addItem(title, model.model_fields["kind"].default)
         self.kind.currentIndexChanged.connect(self._kind_changed)
         scroll = QScrollArea(self)
         scroll.setWidget(self.stack)
@@ -142,8 +137,16 @@ class MeasurePanel(QWidget):
 
     @property
     def form(self) -> RecipeForm | SequenceForm:
-        """The form that is shown."""
-        return self.forms[self.kind.currentData()]
+        """The form that is shown; built when it is wanted first."""
+        name = self.kind.currentData()
+        if name not in self.forms:
+            model = self._models[name]
+            steps = [(title, step) for title, step in kinds() if step is not Sequence]
+            form = SequenceForm(steps, self) if model is Sequence else RecipeForm(model, self)
+            form.changed.connect(self._changed)
+            self.stack.addWidget(form)
+            self.forms[name] = form
+        return self.forms[name]
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe."""

@@ -27,11 +27,10 @@ class Plot(pg.PlotWidget):
     """
 
     def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
-        super().__init__()
+        super().__init__(enableMenu=False)      # pyqtgraph's own menus are not used, and take long to build
         self._labels = {"left": left, "bottom": bottom}
         item = self.getPlotItem()
         item.hideButtons()
-        item.setMenuEnabled(False)
         item.disableAutoRange()
         item.layout.setContentsMargins(1, 8, 12, 1)     # for the halves of the outermost numbers
         for side in ("left", "bottom"):

@@ -14,6 +14,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QFont, QPalette
 from qtpy.QtWidgets import QApplication
 
+DRESSED = "halidescope_dressed"    # property of an application that has our style already
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -159,8 +161,9 @@ def style_sheet(theme: Theme) -> str:
 
 def apply_theme(application: QApplication, theme: Theme) -> None:
     """Dress the whole application; plots take their colours from their own ``set_theme``."""
-    if application.style() is None or application.style().objectName() != "fusion":
+    if application.property(DRESSED) is None:       # the style says no name of its own once there is a sheet
         application.setStyle("Fusion")
+        application.setProperty(DRESSED, True)
     sheet = style_sheet(theme)
     if application.styleSheet() != sheet:      # setting it again would polish every widget anew
         application.setPalette(palette(theme))

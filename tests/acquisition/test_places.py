@@ -12,9 +12,10 @@ import pytest
 
 from halidescope.acquisition import places
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.light_page import light_path, read_page
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.recipes import parse_recipe
-from halidescope.acquisition.recovery import in_use, left_behind, recover
+from halidescope.acquisition.recovery import bring_home, in_use, left_behind, recover
 from halidescope.acquisition.run import run_recipe
 from halidescope.acquisition.storage import finish, open_scan
 
@@ -94,6 +95,25 @@ def test_a_read_only_disk_is_read_and_not_written(small_disk):
         finish(small_disk / "scan.nxs")
 
 
+def append_until_it_has_vanished(writer, count: int) -> tuple[int, str]:
+    """Write on until the writer notices; how many spectra it took, and what it said."""
+    told = ""
+
+    def write_on() -> bool:
+        nonlocal count, told
+        try:
+            writer.append(record(count, count))
+        except ScanFileError as error:
+            told = str(error)
+            return True
+        count += 1
+        return False
+
+    until(write_on, "the writer to notice")
+    assert "has vanished" in told
+    return count, told
+
+
 def test_a_folder_that_vanishes_loses_nothing(tmp_path):
     folder = tmp_path / "stick"
     folder.mkdir()
@@ -101,21 +121,8 @@ def test_a_folder_that_vanishes_loses_nothing(tmp_path):
     for sequence in range(40):
         writer.append(record(sequence, sequence))
     shutil.rmtree(folder)
-    count, told = 40, [""]
-
-    def write_on() -> bool:
-        nonlocal count
-        try:
-            writer.append(record(count, count))
-        except ScanFileError as error:
-            told[0] = str(error)
-            return True
-        count += 1
-        return False
-
-    until(write_on, "the writer to notice")
-    assert "has vanished" in told[0]
-    assert f"{count} spectra are safe in {tmp_path / 'home'}" in told[0]
+    count, told = append_until_it_has_vanished(writer, 40)
+    assert f"{count} spectra are safe in {tmp_path / 'home'}" in told
     writer.append(record(count, count))          # goes on in the spool
     writer.close()
     with open_scan(writer.path) as scan:
@@ -129,25 +136,84 @@ def test_a_folder_that_vanishes_loses_nothing(tmp_path):
         assert np.array_equal(scan.spectra[count], record(count, count).counts)
 
 
-def test_a_measurement_whose_folder_vanishes_ends_dark_with_its_data_rescued(bench, tmp_path):
+def test_a_measurement_whose_folder_vanishes_ends_dark_and_is_resumed_once_it_is_back(bench, tmp_path):
     folder = tmp_path / "stick"
     folder.mkdir()
-    recipe = {"kind": "time-series", "sample_power_uw": 5.0, "duration_s": 6000.0, "interval_s": 0.5, "exposure_s": 0.2,
-              "dark_spectra": 2}
+    recipe = parse_recipe({
+        "kind": "raster-map", "sample_power_uw": 5.0, "exposure_s": 0.5, "dark_spectra": 2, "origin_um": [50.0, 50.0],
+        "size_um": [38.0, 38.0], "step_um": 2.0,
+    })
 
     def gone(status) -> None:
         if status.done > 5 and folder.exists():
             shutil.rmtree(folder)
 
-    outcome = run_recipe(bench.microscope, parse_recipe(recipe), folder / "scan.nxs", on_status=gone)
+    outcome = run_recipe(bench.microscope, recipe, folder / "scan.nxs", on_status=gone)
     assert outcome.status.state == "failed"
     assert re.search("has vanished .*spectra are safe in", outcome.status.reason)
     assert outcome.status.reason.count("has vanished") == 1
     assert bench.ask(get="laser.emission") is False
-    (journal,) = (tmp_path / "home" / "halidescope" / "measurements").glob("*.journal")
+    spool = tmp_path / "home" / "halidescope" / "measurements"
+    (journal,) = spool.glob("*.journal")
     with open_scan(journal) as scan:
-        assert scan.valid.sum() > 5
+        assert 5 < scan.valid.sum() < scan.valid.size
         assert scan.metadata["state"] == "failed"
+        before, there = scan.spectra, scan.valid
+    page = read_page(light_path(journal))
+    assert len(page.spots) >= there.sum()         # what the light did is rescued, too
+    assert page.irradiance_w_cm2 == 0.0
+    folder.mkdir()
+    outcome = run_recipe(bench.microscope, recipe, folder / "scan.nxs", resume=True)
+    assert outcome.status.state == "finished", outcome.status.reason
+    assert list(spool.iterdir()) == []
+    with open_scan(folder / "scan.nxs") as scan:
+        assert scan.valid.all()
+        assert np.array_equal(scan.spectra[there], before[there])
+
+
+def written(path, points) -> None:
+    """A journal of some points."""
+    writer = JournalWriter(path, header("time-series", rows=1000, columns=100))
+    for sequence, point in enumerate(points):
+        writer.append(record(sequence, point))
+    writer.close()
+
+
+def test_a_drive_that_is_back_with_its_older_journal_gets_the_rescued_one(tmp_path):
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    out = folder / "scan.nxs"
+    writer = JournalWriter(journal_path(out), header("time-series", rows=1000, columns=100))
+    writer.append(record(0, 0))
+    older = shutil.copytree(folder, tmp_path / "older")
+    shutil.rmtree(folder)
+    count, _ = append_until_it_has_vanished(writer, 1)
+    rescued = writer.path
+    shutil.copytree(older, folder)
+    with pytest.raises(ScanFileError, match="in use by another program"):
+        bring_home(out)
+    writer.close()
+    assert bring_home(out) == rescued
+    assert not rescued.exists()
+    with open_scan(journal_path(out)) as scan:
+        assert scan.valid.sum() == count
+    assert bring_home(out) is None
+
+
+def test_two_journals_of_one_file_that_contradict_each_other_are_both_kept(tmp_path):
+    out = tmp_path / "scan.nxs"
+    written(journal_path(out), [0, 1, 2])
+    rescued = places.journal_in_spool(journal_path(out))
+    written(rescued, [0, 5, 6, 7])
+    db = sqlite3.connect(rescued)
+    with db:
+        db.execute("INSERT INTO header VALUES ('destination', ?)", (str(out),))
+    db.close()
+    with pytest.raises(ScanFileError, match=r"each holds spectra that the other lacks; finish both"):
+        bring_home(out)
+    for path in (journal_path(out), rescued):
+        with JournalReader(path) as reader:
+            assert len(reader.places()) > 2
 
 
 def test_a_network_drive_gets_a_compared_copy_and_never_the_journal(tmp_path, monkeypatch):
