@@ -1,7 +1,7 @@
 """What the main window does with what comes from an engine: status, spectra, questions, the end, a lost connection."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class Following(QObject):
         self.asked: dict[str, dict[str, Any]] = {}
         self.then: Callable[[], object] = _nothing
         self._loading = ""
-        self._about: tuple[str, dict[str, Any]] = ("", {})      # file and header of what the views show
+        self._about: tuple[str, Mapping[str, Any]] = ("", {})      # file and header of what the views show
         self._items: tuple[QueueItem, ...] = ()
         self._question = 0
         self._commander = ""

@@ -1,6 +1,6 @@
 """Saved scans, ours or another program's, in the views of a running measurement: seen, analysed again, exported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class ScanWindow(QMainWindow):
         self.kmc.set_theme(theme)
         self.kmc.hide()         # until it is put beside a series
         self.views.said.connect(self._say)
-        self._keep: Callable[[str, dict[str, Any], Number], object] | None = None
+        self._keep: Callable[[str, Mapping[str, Any], Number], object] | None = None
         self.views.map.diffusivity_kept.connect(self._keep_diffusivity)
         self.files = Lane("halidescope-file", self)
         self.setWindowTitle(f"{path.name} · Halidescope")
@@ -170,7 +170,7 @@ class ScanWindow(QMainWindow):
         window.show()
         return window
 
-    def offer_trends(self, keep: Callable[[str, dict[str, Any], Number], object]) -> None:
+    def offer_trends(self, keep: Callable[[str, Mapping[str, Any], Number], object]) -> None:
         """Let a map's diffusivity be put among the trends by ``keep``, called with file, header and D in m²/s."""
         self._keep = keep
         self.views.map.side.keep.show()

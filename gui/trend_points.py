@@ -5,7 +5,7 @@ the rise by the laser in its steady closed form, :func:`halidescope.analysis.hea
 knows better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,14 @@ def point_of(scan: Scan) -> TrendPoint | None:
     )
 
 
-def diffusion_point(source: str, metadata: dict[str, Any], diffusivity_m2_s: Number) -> TrendPoint | None:
+def diffusion_point(source: str, metadata: Mapping[str, Any], diffusivity_m2_s: Number) -> TrendPoint | None:
     """The point of a map with a diffusion fit; None if its file does not say with what light it was taken."""
     if "sample_power_uw" not in metadata["recipe"] or "waist_um" not in metadata["calibration"]:
         return None
     return TrendPoint(**_conditions(source, metadata), phi=None, rate_per_s=None, diffusivity_m2_s=diffusivity_m2_s)
 
 
-def _conditions(source: str, metadata: dict[str, Any]) -> dict[str, Any]:
+def _conditions(source: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What a point of any kind has of its file."""
     celsius = metadata["sample"].get("temperature_c")
     return {

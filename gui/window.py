@@ -5,7 +5,7 @@ window shows of a running engine :mod:`halidescope.gui.following`.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,7 @@ class MainWindow(QMainWindow):
         self._scans.append(window)
         window.destroyed.connect(lambda: self._scans.remove(window))
 
-    def keep_diffusivity(self, source: str, metadata: dict[str, Any], number: Number) -> None:
+    def keep_diffusivity(self, source: str, metadata: Mapping[str, Any], number: Number) -> None:
         """Put a map's diffusivity, in m²/s, among the trends, and show them."""
         point = diffusion_point(source, metadata, number) if metadata else None
         if point is None:
