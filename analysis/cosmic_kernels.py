@@ -87,6 +87,9 @@ def scan(
             if found > 0.0:
                 left -= found
                 for j in range(block, end):
+                    level_here = prediction(y, j)
+                    if not float(y[j]) - level_here > threshold(level_here - dark[j], gain, read_variance, sigmas):
+                        continue   # said here, because a call for every channel costs more than all the rest
                     if confirmed(counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas):
                         hit[j] = True
                         first, last = min(first, j), max(last, j)

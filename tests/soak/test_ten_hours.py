@@ -26,9 +26,9 @@ SERIES = {
 
 
 def memory_mb(pid: int) -> float:
-    """Proportional set size of a process, MB: what it shares counts in shares."""
+    """Memory that is a process's own, MB; of shared files others decide how much is there."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1]) / 1e3
+    return int(next(line for line in rollup.splitlines() if line.startswith("Anonymous:")).split()[1]) / 1e3
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
