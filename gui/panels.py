@@ -39,6 +39,7 @@ class Views(QObject):
         self.map = MapPanel()
         self._lane = Lane("halidescope-views", self)
         self.map.compare_asked.connect(self.compare_with)
+        self.series.compare_asked.connect(self.overlay)
         self.series.time_picked.connect(self.show_moment)
         self.live.newest.clicked.connect(self.follow_newest)
         self._pinned: int | None = None
@@ -135,6 +136,14 @@ class Views(QObject):
 
         def read(found: tuple[Scan, RunData]) -> None:
             self.said.emit(self.map.compare_with(found[1], path.name) or f"left of the line: {path.name}")
+
+        self._lane.ask(lambda: read_whole(path), read, self._not_read)
+
+    def overlay(self, path: Path) -> None:
+        """Read another series, in a lane, and lay it over this one."""
+
+        def read(found: tuple[Scan, RunData]) -> None:
+            self.said.emit(self.series.compare_with(found[1], path.stem) or f"laid over the shares: {path.name}")
 
         self._lane.ask(lambda: read_whole(path), read, self._not_read)
 
