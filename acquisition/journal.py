@@ -168,6 +168,10 @@ class JournalWriter:
         """Commit one spectrum; on return it survives the death of this process."""
         self._insert("spectra", record)
 
+    def amend(self, record: SpectrumRecord) -> None:
+        """Commit other flags for a spectrum that is there already; its counts are the same."""
+        self._insert("spectra", record)
+
     def append_repeat(self, record: SpectrumRecord) -> None:
         """Commit a spectrum of a point that is there already; kept apart, with its own count of sequence."""
         self._insert("repeats", record)
@@ -176,7 +180,7 @@ class JournalWriter:
         counts = little_endian(record.counts, self._type)
         numbers = record.numbers
         self._write(
-            f"INSERT INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            f"INSERT OR REPLACE INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (*numbers, counts, checksum(numbers, counts)),
         )
 

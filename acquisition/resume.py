@@ -64,8 +64,9 @@ class Past:
 
     @property
     def done(self) -> frozenset[int]:
-        """Points that are measured."""
-        return frozenset(record.index for record in self.records)
+        """Points that are measured; where a map's spectrum may have had no light, its point is not."""
+        void = Flag.LIGHT_IN_DOUBT if retakes(self.header.kind) else Flag.NONE
+        return frozenset(record.index for record in self.records if not record.flags & void)
 
     def book(self, ledger: DoseLedger) -> None:
         """Tell a ledger of the light that these spots have had, as far as it does not know."""
@@ -101,7 +102,7 @@ def look_back(out: Path) -> Past | None:
             records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
             damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
             repeats=len(reader.repeats()), darks=tuple(darks), reference=_choose(kept),
-            lost={} if _retakes(reader.header.kind) else {
+            lost={} if retakes(reader.header.kind) else {
                 point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
             },
             spots=page.spots, lit_until_unknown=page.irradiance_w_cm2 > 0,
@@ -120,7 +121,7 @@ def finished_spectra(out: Path) -> int | None:
     file.close()
     if file.ending is None or file.ending.state != "finished":
         return None
-    if _retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
+    if retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
         return None
     journal = journal_path(out)
     if journal.exists():
@@ -195,7 +196,7 @@ def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
     return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
 
 
-def _retakes(kind: str) -> bool:
+def retakes(kind: str) -> bool:
     """True if a point may be taken later than it was due."""
     return kind not in SCHEDULED
 

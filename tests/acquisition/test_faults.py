@@ -5,11 +5,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from halidescope.acquisition import light_watch
 from halidescope.acquisition.faults import DEFAULTS, SKIPPED, FaultClass, FaultsTable, Remedy, Tries
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
+from halidescope.acquisition.records import Flag
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.simulators.microscope import SimulatedMicroscope
@@ -204,6 +206,44 @@ def test_an_open_interlock_waits_dark_for_a_person(run, shared, tmp_path, answer
     if state is RunState.FINISHED:
         with open_scan(tmp_path / "scan.nxs") as scan:
             assert scan.valid.all()
+
+
+@pytest.mark.parametrize("collapse", [0.5, -1.0], ids=["seen in the spectrum", "seen when the head is asked"])
+def test_no_point_of_a_map_keeps_a_spectrum_that_had_no_light(run, shared, tmp_path, monkeypatch, collapse):
+    monkeypatch.setattr(light_watch, "COLLAPSE", collapse)
+
+    def mend(on, first):
+        until(lambda: on.engine.status().question is not None, "a question")
+        shared.ask(clear="all")
+        on.engine.door.answer(on.engine.status().question.id, "go on")
+
+    status, told = run(MAP, {"fault": "interlock-open"}, during=mend)
+    assert status.state is RunState.FINISHED, (status.reason, told)
+    assert status.done == POINTS
+    marked = [text for text in told if "went by itself" in text]
+    assert len(marked) == (1 if collapse < 0 else 0) or "points" in marked[0]
+    with open_scan(tmp_path / "scan.nxs") as scan:
+        assert scan.valid.all()
+        light = scan.counts_sum - scan.dark.mean.sum()
+        assert light.min() > 0.5 * np.median(light)
+        assert not np.any(scan.more["flags"] & int(Flag.LIGHT_IN_DOUBT))
+
+
+def test_a_series_marks_a_spectrum_whose_light_is_in_doubt(run, shared, tmp_path, monkeypatch):
+    monkeypatch.setattr(light_watch, "COLLAPSE", -1.0)
+    status, told = run({**SERIES, "interval_s": 1.0}, {"fault": "interlock-open"}, during=lambda on, first: (
+        until(lambda: on.engine.status().question is not None, "a question"),
+        on.engine.door.answer(on.engine.status().question.id, "stop"),
+    ))
+    assert status.state is RunState.FAILED
+    (words,) = (text for text in told if "went by itself" in text)
+    assert "taken again" not in words
+    points = [int(point) for point in words.rpartition("points ")[2].split(", ")]
+    with open_scan(tmp_path / "scan.nxs") as scan:
+        assert scan.valid[points].all()
+        assert np.flatnonzero(scan.more["flags"] & int(Flag.LIGHT_IN_DOUBT)).tolist() == points
+        light = scan.counts_sum - scan.dark.mean.sum()
+        assert light[points].min() < 0.5 * np.nanmedian(light)      # it did go in one of them
 
 
 def test_a_question_that_nobody_answers_stops_dark(run, shared, tmp_path):
