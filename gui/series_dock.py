@@ -123,7 +123,7 @@ class SeriesPanel(QWidget):
         self.axis.currentIndexChanged.connect(lambda _: self._turn_axis())
 
     def _build_curves(self) -> None:
-        self.share_plot = Plot(left=("share of emission", "%"), bottom=("time", "s"))
+        self.share_plot = Plot(left=("share", "%"), bottom=("time", "s"))
         self.share_plot.setYRange(-5, 119, padding=0)   # room for the legend on top
         self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
         self.share_curves: list[pg.PlotDataItem] = []
@@ -136,7 +136,7 @@ class SeriesPanel(QWidget):
         self.band.setZValue(-1)
         self.fit.setZValue(1)
         self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
-        self.lower_plot.setMinimumHeight(84)
+        self.lower_plot.setMinimumHeight(104)     # its label
         self.lower_plot.setXLink(self.share_plot)
         self.lower_plot.getPlotItem().enableAutoRange("y")
         self.lower_points = pg.PlotDataItem(pen=None, symbol="o", symbolSize=3, symbolPen=None)

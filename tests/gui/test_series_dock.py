@@ -119,7 +119,7 @@ def test_a_plots_data_are_copied_as_a_table(views: Views, qtbot: QtBot) -> None:
     qtbot.keyClick(plot, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     blocks = QGuiApplication.clipboard().text().split("\n\n")
     head, *rows = blocks[-1].splitlines()
-    assert head.endswith("\tshare of emission (%)")
+    assert head.endswith("\tshare (%)")
     assert all(len(row.split("\t")) == 2 for row in rows)
     views.series.map_plot.copy_data()
     assert QGuiApplication.clipboard().text().startswith("rows: time (s) 0")
