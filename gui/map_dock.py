@@ -174,7 +174,7 @@ class MapPanel(QWidget):
         row.setSpacing(3)
         for name, words, tip, act in (
             ("region", "+ Region", "add a rectangle; drag it, size it by its corner", self._add_region),
-            ("less", "– Region", "take the newest rectangle away", self.regions.remove_last),
+            ("less", "–", "take the newest rectangle away", self.regions.remove_last),
             ("profile", "Profile", "a line to drag, values along it, diffusion fitted to them", self._toggle_profile),
             ("compare", "Compare…", "hold another map of the same field against this one; drag the line between them",
              self._toggle_compare),
@@ -186,6 +186,7 @@ class MapPanel(QWidget):
             button.clicked.connect(lambda _=False, act=act: act())
             row.addWidget(button)
             self.buttons[name] = button
+        self.buttons["less"].setAccessibleName("remove the newest region")
         self.buttons["profile"].setCheckable(True)
         self.time = MapTime(self)
         self.time.changed.connect(lambda: self._show())
@@ -325,7 +326,7 @@ class MapPanel(QWidget):
         if len(fitting) > 1:
             self._end_comparing()
             self.time.set_frames(fitting)
-            self.buttons["series"].setText("Series: end")
+            self.buttons["series"].setText("Series ×")
         why = [f"not maps of this field: {', '.join(others)}"] if others else []
         why += [f"of other phases: {', '.join(lacking)}"] if lacking else []
         if len(fitting) < 2:
@@ -364,7 +365,7 @@ class MapPanel(QWidget):
         self.divider.setValue(float(grid.x_um.mean()))
         self.divider.show()
         self.divider.setToolTip(f"left: {name}, right: the map itself")
-        self.buttons["compare"].setText("Compare: end")
+        self.buttons["compare"].setText("Compare ×")
         self.buttons["compare"].setToolTip(f"left of the line: {name}; right: this map")
         self._show()
         return ""

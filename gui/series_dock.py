@@ -84,6 +84,8 @@ class SeriesPanel(QWidget):
         column.addWidget(self.map_plot, 1)
         chosen = QHBoxLayout()
         for words, combo in (("colour map over", self.axis), ("below the shares", self.below)):
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(14)
             chosen.addWidget(QLabel(words, self))
             chosen.addWidget(combo)
         chosen.addStretch(1)
@@ -234,7 +236,7 @@ class SeriesPanel(QWidget):
             self.share_plot.addItem(curve)
         self.legend.addItem(dots, name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL:]}")
         self.others.append((dots, fit))
-        self.compare.setText("Compare: end")
+        self.compare.setText("Compare ×")
         self._follow(max(float(time_s[-1]), self._span_s / 1.25))
         return ""
 

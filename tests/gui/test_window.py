@@ -196,3 +196,12 @@ def test_the_first_words_say_what_to_do(window: MainWindow, settings: QSettings,
     window.welcome()
     qtbot.mouseClick(page.buttons["last"], Qt.MouseButton.LeftButton)
     assert "is missing" in window.notice.text.text()
+
+
+def test_the_window_fits_a_small_screen_whatever_is_compared(window: MainWindow) -> None:
+    window.views.map.buttons["compare"].setText("Compare ×")
+    window.views.map.buttons["series"].setText("Series ×")
+    window.views.series.compare.setText("Compare ×")
+    QApplication.processEvents()
+    assert window.minimumSizeHint().width() <= 1280
+    assert window.minimumSizeHint().height() <= 720
