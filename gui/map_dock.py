@@ -71,6 +71,7 @@ class MapPanel(QWidget):
         self._shown: NDArray[np.float64] = np.empty((0, 0))
         self._quantities: list[Quantity] = [INTENSITY]
         self._profile: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.empty(0), np.empty(0))
+        self.time = MapTime(self)
         self._build_plot()
         self.side = MapSide(self.profile.profile_plot, self)
         self.side.time.changed.connect(self._fit_profile)
@@ -188,7 +189,6 @@ class MapPanel(QWidget):
             self.buttons[name] = button
         self.buttons["less"].setAccessibleName("remove the newest region")
         self.buttons["profile"].setCheckable(True)
-        self.time = MapTime(self)
         self.time.changed.connect(lambda: self._show())
         self.buttons["play"], self.until = self.time.play, self.time.slider
         row.addWidget(self.time.play)

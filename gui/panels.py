@@ -115,6 +115,8 @@ class Views(QObject):
         self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
+        if self._of_map:
+            self._phases = None     # a journal without results yet has taken the phases' quantities away
         self._show_results()
 
     def show_moment(self, time_s: float) -> None:
