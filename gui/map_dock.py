@@ -431,10 +431,10 @@ class MapPanel(QWidget):
         if event.type() == QEvent.Type.Leave:
             self._hovered = None
             self._show_hovered()
-        grid = self._data.grid
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and grid is not None:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             step = ARROWS.get(Qt.Key(event.key()))
-            if step is not None and self.picked is not None:
+            grid = self._data.grid      # only for keys: other events come even when PyQt6 takes the panel apart
+            if step is not None and self.picked is not None and grid is not None:
                 row, column = divmod(self.picked, grid.shape[1])
                 row, column = row + step[1], column + step[0]
                 if 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]:
