@@ -4,7 +4,6 @@ Orders come in and news go out as lines of JSON; the engine's end is in
 :mod:`halidescope.acquisition.analyst_process`.
 """
 
-import os
 import queue
 import sys
 import threading
@@ -19,6 +18,7 @@ from halidescope.acquisition.analyst import Analyst
 from halidescope.acquisition.analyst_process import News, Order
 from halidescope.acquisition.journal import JournalReader
 from halidescope.acquisition.microscope import parse_microscope
+from halidescope.acquisition.priority import give_way
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import SingleRecipe, parse_recipe
 
@@ -123,6 +123,5 @@ def _listen(stdin: BinaryIO, orders: "queue.SimpleQueue[Order | None]") -> None:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    give_way(NICENESS)
     follow(sys.stdin.buffer, sys.stdout.buffer)

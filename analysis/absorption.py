@@ -59,6 +59,8 @@ def first_exciton(
     points = round(window_ev / step) | 1
     if points < 7 or points >= grid.size // 2:
         raise ValueError(f"a window of {window_ev} eV has {points} of {grid.size} points; at least 7, at most half")
+    if np.ptp(values) == 0:
+        raise ValueError("the absorbance is the same at all energies: there is no exciton in it")
     second = savgol_filter(even, points, 3, deriv=2, delta=step)
     half = points // 2
     low, high = between_ev if between_ev is not None else (grid[0], grid[-1])

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import R, e, k
 from scipy.optimize import least_squares
 
-from halidescope.analysis.linear import propagate
+from halidescope.analysis.linear import inverse_of, propagate
 
 Numbers = NDArray[np.float64]
 BOLTZMANN_EV_K = k / e
@@ -70,7 +70,7 @@ def fit_arrhenius(
     ------
     ValueError
         Lengths that differ, values that are not finite, temperatures that are not positive or all the same, rates or
-        errors that are not positive.
+        errors that are not positive; temperatures too close together to tell.
     """
     temperature = np.asarray(temperature_k, dtype=np.float64)
     rates = np.asarray(rate, dtype=np.float64)
@@ -103,6 +103,8 @@ def fit_arrhenius(
             spread = _positive("temperature_se", temperature_se, rates.shape)
             solution, covariance, chi2 = _in_both(middle, temperature, spread, rates, errors, solution)
         reduced = chi2 / (temperature.size - 2) if temperature.size > 2 else 0.0
+    if not (np.isfinite(solution).all() and np.isfinite(covariance).all()):
+        raise ValueError("the temperatures are too close together for these rates: no activation energy can be found")
     energy = float(solution[0])
     turn = np.array([[1.0, 0.0], [middle, 1.0]])   # ln k0 = ln k(middle) + Ea · middle
     covariance = turn @ covariance @ turn.T
@@ -143,7 +145,7 @@ def _in_rates(x: Numbers, rates: Numbers, errors: Numbers, start: Numbers) -> tu
     found = least_squares(
         lambda p: model(p) - rates / errors, start, jac=slope, x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12
     )
-    return found.x, np.linalg.inv(found.jac.T @ found.jac), 2.0 * found.cost
+    return found.x, inverse_of((found.jac.T @ found.jac)[None])[0], 2.0 * found.cost
 
 
 def _in_both(
@@ -171,7 +173,7 @@ def _in_both(
     found = least_squares(
         misfit, np.concatenate([start, temperature]), jac=slope, x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12
     )
-    return found.x[:2], np.linalg.inv(found.jac.T @ found.jac)[:2, :2], 2.0 * found.cost
+    return found.x[:2], inverse_of((found.jac.T @ found.jac)[None])[0, :2, :2], 2.0 * found.cost
 
 
 def _positive(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Numbers:

@@ -78,6 +78,8 @@ def iodine_fraction(energy_ev: ArrayLike) -> Numbers:
 def composition(energy_ev: ArrayLike, energy_se: ArrayLike = 0.0) -> Composition:
     """Iodine content of PL peak energies in eV (…) with standard errors (…) or a number."""
     energy, error = np.broadcast_arrays(np.asarray(energy_ev, float), np.asarray(energy_se, float))
+    if (error < 0).any():
+        raise ValueError("standard errors of energies must not be negative")
     x = np.asarray(iodine_fraction(energy))
     high = np.asarray(iodine_fraction(np.maximum(energy - error, REDDEST_EV)))
     low = np.asarray(iodine_fraction(np.minimum(energy + error, BLUEST_EV)))

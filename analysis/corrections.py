@@ -81,6 +81,8 @@ def photon_variance(
     Weights of a fit are not to be made from it: weights from the data pull a fit low (:func:`unmix` and
     :func:`fit_peaks` take them from the model). ``gain`` in electrons per count.
     """
+    if not (np.isfinite(gain) and gain > 0):
+        raise ValueError(f"gain is {gain} electrons per count, it must be positive")
     signal = np.maximum(np.asarray(counts, dtype=np.float64) - np.asarray(dark, dtype=np.float64), 0.0)
     return signal / gain + np.asarray(read_noise, dtype=np.float64) ** 2 + np.asarray(dark_se, dtype=np.float64) ** 2
 
@@ -96,7 +98,7 @@ def linearise(
     Parameters
     ----------
     signal : (…)
-        Dark-corrected counts.
+        Dark-corrected counts; what is not finite becomes NaN.
     coefficients : (m,)
         c0, c1, …
     variance : (…), optional
@@ -108,7 +110,10 @@ def linearise(
     ValueError
         A count above ``valid_to``, or a polynomial that is not positive or folds over for some count.
     """
-    values = np.asarray(signal, dtype=np.float64)
+    given = np.asarray(signal, dtype=np.float64)
+    values = np.where(np.isfinite(given), given, np.nan)
+    if np.size(coefficients) == 0 or not np.isfinite(coefficients).all():
+        raise ValueError("the linearity polynomial needs one finite coefficient at least")
     polynomial = np.polynomial.Polynomial(np.asarray(coefficients, dtype=np.float64))
     finite = values[np.isfinite(values)]
     if valid_to is not None and finite.size and finite.max() > valid_to:
@@ -144,9 +149,11 @@ def normalise(
     scale = np.ones(())
     for name, factor in factors.items():
         array = np.asarray(factor, dtype=np.float64)
-        if not (array > 0).all():
-            raise ValueError(f"{name} must be positive, got {np.nanmin(array):g}")
+        if not (np.isfinite(array) & (array > 0)).all():
+            raise ValueError(f"{name} must be finite and positive, got {array.min():g}")
         per_spectrum = name != "response" and array.ndim > 0
+        if array.shape not in ((), values.shape[:-1] if per_spectrum else values.shape[-1:]):
+            raise ValueError(f"{name} has shape {array.shape}, which does not fit signals of shape {values.shape}")
         scale = scale * (array[..., None] if per_spectrum else array)
     noise = np.zeros_like(values) if variance is None else np.asarray(variance, dtype=np.float64)
     return Corrected(values / scale, noise / scale**2, "counts/(s µW)")

@@ -64,7 +64,8 @@ def find_cosmic_rays(
     Raises
     ------
     ValueError
-        Fewer channels than the comparison needs, another number of axes, or a dark that does not fit.
+        Fewer channels than the comparison needs, another number of axes, a dark that does not fit or is not finite, or
+        a gain, noise or threshold that is not positive.
 
     Notes
     -----
@@ -79,6 +80,10 @@ def find_cosmic_rays(
     darks = np.asarray(dark, dtype=np.float64)
     if darks.shape not in ((), (channels,)):
         raise ValueError(f"dark has shape {darks.shape}, expected a number or ({channels},)")
+    if not (np.isfinite(gain) and gain > 0 and np.isfinite(read_noise) and read_noise >= 0 and sigmas > 0):
+        raise ValueError(f"gain {gain}, read noise {read_noise}, sigmas {sigmas}: needed are positive, finite numbers")
+    if not np.isfinite(darks).all():
+        raise ValueError("dark must be finite: without it the noise is not known, and no hit would be found")
     rows = np.ascontiguousarray(data.reshape(-1, channels))
     if rows.dtype != np.uint16:
         rows = rows.astype(np.float64)

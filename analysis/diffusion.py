@@ -13,10 +13,12 @@ from scipy.optimize import least_squares
 
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.linear import inverse_of
+from halidescope.analysis.missing import with_nan
 
 Numbers = NDArray[np.float64]
 Model = Callable[[Numbers], tuple[Numbers, Numbers]]
 UM2_TO_M2 = 1e-12
+WIDEST = 3.0      # lengths of the profile: a wider bell is a flat line
 EVIDENCE = 30.0   # χ² that a bump must save against a flat line; chance bumps anywhere in a map save up to about 25
 
 
@@ -25,7 +27,8 @@ class Profile:
     """Diffusion out of a line through the spot.
 
     ``covariance`` is in the order centre_um, width_um, amplitude (and offset, if fitted); ``width_um`` is √(4 D t), the
-    1/e half width; ``strength`` is I0 of the formula, in the intensity's unit times µm.
+    1/e half width. ``flags``: NO_SIGNAL where nothing rises above noise, AT_BOUND where the bell is far wider than the
+    profile, OUTSIDE where its centre is. ``strength`` is I0 of the formula, in the intensity's unit times µm.
     """
 
     diffusivity_m2_s: float
@@ -107,17 +110,17 @@ def fit_profile(
     ValueError
         Lengths that differ, fewer good points than parameters + 1, a time or errors that are not positive.
     """
-    x, values = np.asarray(x_um, dtype=np.float64), np.asarray(intensity, dtype=np.float64)
+    x, values = np.asarray(x_um, dtype=np.float64), np.asarray(with_nan(intensity), dtype=np.float64)
     if x.ndim != 1 or values.shape != x.shape:
         raise ValueError(f"positions have shape {x.shape}, intensities {values.shape}; give two equal lists")
     if not (np.isfinite(t_s) and t_s > 0):
         raise ValueError(f"the diffusion time is {t_s} s, it must be positive")
     errors = _errors(sigma, values.shape)
-    good = np.isfinite(x) & np.isfinite(values)
+    good = np.isfinite(x) & np.isfinite(values) & np.isfinite(errors)
     x, values, errors = x[good], values[good], errors[good]
     parameters = 4 if offset else 3
-    if x.size <= parameters:
-        raise ValueError(f"{x.size} good points, a profile with {parameters} parameters needs {parameters + 1}")
+    if (places := np.unique(x).size) <= parameters:
+        raise ValueError(f"{places} good points, a profile with {parameters} parameters needs {parameters + 1}")
 
     def model(p: Numbers) -> tuple[Numbers, Numbers]:
         distance = x - p[0]
@@ -140,6 +143,11 @@ def fit_profile(
     centre_se, width_se, amplitude_se = np.sqrt(np.diag(covariance))[:3]
     width = p[1]
     factor = np.sqrt(np.pi)
+    flags = found.flags | (Flag.OUTSIDE if not x.min() <= p[0] <= x.max() else 0)
+    if width > WIDEST * span:
+        flags |= Flag.AT_BOUND
+    if p[2] <= 0:     # a dip is no material that came from the spot
+        flags |= Flag.NO_SIGNAL
     strength_slope = np.array([0.0, p[2], width, 0.0][:parameters]) * factor
     return Profile(
         diffusivity_m2_s=width**2 / (4 * t_s) * UM2_TO_M2,
@@ -158,7 +166,7 @@ def fit_profile(
         residual_rms=found.residual_rms,
         reduced_chi2=found.reduced_chi2,
         converged=found.converged,
-        flags=found.flags | (Flag.OUTSIDE if not x.min() <= p[0] <= x.max() else 0),
+        flags=int(flags),
     )
 
 

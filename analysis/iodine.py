@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from halidescope.analysis.composition import Composition, Medium, composition, energy_ev
 from halidescope.analysis.detector import IDEAL, Detector
 from halidescope.analysis.energy_axis import Moments, moments
+from halidescope.analysis.missing import with_nan
 from halidescope.analysis.peaks import Model, Peaks, fit_peaks
 
 Numbers = NDArray[np.float64]
@@ -70,7 +71,7 @@ def peak_map(
         As :func:`~halidescope.analysis.peaks.fit_peaks`; fewer than ten channels in the range.
     """
     wavelength = np.asarray(wavelength_nm, dtype=np.float64)
-    data = np.asarray(spectra)
+    data = with_nan(spectra)
     low, high = between_nm if between_nm is not None else (wavelength.min(), wavelength.max())
     inside = np.flatnonzero((wavelength >= low) & (wavelength <= high))
     if inside.size < 10:
@@ -81,7 +82,7 @@ def peak_map(
     width = np.gradient(energy)
     dark = np.broadcast_to(np.asarray(detector.dark, dtype=np.float64), wavelength.shape)[channels]
     net = data[..., channels].astype(np.float64) - dark
-    bright = int(np.argmax(np.nanmean(net.reshape(-1, channels.size), axis=0)))
+    bright = int(np.argmax(np.nansum(net.reshape(-1, channels.size), axis=0)))
     response = np.broadcast_to(np.asarray(detector.response, dtype=np.float64), wavelength.shape)[channels]
     relative = width / width[bright] * response / response[bright]
     density = net / relative

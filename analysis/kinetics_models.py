@@ -42,6 +42,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 SLOWEST, FASTEST = 1e-3, 1e5      # rates searched, in 1/duration
 BETA = (0.05, 3.0)
+AT_EDGE = 1e-4                    # of the logarithm of a rate: nearer to the edge, the rate is not determined
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def fit_kinetics(
         raise ValueError(f"t has shape {times.shape}, y {trace.shape}; give two equal lists")
     errors = np.ones_like(trace) if sigma is None else np.broadcast_to(np.asarray(sigma, float), trace.shape)
     good = np.isfinite(times) & np.isfinite(trace)
-    if not (errors[good] > 0).all():
-        raise ValueError("sigma must be positive wherever y is finite")
+    if not (np.isfinite(errors[good]) & (errors[good] > 0)).all():
+        raise ValueError("sigma must be finite and positive wherever y is finite")
     times, trace, errors = times[good], trace[good], errors[good]
     names = NAMES[model]
     count = len(names)
@@ -136,7 +137,7 @@ def fit_kinetics(
     free = count if sigma is not None else count + 1
     deviance = chi2 if sigma is not None else n * np.log(max(chi2 / n, 1e-24 * float(np.mean(falling**2)), 1e-300))
     rate, rate_slope = _rate(model, values)
-    at_bound = bool(((best.x - low < 1e-6) | (high - best.x < 1e-6)).any())
+    at_bound = bool(((best.x - low < AT_EDGE) | (high - best.x < AT_EDGE)).any())
     converged = bool(best.success and np.isfinite(covariance).all())
     return KineticFit(
         model=model,
@@ -239,6 +240,8 @@ def _rate(model: str, values: Numbers) -> tuple[float, Numbers]:
     elif model.startswith("biexp"):
         k, k0 = values[:2], values[2:4]
         total = k0.sum()
+        if total == 0.0:     # nothing decays: there is no rate, and the fit is flagged by its covariance
+            return np.nan, slope
         rate = k0 @ k / total
         slope[:2] = k0 / total
         slope[2:4] = (k - rate) / total

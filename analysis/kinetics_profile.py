@@ -7,7 +7,7 @@ Statist. 37, 87, 1988).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,7 +69,17 @@ def profile_interval(
         "phi" is the share at ``at_time`` (the last time by default).
     level : float
         Confidence, 0 … 1. With unknown errors Student's quantile is used.
+
+    Raises
+    ------
+    ValueError
+        Another quantity or level than allowed, and as
+        :func:`~halidescope.analysis.kinetics.fit_biexponential`.
     """
+    if quantity not in get_args(Quantity):
+        raise ValueError(f"quantity is {quantity!r}, allowed are {', '.join(get_args(Quantity))}")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}, a confidence lies between 0 and 1")
     times, trace = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
     fit = fit_biexponential(times, trace, rising=rising, sigma=sigma)
     good = np.isfinite(trace)
@@ -178,12 +188,15 @@ def fit_joint(t: ArrayLike, shares: ArrayLike, rising: ArrayLike, sigma: ArrayLi
     """Fit several shares (m, time) of one sample with the same two rates.
 
     ``rising`` (m,) says which grow, ``sigma`` (m, time) or a number are their standard errors. Two shares that add up
-    to one carry the same information twice: give one of them. ValueError where that is the case, or shapes differ.
+    to one carry the same information twice: give one of them. ValueError where that is the case, where shapes differ,
+    or where a value is not finite.
     """
     times, traces = np.asarray(t, dtype=np.float64), np.atleast_2d(np.asarray(shares, dtype=np.float64))
     up = np.asarray(rising, dtype=np.bool_)
     if traces.shape[1] != times.size or up.shape != (len(traces),):
         raise ValueError(f"{times.size} times and {up.size} directions for shares of shape {traces.shape}")
+    if not (np.isfinite(times).all() and np.isfinite(traces).all()):
+        raise ValueError("times and shares must be finite; leave a missing sample out of all shares")
     if len(traces) > 1 and np.allclose(traces.sum(axis=0), 1.0, atol=1e-9):
         raise ValueError("the shares add up to one: they carry the same noise; fit all but one of them")
     errors = np.broadcast_to(np.asarray(sigma, dtype=np.float64), traces.shape)

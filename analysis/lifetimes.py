@@ -16,6 +16,7 @@ from halidescope.analysis.linear import inverse_of, propagate
 
 Numbers = NDArray[np.float64]
 PASSES = 8
+SIGNIFICANT = 2.0   # standard errors
 FLOOR = 0.01    # smallest variance of a bin, in mean variances
 
 
@@ -36,6 +37,9 @@ class Decay:
         Of the response against the decay; zero if not fitted.
     covariance
         In the order of ``names``.
+    flags : int
+        Bits of :class:`~halidescope.analysis.flags.Flag`; NO_SIGNAL: a lifetime within two standard errors of zero, or
+        an amplitude that is not positive.
     reduced_chi2 : float
         χ² with the model's variance, per degree of freedom: 1 for a good fit.
     """
@@ -169,6 +173,8 @@ def fit_decay(
     gradient = np.zeros(len(covariance))
     gradient[:components] = heights / heights.sum()
     gradient[p.size : p.size + components] = (taus - average) / heights.sum()
+    # a lifetime that is not known to a half, or a decay that carries no photons above the background, is none
+    faint = not (np.all(taus > SIGNIFICANT * se[:components]) and np.all(heights > 0))
     at_bound = bool(((p - low < 1e-6) | (high - p < 1e-6)).any())
     converged = settled and bool(np.isfinite(covariance).all())
     names = [f"lifetime_{i + 1}_ns" for i in range(components)] + ["shift_ns"] * shift
@@ -189,7 +195,9 @@ def fit_decay(
         fitted=model,
         reduced_chi2=float(np.sum(((data - model) * used) ** 2) / (time.size - len(names))),
         converged=converged,
-        flags=(0 if converged else int(Flag.NOT_CONVERGED)) | (int(Flag.AT_BOUND) if at_bound else 0),
+        flags=(0 if converged else int(Flag.NOT_CONVERGED))
+        | (int(Flag.AT_BOUND) if at_bound else 0)
+        | (int(Flag.NO_SIGNAL) if faint else 0),
     )
 
 

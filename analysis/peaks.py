@@ -10,6 +10,7 @@ from halidescope.analysis import line_shapes as shapes
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.gaussian_kernels import correct_rows, fit_gaussians
 from halidescope.analysis.linear import inverse_of
+from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.peaks_kernels import fit_rows
 
@@ -115,7 +116,7 @@ def fit_peaks(
         Energies that are not finite or not monotonic, lengths that do not match, an unknown model or noise.
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
-    data = np.asarray(spectra)
+    data = with_nan(spectra)
     if model not in MODELS:
         raise ValueError(f"model is {model!r}, allowed are {', '.join(MODELS)}")
     if noise not in ("gaussian", "poisson"):
@@ -138,6 +139,8 @@ def fit_peaks(
     stack = np.broadcast_to(darks, (1, channels)) if darks.ndim < 2 else darks.reshape(-1, channels)
     read_variance = np.zeros(channels)
     if read_noise is not None:
+        if not (np.isfinite(read_noise) & (np.asarray(read_noise) >= 0)).all():
+            raise ValueError("read_noise must be finite and not negative, counts")
         read_variance += np.asarray(read_noise, dtype=np.float64) ** 2
     reverse = bool(energy[0] > energy[-1])
     order = slice(None, None, -1) if reverse else slice(None)

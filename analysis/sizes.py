@@ -10,6 +10,7 @@ from scipy.stats import norm
 from halidescope.analysis.linear import inverse_of
 
 Numbers = NDArray[np.float64]
+WIDEST = 5.0     # sigma of ln L: crystals of one film do not differ by factors of e⁵
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def fit_lognormal(lengths: ArrayLike) -> LogNormal:
         raise ValueError("lengths must be finite and positive")
     logs = np.log(values)
     spread = float(np.std(logs, ddof=1))
+    if not spread > 0:
+        raise ValueError("all lengths are the same: they have no distribution")
     covariance = np.diag([spread**2 / values.size, spread**2 / (2 * (values.size - 1))])
     return _result(float(np.mean(logs)), spread, covariance, values.size)
 
@@ -73,7 +76,7 @@ def fit_lognormal_histogram(edges: ArrayLike, counts: ArrayLike) -> LogNormal:
     spread = float(np.sqrt(number @ (middle - mean) ** 2 / total))
 
     def probabilities(p: Numbers) -> Numbers:
-        parts = np.diff(norm.cdf((logs - p[0]) / np.exp(p[1])))
+        parts = np.diff(norm.cdf((logs - p[0]) / np.exp(min(p[1], 100.0))))
         return np.maximum(parts / max(parts.sum(), 1e-300), 1e-300)
 
     found = minimize(
@@ -82,6 +85,8 @@ def fit_lognormal_histogram(edges: ArrayLike, counts: ArrayLike) -> LogNormal:
     )  # fmt: skip
     # Fisher information of a multinomial: N Σ (∂p)(∂p)ᵀ / p, with σ itself instead of its logarithm
     p = found.x
+    if not (found.success and p[1] < np.log(WIDEST)):
+        raise ValueError("the histogram has no log-normal shape: its width cannot be found; measure more crystals")
     sigma = float(np.exp(p[1]))
     step = 1e-4 * sigma
     moves = np.array([[step, 0.0], [0.0, step / sigma]])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.flags import Flag
+from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.poisson_kernels import QUAD, poisson_counts, poisson_rows, subtract
 from halidescope.analysis.references import Prepared, block_means, check_references, in_quads, prepare
@@ -19,6 +20,7 @@ from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_row
 from halidescope.analysis.vectors import aligned
 
 Noise = Literal["gaussian", "poisson"]
+REMAINING = 1e-3          # of a reference's norm: with less of it left, nothing is said of its amplitude
 BLOCK_BYTES = 3_000_000   # work is cut into parts of this size: no copy of a whole map
 Numbers = NDArray[np.float64]
 
@@ -73,7 +75,7 @@ def unmix(
     Parameters
     ----------
     spectra : (…, channels)
-        Counts as the detector gave them, any real type.
+        Counts as the detector gave them, any real type; a spectrum with masked channels is flagged NOT_FINITE.
     references : (k, channels)
         1 to 6 endmembers on the same channels. Give each unit area if shares of emission are wanted.
     nonnegative : bool
@@ -127,6 +129,10 @@ class Unmixer:
         self.nonnegative = nonnegative
         self.noise = noise
         self.gain = float(gain)
+        if saturation is not None and not saturation > 0:
+            raise ValueError(f"saturation is {saturation} counts, it must be positive, or None")
+        if read_noise is not None and not (np.isfinite(read_noise) & (np.asarray(read_noise) >= 0)).all():
+            raise ValueError("read_noise must be finite and not negative, counts")
         self.saturation = saturation
         channels = self.references.shape[1]
         self.dark_is_poisson = read_noise is None
@@ -135,7 +141,7 @@ class Unmixer:
 
     def __call__(self, spectra: ArrayLike, dark: ArrayLike = 0) -> Unmixing:
         """Unmix ``spectra`` (…, channels) after subtraction of ``dark``; ValueError where the shapes do not fit."""
-        data = np.asarray(spectra)
+        data = with_nan(spectra)
         k, channels = self.references.shape
         if data.ndim == 0 or data.shape[-1] != channels:
             raise ValueError(
@@ -191,6 +197,9 @@ class Unmixer:
         """One row again without its saturated channels; NaN where what remains cannot tell the references apart."""
         found.amplitudes[:] = np.nan
         keep = values < self.saturation
+        whole = np.linalg.norm(self.references, axis=1)
+        if (np.linalg.norm(self.references[:, keep], axis=1) < REMAINING * whole).any():
+            return   # flagged by its NaN, as below
         try:
             prepared = prepare(check_references(self.references[:, keep]))
         except ValueError:   # the result is flagged by its NaN: this is one bad pixel of many

@@ -11,6 +11,7 @@ os.environ.setdefault("QT_API", "pyside6")   # before qtpy, and qtpy before pyqt
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QApplication
 
+from halidescope.acquisition import priority
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import load_recipe
 from halidescope.acquisition.session import default_session_path
@@ -34,9 +35,8 @@ NICENESS = 5      # of the window's thread, once an engine is there: an exposure
 
 
 def give_way() -> None:
-    """Let engine, watchdog and analyst have the processor first; they were started before and keep their priority."""
-    if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    """Let engine and watchdog have the processor first; they were started before and keep their priority."""
+    priority.give_way(NICENESS)
 
 
 def show_mistakes(window: MainWindow) -> None:
@@ -88,3 +88,4 @@ def run_window(
         return application.exec()
     finally:
         sys.excepthook = sys.__excepthook__
+        priority.give_way_as_session(0)     # the terminal that this was started from goes on

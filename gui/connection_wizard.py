@@ -353,7 +353,7 @@ class ConnectionWizard(QWizard):
         self.addPage(self.save)
         self.setButtonText(QWizard.WizardButton.FinishButton, "Save and connect")
         self.resize(720, 520)
-        self.finished.connect(lambda _: self.lane.close(wait=False))
+        self.finished.connect(lambda _: self.lane.close())
 
     def microscope(self) -> MicroscopeFile:
         """The microscope as it stands in the pages; all of them are complete."""

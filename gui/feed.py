@@ -380,13 +380,15 @@ class SessionFeed(QObject):
         """Let go of the session; the engine and its measurement go on."""
         self._ring_timer.stop()
         self._status_timer.stop()
-        for lane in (self._watch, self._orders, self._urgent, self._hands, self._files):
-            lane.close()
+        session = self._open
+        lasts = (None,) * 4 if session is None else tuple(engine.close for engine in session.ways)
+        for lane, last in zip((self._watch, self._orders, self._urgent, self._hands), lasts, strict=True):
+            # a session that is being opened has to be there before it can be ended
+            lane.close(last, wait=session is None and lane is self._orders)
+        self._files.close()
         if self._ring is not None:
             self._ring.close()
-        if self._open is not None:
-            for engine in self._open.ways:
-                engine.close()
+        if session is not None:
             self._open = None
             self.closed.emit()
 

@@ -167,7 +167,8 @@ class Following(QObject):
             window.say(status.reason or "the measurement failed; see the log", alarm=True)
         elif status.state is RunState.ABORTED:
             window.say(f"aborted: {status.reason}" if status.reason else "aborted")
-        if window.views.data.seen < status.done:
+        of_trends = status.state is RunState.FINISHED and status.kind == "time-series"     # its file is a point there
+        if of_trends or window.views.data.seen < status.done:
             window.feed.load(Path(status.file))
 
     def _show_facts(self, facts: InstrumentFacts) -> None:

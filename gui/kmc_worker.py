@@ -3,7 +3,6 @@
 Started by :class:`halidescope.gui.kmc_process.ComparisonProcess`, which also says what is sent.
 """
 
-import os
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
+from halidescope.acquisition.priority import give_way
 from halidescope.analysis.kmc.calibration import calibrated
 from halidescope.analysis.kmc.comparison import Comparison, compare
 from halidescope.analysis.kmc.config import KmcConfig
@@ -193,6 +193,5 @@ def _film_now(config: KmcConfig, result: Comparison) -> Trajectory:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    give_way(NICENESS)
     answer_questions(sys.stdin.buffer, sys.stdout.buffer, kmc_cache.default_folder())

@@ -4,6 +4,7 @@ Everything that can block (the engine's door, a file, a plan) goes through a lan
 in order; what must not queue behind something else gets a lane of its own.
 """
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,17 +38,22 @@ class Lane(QObject):
         # queued even when a call is over before its caller has gone on: an answer never comes inside the question
         self._finished.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._closed = False
+        self._closing = threading.Lock()
 
     def ask(
         self, call: Callable[[], Any], then: Callable[[Any], object], otherwise: Callable[[BaseException], object]
     ) -> None:
         """Do ``call`` in the lane's thread; give its result to ``then`` or its exception to ``otherwise``, here."""
-        future = self._pool.submit(call)
+        future = self._pool.submit(self._unless_closed, call)
         future.add_done_callback(lambda done: self._send(_Parcel(done, then, otherwise)))
 
+    def _unless_closed(self, call: Callable[[], Any]) -> Any:
+        return None if self._closed else call()
+
     def _send(self, parcel: _Parcel) -> None:
-        if not self._closed:      # else this object may be gone
-            self._finished.emit(parcel)
+        with self._closing:
+            if not self._closed:      # else this object may be gone
+                self._finished.emit(parcel)
 
     def _deliver(self, parcel: _Parcel) -> None:
         if self._closed or parcel.future.cancelled():
@@ -58,11 +64,14 @@ class Lane(QObject):
         else:
             parcel.otherwise(error)
 
-    def close(self, *, wait: bool = True) -> None:
-        """Drop what waits, let the call in hand end, end the thread. Answers that come now are not delivered.
+    def close(self, last: Callable[[], object] | None = None, *, wait: bool = False) -> None:
+        """Drop what waits, let the call in hand end, do ``last``, end the thread. Answers that come now are dropped.
 
-        With ``wait`` False the call in hand ends when it ends: for calls that may take seconds, beside a window that
-        must not stand still meanwhile.
+        All that goes on beside the window, which must not stand still for it, unless ``wait`` is True: for a call that
+        makes something which somebody else has to end.
         """
-        self._closed = True
-        self._pool.shutdown(wait=wait, cancel_futures=True)
+        with self._closing:
+            self._closed = True
+        if last is not None:
+            self._pool.submit(last)
+        self._pool.shutdown(wait=wait)

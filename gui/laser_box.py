@@ -7,13 +7,13 @@ ends it like any other light.
 import time
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import value_font
+from halidescope.gui.value_rows import value_rows
 from halidescope.gui.values import dose, duration
 
 RAMP_STEP_S = 0.5           # between two powers of a ramp; each is switched on and measured by the engine
@@ -48,14 +48,7 @@ class LaserBox(QGroupBox):
         self._timer = QTimer(self)
         self._timer.setInterval(round(1000 * RAMP_STEP_S))
         self._timer.timeout.connect(self._ramp_on)
-        self.labels: dict[str, QLabel] = {}
-        form = QFormLayout()
-        form.setVerticalSpacing(1)
-        for row in ("state", "at sample", "limits", "interlock"):
-            label = QLabel("unknown", self)
-            label.setFont(value_font())
-            form.addRow(row, label)
-            self.labels[row] = label
+        form, self.labels = value_rows(self, ("state", "at sample", "limits", "interlock"))
         self.advice = Sentence("", self)
         self.advice.setProperty("reason", True)
         self.advice.hide()

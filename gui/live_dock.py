@@ -74,7 +74,7 @@ class LivePanel(QWidget):
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
         self.strip.setMinimumHeight(90)
-        self.strip.getPlotItem().getAxis("left").setWidth(74)       # totals have six digits and more
+        self.strip.getPlotItem().getAxis("left").setWidth(92)       # totals have six digits and more
         self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)

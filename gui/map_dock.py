@@ -4,6 +4,7 @@ A spectrum follows the cursor, and stays with a pixel that is clicked. Regions a
 :mod:`halidescope.gui.map_tools`; what the colours can mean is :mod:`halidescope.gui.map_quantities`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSlider,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -29,18 +29,16 @@ from halidescope.acquisition.results import Number
 from halidescope.gui.live_dock import share_words
 from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities
 from halidescope.gui.map_side import HOW, MapSide
+from halidescope.gui.map_time import MapTime
 from halidescope.gui.map_tools import LineProfile, Regions
 from halidescope.gui.peak_fits import NAMES
 from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.stage_box import ARROWS
 from halidescope.gui.theme import DARK, Theme
-from halidescope.gui.values import duration, plus_minus
+from halidescope.gui.values import plus_minus
 
 HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
-PLAY_PERIOD_MS = 40
-PLAY_STRIDE = 4
-PLAY_STEPS = 200         # of the slider, from the first pixel to the last
 NICE_UM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 BUSY = "the fit of {} pixels goes on"
 
@@ -52,11 +50,14 @@ class MapPanel(QWidget):
     -------
     compare_asked(Path)
         A person chose another map to hold this one against.
+    series_asked(list of Path)
+        A person chose maps to go through.
     diffusivity_kept(Number)
         A person wants the profile's diffusivity, in m²/s, among the trends.
     """
 
     compare_asked = Signal(object)
+    series_asked = Signal(object)
     diffusivity_kept = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -70,6 +71,7 @@ class MapPanel(QWidget):
         self._shown: NDArray[np.float64] = np.empty((0, 0))
         self._quantities: list[Quantity] = [INTENSITY]
         self._profile: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.empty(0), np.empty(0))
+        self.time = MapTime(self)
         self._build_plot()
         self.side = MapSide(self.profile.profile_plot, self)
         self.side.time.changed.connect(self._fit_profile)
@@ -95,16 +97,19 @@ class MapPanel(QWidget):
         self._hover_timer.setInterval(HOVER_PERIOD_MS)
         self._hover_timer.setSingleShot(True)
         self._hover_timer.timeout.connect(self._show_hovered)
-        self._play_timer = QTimer(self)
-        self._play_timer.setInterval(PLAY_PERIOD_MS)
-        self._play_timer.timeout.connect(self._play_on)
-        self.images.ready.connect(lambda: self.show_map(self._data))
-        self.others.ready.connect(lambda: self.show_map(self._data))
+        self.images.ready.connect(lambda: self._show())
+        self.others.ready.connect(lambda: self._show())
         self.set_theme(DARK)
 
     @property
     def _data(self) -> RunData:
-        return self.images.data
+        return self._images.data
+
+    @property
+    def _images(self) -> MapImages:
+        """Of the map that is shown: the measurement's, or one of a series."""
+        frame = self.time.frame
+        return self.images if frame is None else frame.images
 
     # what it is made of
 
@@ -123,7 +128,7 @@ class MapPanel(QWidget):
         self.divider = pg.InfiniteLine(0.0, angle=90, movable=True)
         self.divider.setZValue(20)
         self.divider.hide()
-        self.divider.sigPositionChanged.connect(lambda _: self.show_map(self._data))
+        self.divider.sigPositionChanged.connect(lambda _: self._show())
         for item in (self.mark, self.present, self.divider):
             self.plot.addItem(item)
         self.scale = pg.ScaleBar(size=20.0, suffix="µm", offset=(-20, -20))
@@ -145,13 +150,15 @@ class MapPanel(QWidget):
         self.quantity.setToolTip("what the colours mean; shares are shares of emission, not of volume")
         self.quantity.setMinimumContentsLength(14)
         self.quantity.addItem(INTENSITY.words, INTENSITY.name)
-        self.quantity.currentIndexChanged.connect(lambda _: self.show_map(self._data))
+        self._chosen = False        # by the person, who then keeps it
+        self.quantity.activated.connect(lambda _: setattr(self, "_chosen", True))
+        self.quantity.currentIndexChanged.connect(lambda _: self._show())
         self.range = QComboBox(self)
         self.range.setAccessibleName("range of the colours")
         self.range.setToolTip("from the smallest to the greatest value, or without the outermost 2 % at either end")
         self.range.addItem("full range", 0.0)
         self.range.addItem("2 to 98 %", 2.0)
-        self.range.currentIndexChanged.connect(lambda _: self.show_map(self._data))
+        self.range.currentIndexChanged.connect(lambda _: self._show())
         self.missing = QLabel("", self)
         self.missing.setProperty("faint", True)
         row = QHBoxLayout()
@@ -168,11 +175,11 @@ class MapPanel(QWidget):
         row.setSpacing(3)
         for name, words, tip, act in (
             ("region", "+ Region", "add a rectangle; drag it, size it by its corner", self._add_region),
-            ("less", "– Region", "take the newest rectangle away", self.regions.remove_last),
+            ("less", "–", "take the newest rectangle away", self.regions.remove_last),
             ("profile", "Profile", "a line to drag, values along it, diffusion fitted to them", self._toggle_profile),
             ("compare", "Compare…", "hold another map of the same field against this one; drag the line between them",
              self._toggle_compare),
-            ("play", "▶", "play the map in the order of taking", self._play),
+            ("series", "Series…", "go through several maps of this field, one after the other", self._toggle_series),
         ):
             button = QPushButton(words, self)
             button.setToolTip(tip)
@@ -180,15 +187,11 @@ class MapPanel(QWidget):
             button.clicked.connect(lambda _=False, act=act: act())
             row.addWidget(button)
             self.buttons[name] = button
+        self.buttons["less"].setAccessibleName("remove the newest region")
         self.buttons["profile"].setCheckable(True)
-        self.buttons["play"].setAccessibleName("play through time")
-        self.until = QSlider(Qt.Orientation.Horizontal, self)
-        self.until.setRange(0, PLAY_STEPS)
-        self.until.setValue(PLAY_STEPS)
-        self.until.setMinimumWidth(40)
-        self.until.setAccessibleName("show pixels taken until")
-        self.until.setToolTip("show only the pixels taken until this moment of the map")
-        self.until.valueChanged.connect(lambda _: self.show_map(self._data))
+        self.time.changed.connect(lambda: self._show())
+        self.buttons["play"], self.until = self.time.play, self.time.slider
+        row.addWidget(self.time.play)
         row.addWidget(self.until, 1)
         return row
 
@@ -216,7 +219,7 @@ class MapPanel(QWidget):
     def set_phases(self, labels: tuple[str, ...], data: RunData) -> None:
         """Offer the quantities of these phases; the growing one's share is shown first."""
         self.view.set_phases(labels, data.references)
-        self._offer(quantities(labels), keep=len(self._quantities) > 1)
+        self._offer(quantities(labels), keep=self._chosen)
 
     def _offer(self, found: list[Quantity], *, keep: bool = False) -> None:
         chosen = self.quantity.currentData()
@@ -259,18 +262,25 @@ class MapPanel(QWidget):
     def show_map(self, data: RunData) -> None:
         """Paint the chosen quantity; pixels without data keep the colour of *missing*."""
         self.images.set_data(data)
+        self._show()
+
+    def _show(self) -> None:
+        images, data = self._images, self._data
         grid = data.grid
         if grid is None:
             return
         quantity = self.shown
-        whole = self.images.image(quantity)
-        image = self._until(whole)
-        lacking = int(np.isnan(self.images.data.image("time")).sum())
+        whole = images.image(quantity)
+        image = self.time.until(whole, data)
+        lacking = int(np.isnan(data.image("time")).sum())
         image = self._beside(image, quantity)
         self._shown = image
-        finite = image[np.isfinite(image)]
+        # one range of colours for a whole series
+        everything = [image, *(one.images.image(quantity) for one in self.time.frames)]
+        finite = np.concatenate([one[np.isfinite(one)] for one in everything])
         words = f"{lacking} of {image.size} pixels missing (grey)" if lacking else "all pixels measured"
-        pending = self.images.pending if not len(finite) or np.isnan(whole).sum() > lacking else 0
+        words = self.time.words or words
+        pending = images.pending if not len(finite) or np.isnan(whole).sum() > lacking else 0
         fitting = pending > 0 and quantity.name in NAMES
         self.missing.setText(BUSY.format(pending) if fitting else words)
         if not len(finite):
@@ -301,44 +311,48 @@ class MapPanel(QWidget):
         x, y = grid.x_um[column], grid.y_um[row]
         curve.setData(x + dx / 2 * np.array([-1, 1, 1, -1, -1]), y + dy / 2 * np.array([-1, -1, 1, 1, -1]))
 
-    # through time
+    # one map after another
 
-    def _until(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Only what was taken until the slider's moment."""
-        step = self.until.value()
-        if step == PLAY_STEPS:
-            self.until.setToolTip("show only the pixels taken until this moment of the map")
-            return image
-        taken = self._data.image("time")
-        if np.isnan(taken).all():
-            return image
-        first, last = float(np.nanmin(taken)), float(np.nanmax(taken))
-        moment = first + (last - first) * step / PLAY_STEPS
-        self.until.setToolTip(f"pixels taken until {duration(moment)} after light on")
-        return np.where(taken <= moment, image, np.nan)
+    def show_series(self, maps: Sequence[tuple[str, RunData]]) -> str:
+        """Go through maps of this field, in this order; returns why not with some of them, or nothing."""
+        grid = self.images.data.grid
+        if grid is None:
+            return "there is no map that others could follow"
+        fitting = [(name, data) for name, data in maps if data.grid is not None and grid.same_as(data.grid)]
+        others = [name for name, data in maps if data.grid is None or not grid.same_as(data.grid)]
+        # a quantity that one of them lacks could not be shown
+        lacking = [name for name, data in fitting if data.labels != self.images.data.labels]
+        fitting = [(name, data) for name, data in fitting if name not in lacking]
+        if len(fitting) > 1:
+            self._end_comparing()
+            self.time.set_frames(fitting)
+            self.buttons["series"].setText("Series ×")
+        why = [f"not maps of this field: {', '.join(others)}"] if others else []
+        why += [f"of other phases: {', '.join(lacking)}"] if lacking else []
+        if len(fitting) < 2:
+            why.append("choose at least two maps of this field")
+        return "; ".join(why)
 
-    def _play(self) -> None:
-        if self._play_timer.isActive():
-            self._stop_playing()
-        else:
-            if self.until.value() == PLAY_STEPS:
-                self.until.setValue(0)
-            self.buttons["play"].setText("■")
-            self._play_timer.start()
+    def _toggle_series(self) -> None:
+        if self.time.frames:
+            self._end_series()
+            self._show()
+            return
+        dialog = QFileDialog(self, "Maps of this field, this one included", "", "Scans (*.nxs *.journal)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: self.series_asked.emit([Path(name) for name in names]))
+        dialog.open()
 
-    def _play_on(self) -> None:
-        self.until.setValue(self.until.value() + PLAY_STRIDE)
-        if self.until.value() == PLAY_STEPS:
-            self._stop_playing()
-
-    def _stop_playing(self) -> None:
-        self._play_timer.stop()
-        self.buttons["play"].setText("▶")
+    def _end_series(self) -> None:
+        self.time.end_frames()
+        self.buttons["series"].setText("Series…")
 
     # another map beside it
 
     def compare_with(self, data: RunData, name: str) -> str:
         """Show another map of the same field left of a line that can be dragged; returns why not, or nothing."""
+        self._end_series()
         grid, other = self._data.grid, data.grid
         if grid is None or other is None:
             return f"{name} is not a map" if other is None else "there is no map to compare with"
@@ -351,9 +365,9 @@ class MapPanel(QWidget):
         self.divider.setValue(float(grid.x_um.mean()))
         self.divider.show()
         self.divider.setToolTip(f"left: {name}, right: the map itself")
-        self.buttons["compare"].setText("Compare: end")
+        self.buttons["compare"].setText("Compare ×")
         self.buttons["compare"].setToolTip(f"left of the line: {name}; right: this map")
-        self.show_map(self._data)
+        self._show()
         return ""
 
     @property
@@ -364,7 +378,7 @@ class MapPanel(QWidget):
     def _toggle_compare(self) -> None:
         if self.comparing:
             self._end_comparing()
-            self.show_map(self._data)
+            self._show()
         else:
             dialog = QFileDialog(self, "Map of the same field, to be shown at the left", "", "Scans (*.nxs *.journal)")
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -417,10 +431,10 @@ class MapPanel(QWidget):
         if event.type() == QEvent.Type.Leave:
             self._hovered = None
             self._show_hovered()
-        grid = self._data.grid
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and grid is not None:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             step = ARROWS.get(Qt.Key(event.key()))
-            if step is not None and self.picked is not None:
+            grid = self._data.grid      # only for keys: other events come even when PyQt6 takes the panel apart
+            if step is not None and self.picked is not None and grid is not None:
                 row, column = divmod(self.picked, grid.shape[1])
                 row, column = row + step[1], column + step[0]
                 if 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]:
@@ -462,12 +476,12 @@ class MapPanel(QWidget):
         quantity = self.shown
         if quantity.name.startswith("share"):
             return ""
-        value = float(self.images.image(quantity).flat[index])
+        value = float(self._images.image(quantity).flat[index])
         if not np.isfinite(value):
             return f"{quantity.words} not determined"
         if not quantity.error_name:
             return f"{quantity.words} {value:.4g} {quantity.unit}".strip()
-        error = self.images.image(Quantity(quantity.error_name, "", "", quantity.factor)).flat[index]
+        error = self._images.image(Quantity(quantity.error_name, "", "", quantity.factor)).flat[index]
         return f"{quantity.words} {plus_minus(Number(value, float(error)), quantity.unit)}"
 
     # regions and profile
@@ -511,14 +525,14 @@ class MapPanel(QWidget):
         """Show nothing; only the intensity is known of any map."""
         self.images.set_data(RunData(), another=True)
         self.picked = self._hovered = None
-        self._stop_playing()
-        self.until.setValue(PLAY_STEPS)
+        self._end_series()
         self._end_comparing()
         self.regions.clear()
         self._show_regions()
         self.profile.hide()
         self._fit_profile()
         self.buttons["profile"].setChecked(False)
+        self._chosen = False
         self._offer([INTENSITY])
         self.image.clear()
         self._outline(self.mark, None)
@@ -531,6 +545,6 @@ class MapPanel(QWidget):
     def stop(self) -> None:
         """Compute no more."""
         self._hover_timer.stop()
-        self._play_timer.stop()
+        self.time.end_frames()
         self.images.stop()
         self.others.stop()

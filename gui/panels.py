@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
 from halidescope.acquisition.scan import Scan
@@ -39,6 +40,8 @@ class Views(QObject):
         self.map = MapPanel()
         self._lane = Lane("halidescope-views", self)
         self.map.compare_asked.connect(self.compare_with)
+        self.map.series_asked.connect(self.play_maps)
+        self.series.compare_asked.connect(self.overlay)
         self.series.time_picked.connect(self.show_moment)
         self.live.newest.clicked.connect(self.follow_newest)
         self._pinned: int | None = None
@@ -112,6 +115,8 @@ class Views(QObject):
         self.live.set_axis(self.data.wavelength_nm)
         self.map.view.set_axis(self.data.wavelength_nm)
         self.map.set_grid(self.data)
+        if self._of_map:
+            self._phases = None     # a journal without results yet has taken the phases' quantities away
         self._show_results()
 
     def show_moment(self, time_s: float) -> None:
@@ -135,6 +140,27 @@ class Views(QObject):
 
         def read(found: tuple[Scan, RunData]) -> None:
             self.said.emit(self.map.compare_with(found[1], path.name) or f"left of the line: {path.name}")
+
+        self._lane.ask(lambda: read_whole(path), read, self._not_read)
+
+    def play_maps(self, paths: Sequence[Path]) -> None:
+        """Read maps, and the maps in lists of files, in a lane, and go through them in the order of taking."""
+
+        def read() -> list[tuple[str, RunData]]:
+            whole = [(part.name, *read_whole(part)) for path in paths for part in parts_in(path)]
+            whole.sort(key=lambda one: str(one[1].metadata["started_at"]))
+            return [(name, data) for name, _, data in whole]
+
+        def show(maps: list[tuple[str, RunData]]) -> None:
+            self.said.emit(self.map.show_series(maps) or f"a series of {len(maps)} maps: play it with ▶")
+
+        self._lane.ask(read, show, self._not_read)
+
+    def overlay(self, path: Path) -> None:
+        """Read another series, in a lane, and lay it over this one."""
+
+        def read(found: tuple[Scan, RunData]) -> None:
+            self.said.emit(self.series.compare_with(found[1], path.stem) or f"laid over the shares: {path.name}")
 
         self._lane.ask(lambda: read_whole(path), read, self._not_read)
 

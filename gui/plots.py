@@ -122,7 +122,7 @@ class ColourBar(pg.ColorBarItem):
         self.axis.setTextPen(pg.mkPen(theme.text))
         self.axis.setPen(pg.mkPen(theme.line))
         self.axis.setLabel(self._label, color=theme.text)
-        self.axis.setWidth(62)
+        self.axis.setWidth(74)      # six digits and the label
 
     def show(self, image: NDArray[np.floating], label: str, low: float, high: float) -> None:
         """Show an image; name what the colours mean, and the values of the first and the last.

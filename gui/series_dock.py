@@ -1,17 +1,29 @@
 """How the film changes with time: spectra × time, shares with fit and confidence band, residuals, peak shift, numbers.
 
 One cursor is in all plots: dragged, or moved by the arrow keys, it names a moment, and :attr:`SeriesPanel.time_picked`
-tells it to whoever shows that moment's spectrum.
+tells it to whoever shows that moment's spectrum. Other series can be laid over the shares.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
 from halidescope.analysis.composition import HC_EV_NM
+from halidescope.gui.map_tools import COLOURS
 from halidescope.gui.peak_fits import PeakFits
 from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
@@ -35,9 +47,18 @@ LOWER = (
 
 
 class SeriesPanel(QWidget):
-    """Colour map, shares, what is left over, and numbers of one time series."""
+    """Colour map, shares, what is left over, and numbers of one time series.
+
+    Signals
+    -------
+    time_picked(float)
+        A moment in s.
+    compare_asked(Path)
+        A person chose another series to be laid over this one.
+    """
 
     time_picked = Signal(float)
+    compare_asked = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,9 +84,16 @@ class SeriesPanel(QWidget):
         column.addWidget(self.map_plot, 1)
         chosen = QHBoxLayout()
         for words, combo in (("colour map over", self.axis), ("below the shares", self.below)):
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(14)
             chosen.addWidget(QLabel(words, self))
             chosen.addWidget(combo)
         chosen.addStretch(1)
+        self.compare = QPushButton("Compare…", self)
+        self.compare.setToolTip("lay the growing share of other series, and its fit, over this one")
+        self.compare.clicked.connect(lambda: self._toggle_compare())
+        self.others: list[tuple[pg.PlotDataItem, pg.PlotDataItem]] = []     # dots and fit
+        chosen.addWidget(self.compare)
         curves = QSplitter(Qt.Orientation.Vertical, self)
         curves.addWidget(self.share_plot)
         curves.addWidget(self.lower_plot)
@@ -97,7 +125,7 @@ class SeriesPanel(QWidget):
         self.axis.currentIndexChanged.connect(lambda _: self._turn_axis())
 
     def _build_curves(self) -> None:
-        self.share_plot = Plot(left=("share of emission", "%"), bottom=("time", "s"))
+        self.share_plot = Plot(left=("share", "%"), bottom=("time", "s"))
         self.share_plot.setYRange(-5, 119, padding=0)   # room for the legend on top
         self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
         self.share_curves: list[pg.PlotDataItem] = []
@@ -110,7 +138,7 @@ class SeriesPanel(QWidget):
         self.band.setZValue(-1)
         self.fit.setZValue(1)
         self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
-        self.lower_plot.setMinimumHeight(84)
+        self.lower_plot.setMinimumHeight(104)     # its label
         self.lower_plot.setXLink(self.share_plot)
         self.lower_plot.getPlotItem().enableAutoRange("y")
         self.lower_points = pg.PlotDataItem(pen=None, symbol="o", symbolSize=3, symbolPen=None)
@@ -162,6 +190,7 @@ class SeriesPanel(QWidget):
         """Say which phases there are."""
         for curve in self.share_curves:
             self.share_plot.removeItem(curve)
+        self.end_comparing()
         self.legend.clear()
         self._ranks = phase_ranks(data.wavelength_nm, data.references) if len(data.references) else []
         self.share_curves = []
@@ -173,6 +202,52 @@ class SeriesPanel(QWidget):
             self.share_curves.append(curve)
         if self.share_curves:
             self.legend.addItem(self.fit, "fit, 95 % band")
+
+    # other series
+
+    def _toggle_compare(self) -> None:
+        if self.others:
+            self.end_comparing()
+            return
+        dialog = QFileDialog(self, "Series to be laid over this one", "", "Scans (*.nxs *.journal)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: [self.compare_asked.emit(Path(name)) for name in names])
+        dialog.open()
+
+    def compare_with(self, data: RunData, name: str) -> str:
+        """Lay another series' growing share and fit over this one's; returns why not, or nothing."""
+        time_s, shares = data.share_series()
+        if data.grid is not None:
+            return f"{name} is not a time series"
+        if not shares.size:
+            return f"{name} holds no shares: analyse it first"
+        pen = pg.mkPen(COLOURS[len(self.others) % len(COLOURS)], width=2)
+        stride = max(1, -(-len(time_s) // MAX_POINTS))
+        dots = pg.PlotDataItem(
+            time_s[::stride], 100 * shares[::stride, -1], pen=None, symbol="x", symbolSize=5, symbolPen=None,
+            symbolBrush=pen.color(),
+        )
+        results = data.results
+        fit = pg.PlotDataItem(
+            np.asarray(results.fit_time_s, dtype=float), 100 * np.asarray(results.fit_share, dtype=float), pen=pen
+        )
+        for curve in (dots, fit):
+            self.share_plot.addItem(curve)
+        self.legend.addItem(dots, name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL:]}")
+        self.others.append((dots, fit))
+        self.compare.setText("Compare ×")
+        self._follow(max(float(time_s[-1]), self._span_s / 1.25))
+        return ""
+
+    def end_comparing(self) -> None:
+        """Take the other series away."""
+        for dots, fit in self.others:
+            self.legend.removeItem(dots)
+            self.share_plot.removeItem(dots)
+            self.share_plot.removeItem(fit)
+        self.others = []
+        self.compare.setText("Compare…")
 
     # the colour map
 
@@ -318,6 +393,7 @@ class SeriesPanel(QWidget):
         for fits in self.fits.values():
             fits.forget()
         self.unpick()
+        self.end_comparing()
         self.image.clear()
         for curve in (*self.share_curves, self.fit, self.low, self.high, self.lower_points):
             curve.setData([], [])

@@ -1,14 +1,14 @@
 """The spectrometer: exposure and averages of the live view, dark spectra, how near saturation, the cooler."""
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.manual import DarkTaken
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import value_font
+from halidescope.gui.value_rows import value_rows
 
 TAKING = "taking dark spectra …"
 NEARLY_FULL = 0.9     # of the saturation level: the bar warns
@@ -24,14 +24,7 @@ class SpectrometerBox(QGroupBox):
         self._full = 0
         self._ready = False
         self._busy = False
-        self.labels: dict[str, QLabel] = {}
-        form = QFormLayout()
-        form.setVerticalSpacing(1)
-        for row in ("exposure", "axis", "detector"):
-            label = QLabel("unknown", self)
-            label.setFont(value_font())
-            form.addRow(row, label)
-            self.labels[row] = label
+        form, self.labels = value_rows(self, ("exposure", "axis", "detector"))
         self.bar = QProgressBar(self)
         self.bar.setRange(0, 1000)
         self.bar.setFixedHeight(16)

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
-from halidescope.gui.theme import value_font
+from halidescope.gui.value_rows import value_rows
 
 STEPS_UM = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 ARROWS = {
@@ -45,14 +45,7 @@ class StageBox(QGroupBox):
         self._travel = ((-math.inf, math.inf), (-math.inf, math.inf))
         self._under_way = False
         self._wish: tuple[float, float] | None = None
-        self.labels: dict[str, QLabel] = {}
-        form = QFormLayout()
-        form.setVerticalSpacing(1)
-        for row in ("x", "y", "travel"):
-            label = QLabel("unknown", self)
-            label.setFont(value_font())
-            form.addRow(row, label)
-            self.labels[row] = label
+        form, self.labels = value_rows(self, ("x", "y", "travel"))
         self.to_x = NumberField("go to x", "µm", 0.0, (-math.inf, math.inf), "place to go to", self)
         self.to_y = NumberField("go to y", "µm", 0.0, (-math.inf, math.inf), "place to go to", self)
         self.go = QPushButton("Go", self)

@@ -64,7 +64,7 @@ def test_normalise_divides_signal_and_squared_variance():
     )
     np.testing.assert_allclose(out.signal, [[3, 6, 3], [2, 4, 2]])
     np.testing.assert_allclose(out.variance, [[0.75, 3, 0.75], [1 / 3, 4 / 3, 1 / 3]])
-    with pytest.raises(ValueError, match="exposure_s must be positive"):
+    with pytest.raises(ValueError, match="exposure_s must be finite and positive"):
         normalise(np.ones(3), exposure_s=0.0)
 
 

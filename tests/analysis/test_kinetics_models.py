@@ -105,7 +105,7 @@ def test_joint_rates_are_better_than_single_ones_and_cover():
         (lambda: fit_kinetics(TIME, TIME, "cubic"), "'cubic'"),
         (lambda: fit_kinetics(TIME, TIME[:3], "mono"), "equal lists"),
         (lambda: fit_kinetics(TIME[:2], TIME[:2], "mono"), "needs at least 3"),
-        (lambda: fit_kinetics(TIME, TIME, "mono", sigma=0), "sigma must be positive"),
+        (lambda: fit_kinetics(TIME, TIME, "mono", sigma=0), "sigma must be finite and positive"),
         (lambda: fit_joint(TIME, [TIME / 500, 1 - TIME / 500], [True, False], 0.1), "add up to one"),
         (lambda: fit_joint(TIME, [TIME], [True, False], 0.1), "2 directions"),
     ],

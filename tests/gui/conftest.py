@@ -21,6 +21,7 @@ from halidescope.gui.link import Opened, attached
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
 
+CALL_ENDS_S = 30.0      # a first fit compiles its kernels
 SPEED = 30.0    # of the simulated microscope
 FILM = Sample(name="film 12", composition=1.5)
 SERIES = TimeSeries(
@@ -47,10 +48,12 @@ def settings(tmp_path: Path) -> QSettings:
 
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
-    """Every lane that a test opens is closed by its window."""
+    """Every lane that a test opens is closed by its window; a call in hand may still end."""
     yield
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("halidescope")]
-    assert left == []
+    lanes = [thread for thread in threading.enumerate() if thread.name.startswith("halidescope")]
+    for thread in lanes:
+        thread.join(CALL_ENDS_S)
+    assert [thread.name for thread in lanes if thread.is_alive()] == []
 
 
 @pytest.fixture

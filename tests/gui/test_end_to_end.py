@@ -129,6 +129,7 @@ def test_a_map_is_seen_growing_and_opened_again(
     qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured", timeout=15000)
     panel = window.views.map
     assert panel.image.image.shape == (5, 7)
+    assert str(panel.quantity.currentData()).startswith("share:")
     click_pixel(panel, 96.3, 99.1, qtbot)
     assert panel.picked == 2 * 7 + 2
     assert panel.view.caption.text() == "pixel x 96 µm, y 100 µm"

@@ -57,6 +57,7 @@ def test_a_measurement_that_was_cut_off_is_offered_and_resumed(attached_window: 
     out = journal.with_name("cut.nxs")
     qtbot.waitUntil(lambda: window.status is not None and window.status.file == str(out), timeout=15000)
     qtbot.waitUntil(lambda: state(window) is RunState.FINISHED, timeout=20000)
+    qtbot.waitUntil(lambda: [point.source for point in window.trends.points] == [str(out)], timeout=10000)
     with open_scan(out) as scan:
         assert scan.valid.all()
         assert len(scan.valid) == 40

@@ -1,6 +1,7 @@
 """Lanes: answers come in the window's thread, in order, and never inside the question."""
 
 import threading
+import time
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -27,7 +28,7 @@ class _InstantFuture:
 
 def test_an_answer_never_comes_inside_the_question(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     lane = Lane("test lane")
-    monkeypatch.setattr(lane._pool, "submit", lambda call: _InstantFuture())
+    monkeypatch.setattr(lane._pool, "submit", lambda *_: _InstantFuture())
     heard: list[str] = []
     lane.ask(lambda: "done", heard.append, pytest.fail)
     assert heard == []
@@ -48,3 +49,23 @@ def test_calls_run_beside_the_window_and_answers_come_back_to_it(qtbot: QtBot) -
     assert seen[0][0].startswith("test lane")
     assert seen == [(seen[0][0], True), (ZeroDivisionError, True)]
     lane.close()
+
+
+def test_closing_waits_for_nothing_drops_what_waits_and_does_the_last(qtbot: QtBot) -> None:
+    lane = Lane("test lane")
+    gate, begun, done = threading.Event(), threading.Event(), []
+
+    def hang() -> None:
+        begun.set()
+        gate.wait(10.0)
+        done.append("in hand")
+
+    lane.ask(hang, pytest.fail, pytest.fail)
+    lane.ask(lambda: done.append("waiting"), pytest.fail, pytest.fail)
+    assert begun.wait(5.0)
+    since = time.perf_counter()
+    lane.close(lambda: done.append("last"))
+    assert time.perf_counter() - since < 1.0      # the call in hand would take ten
+    assert done == []
+    gate.set()
+    qtbot.waitUntil(lambda: done == ["in hand", "last"])

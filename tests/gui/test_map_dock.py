@@ -12,8 +12,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from halidescope.acquisition.storage import open_scan
-from halidescope.gui.map_dock import PLAY_STEPS, MapPanel
+from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.map_quantities import quantities
+from halidescope.gui.map_time import PLAY_STEPS
 from halidescope.gui.offline import ScanWindow
 from halidescope.gui.panels import Views
 from halidescope.gui.run_data import read_whole
@@ -202,6 +203,37 @@ def test_it_plays_in_the_order_of_taking_and_unseen_pixels_are_missing(panel: Ma
     qtbot.waitUntil(lambda: panel.until.value() == PLAY_STEPS, timeout=20000)
     assert panel.buttons["play"].text() == "▶"
     assert panel.image.image == pytest.approx(whole)
+
+
+def test_maps_of_one_field_are_played_one_after_the_other(
+    views: Views, measured: dict[str, Path], qtbot: QtBot
+) -> None:
+    panel = views.map
+    after = choose(panel, "intensity", qtbot).copy()
+    said: list[str] = []
+    views.said.connect(said.append)
+    panel.series_asked.emit([measured["after"], measured["series"], measured["before"]])
+    qtbot.waitUntil(lambda: len(panel.time.frames) == 2, timeout=10000)
+    assert said == ["not maps of this field: series.nxs"]
+    with open_scan(measured["before"]) as scan:
+        before = (scan.spectra - scan.dark.mean).sum(axis=-1)
+    assert panel.image.image == pytest.approx(before, rel=1e-6)       # in the order of taking
+    assert panel.missing.text() == "1 of 2: before.nxs"
+    low, high = panel.bar.levels()
+    assert low <= min(before.min(), after.min()) * 1.000001
+    assert high >= max(before.max(), after.max()) * 0.999999           # one range for all
+    panel.pick(0)
+    with open_scan(measured["before"]) as scan:
+        assert panel.view.curve.getData()[1] == pytest.approx(scan.spectra[0, 0] - scan.dark.mean, abs=0.01)
+    qtbot.mouseClick(panel.buttons["play"], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.missing.text() == "2 of 2: after.nxs", timeout=5000)
+    assert panel.buttons["play"].text() == "▶"
+    assert panel.image.image == pytest.approx(after)
+    qtbot.mouseClick(panel.buttons["series"], Qt.MouseButton.LeftButton)
+    assert panel.time.frames == []
+    assert panel.image.image == pytest.approx(after)
+    panel.series_asked.emit([measured["series"]])
+    qtbot.waitUntil(lambda: "at least two maps" in said[-1], timeout=10000)
 
 
 def test_a_maps_diffusivity_goes_to_the_trends_of_the_main_window(

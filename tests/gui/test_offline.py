@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QDialogButtonBox
 
+from halidescope.acquisition.storage import open_scan
 from halidescope.gui.offline import ScanWindow, name_filter
 
 OCEAN = """Data from spectrum_1.txt Node
@@ -50,6 +51,11 @@ def test_a_file_of_another_program_is_shown_in_the_same_views(qtbot: QtBot, tmp_
     assert y == pytest.approx(counts, abs=0.6)
     assert "1 of 1 spectra" in window.about.text()
     assert "*.spe" in name_filter()
+    window.save_data(tmp_path / "lab.nxs")
+    qtbot.waitUntil(lambda: "lab.nxs is written" in window.notice.text.text(), timeout=10000)
+    with open_scan(tmp_path / "lab.nxs") as scan:
+        assert scan.spectra.ravel() == pytest.approx(counts, abs=0.6)
+        assert not scan.simulated
     window.close()
 
 
@@ -105,6 +111,11 @@ def test_pictures_data_and_report_are_written_and_say_simulated(
     qtbot.waitUntil(lambda: "map.csv is written" in window.notice.text.text(), timeout=10000)
     window.save_data(tmp_path / "map.csv")
     qtbot.waitUntil(lambda: "never overwritten" in window.notice.text.text(), timeout=10000)
+    window.save_data(tmp_path / "again.nxs")       # from a finished file
+    qtbot.waitUntil(lambda: "again.nxs is written" in window.notice.text.text(), timeout=10000)
+    with open_scan(measured["after"]) as scan, open_scan(tmp_path / "again.nxs") as again:
+        assert (again.spectra == scan.spectra).all()
+        assert again.simulated
     window.save_report(tmp_path / "map.html")
     qtbot.waitUntil(lambda: "map.html is written" in window.notice.text.text(), timeout=20000)
     page = (tmp_path / "map.html").read_text(encoding="utf-8")

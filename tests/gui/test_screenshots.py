@@ -13,14 +13,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from halidescope.acquisition.recipes import RasterMap, Recipe, Sample, TimeSeries
-from halidescope.acquisition.results import Number
 from halidescope.acquisition.states import RunState
 from halidescope.gui.connection_wizard import ConnectionWizard
 from halidescope.gui.demo_tour import demo_steps
 from halidescope.gui.offline import ScanWindow
 from halidescope.gui.recipe_library import PRESETS
 from halidescope.gui.shortcuts import ShortcutsDialog
-from halidescope.gui.trend_points import TrendPoint
 from halidescope.gui.window import MainWindow
 
 FOLDER = os.environ.get("HALIDESCOPE_SCREENSHOTS")
@@ -33,6 +31,7 @@ MAP = RasterMap(
     sample_power_uw=5.0, exposure_s=0.2, step_um=4.0, sample=FILM,
     origin_um=(0.0, 0.0) if FOLDER else (92.0, 92.0), size_um=(200.0, 200.0) if FOLDER else (16.0, 16.0),
 )
+POWERS_UW = (30.0, 60.0, 240.0)     # besides the first one
 TIMEOUT_MS = 300_000 if FOLDER else 20_000
 
 
@@ -99,11 +98,12 @@ def finished(window: MainWindow) -> bool:
 
 def every_view(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
     """The other docks, two or three at a time, and the pages and windows in front of them."""
+    for k, power in enumerate(POWERS_UW):       # they come to the trends by themselves
+        recipe = SERIES.model_copy(update={"sample_power_uw": power, "position_um": (30.0 + 40.0 * k, 40.0)})
+        measure(window, recipe, qtbot)
+        qtbot.waitUntil(lambda: finished(window), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: len(window.trends.points) == 1 + len(POWERS_UW), timeout=10000)
     window.measure.set_recipe(PRESETS[2].recipe())
-    window.trends.add_points([
-        TrendPoint(f"power-{k}.nxs", power, 1.0, Number(0.1 + 0.15 * k, 0.01), Number(0.004 * 1.6**k, 0.0003))
-        for k, power in enumerate((15.0, 40.0, 120.0, 300.0))
-    ])
     window.log.add_own("warning", "a warning of this window, long enough to be broken into two lines of a narrow dock")
     rounds = (("Measure", "Film", "Log"), ("Queue", "Trends", "Instruments"))
     for size in SIZES if FOLDER else SIZES[1:]:

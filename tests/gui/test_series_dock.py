@@ -82,6 +82,27 @@ def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot
     assert (panel.lower_points.getData()[1] > 0).all()
 
 
+def test_another_series_is_laid_over_the_shares(views: Views, measured: dict[str, Path], qtbot: QtBot) -> None:
+    panel = views.series
+    said: list[str] = []
+    views.said.connect(said.append)
+    panel.compare_asked.emit(measured["series"])
+    qtbot.waitUntil(lambda: len(panel.others) == 1, timeout=10000)
+    dots, fit = panel.others[0]
+    with open_scan(measured["series"]) as scan:
+        assert scan.results is not None
+        assert dots.getData()[1] == pytest.approx(100 * np.array(scan.results.shares)[:, -1])
+        assert fit.getData()[1] == pytest.approx(100 * np.array(scan.results.fit_share))
+    words = [label.text for _, label in panel.legend.items]
+    assert "series" in words
+    panel.compare_asked.emit(measured["after"])
+    qtbot.waitUntil(lambda: said[-1] == "after is not a time series", timeout=10000)
+    qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
+    assert panel.others == []
+    assert "series" not in [label.text for _, label in panel.legend.items]
+    assert panel.compare.text() == "Compare…"
+
+
 def test_the_colour_map_over_photon_energy_has_the_band_at_its_energy(views: Views) -> None:
     panel = views.series
     panel.axis.setCurrentIndex(1)
@@ -98,7 +119,7 @@ def test_a_plots_data_are_copied_as_a_table(views: Views, qtbot: QtBot) -> None:
     qtbot.keyClick(plot, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     blocks = QGuiApplication.clipboard().text().split("\n\n")
     head, *rows = blocks[-1].splitlines()
-    assert head.endswith("\tshare of emission (%)")
+    assert head.endswith("\tshare (%)")
     assert all(len(row.split("\t")) == 2 for row in rows)
     views.series.map_plot.copy_data()
     assert QGuiApplication.clipboard().text().startswith("rows: time (s) 0")

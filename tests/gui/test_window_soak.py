@@ -46,9 +46,9 @@ def test_two_hundred_windows_leave_no_thread_widget_socket_or_file(
     for _ in range(CYCLES):
         once()
     gc.collect()
-    assert threading.active_count() <= threads
+    qtbot.waitUntil(lambda: threading.active_count() <= threads, timeout=10000)
     assert len(QApplication.allWidgets()) <= widgets
-    assert handles() <= files
+    qtbot.waitUntil(lambda: handles() <= files, timeout=10000)
 
 
 @pytest.mark.slow
@@ -77,6 +77,6 @@ def test_two_hundred_starts_and_aborts_leave_nothing_in_one_window(
     for k in range(4, CYCLES + 4):
         once(k)
     gc.collect()
-    assert threading.active_count() <= threads
+    qtbot.waitUntil(lambda: threading.active_count() <= threads, timeout=10000)
     assert len(QApplication.allWidgets()) <= widgets
-    assert handles() <= files
+    qtbot.waitUntil(lambda: handles() <= files, timeout=10000)
