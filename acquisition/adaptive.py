@@ -22,6 +22,7 @@ class AdaptiveMeasurement(Measurement[AdaptiveMap]):
     """Batch after batch, lit, each refining the grid of those before; as far as points, time and dose allow."""
 
     _open_ended = True
+    _retakes = True
 
     def _illuminate(self) -> None:
         recipe = self._recipe
@@ -53,7 +54,7 @@ class AdaptiveMeasurement(Measurement[AdaptiveMap]):
             if again:
                 self._look_again()
             began_s, done = self._lit_s, self._done
-            while self._left:
+            while self._more():
                 self.look()
                 if self._door.pause_wanted:
                     self._pause()

@@ -276,7 +276,7 @@ class Engine:
             spots = []
         self.ledger.change_film(spots)
         if name or spots:
-            most = max((dose for *_, dose in spots), default=0.0)
+            most = max((spot.dose_j_cm2 for spot in spots), default=0.0)
             what = f"film '{name}'" if name else "film without a name"
             self.events.note(f"{what}: {len(spots)} spots have had light before, up to {most:.4g} J/cm²")
         self.rest()

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from halidescope.acquisition.checkpoints import Checkpoints
-from halidescope.acquisition.light_page import light_path, read_page
+from halidescope.acquisition.light_page import LitSpot, light_path, read_page
 from halidescope.acquisition.places import journal_in_spool, on_network, spooled
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
@@ -41,6 +41,7 @@ from halidescope.acquisition.transport import require_known
 
 # a damaged file can make SQLite complain in bytes that are no text, which Python then fails to decode
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+_FLAGS = NUMBER_FIELDS.index("flags")
 _LIGHT = ("light_on_s", "light_on_se_s", "light_on_utc_s")
 
 _SCHEMA = """
@@ -167,6 +168,17 @@ class JournalWriter:
     def append(self, record: SpectrumRecord) -> None:
         """Commit one spectrum; on return it survives the death of this process."""
         self._insert("spectra", record)
+
+    def mark(self, sequences: Iterable[int], flag: Flag) -> None:
+        """Set a flag of spectra that are there already."""
+        for sequence in sequences:
+            row = self._db.execute("SELECT * FROM spectra WHERE sequence = ?", (sequence,)).fetchone()
+            *numbers, counts, _ = [float("nan") if value is None else value for value in row]
+            numbers[_FLAGS] |= int(flag)
+            self._write(
+                "UPDATE spectra SET flags = ?, crc = ? WHERE sequence = ?",
+                (numbers[_FLAGS], checksum(tuple(numbers), counts), sequence),
+            )
 
     def append_repeat(self, record: SpectrumRecord) -> None:
         """Commit a spectrum of a point that is there already; kept apart, with its own count of sequence."""
@@ -337,8 +349,8 @@ class JournalReader:
                     why.setdefault(point, reason)
         return why
 
-    def light_spots(self) -> tuple[tuple[float, float, float], ...]:
-        """Every spot that was lit, with the dose of its own light: (x_um, y_um, dose_j_cm2)."""
+    def light_spots(self) -> tuple[LitSpot, ...]:
+        """Every spot that was lit, with the dose of its own light."""
         page = light_path(self.path)
         return read_page(page).spots if page.exists() else ()
 

@@ -53,6 +53,7 @@ class Measurement(Generic[R]):
     """
 
     _open_ended = False      # True if there may be more points than the plan names
+    _retakes = False         # True if a point may be taken again later
 
     def __init__(
         self, engine: "Engine", recipe: R, plan: Plan, out: Path, *, past: Past | None = None,
@@ -86,6 +87,8 @@ class Measurement(Generic[R]):
         self._next_check = 0.0
         self._after_pause = past is not None
         self._analysed = False           # the analyst follows
+        self._unproven: list[SpectrumRecord] = []      # kept since a read-back said that it was lit
+        self._again: list[Point] = []                  # of these, to be taken again
         self._dark = np.empty(0)
         self._reasons: dict[int, str] = {}       # of points left out
         self._exposure_s: float | None = None    # set at the spectrometer
@@ -179,6 +182,9 @@ class Measurement(Generic[R]):
                     "light was on when it was cut off, and nobody knows until when (the computer's power?); the dose "
                     "at the last point is a lower bound", "warning",
                 )
+            if self._past.unproven:
+                self._journal.mark(self._past.unproven, Flag.UNPROVEN)
+                self.note(f"{len(self._past.unproven)} spectra may have been taken without light; marked", "warning")
             for why in set(self._lost.values()):
                 self._journal.set_missing((point for point, reason in self._lost.items() if reason == why), why)
             again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
@@ -209,6 +215,7 @@ class Measurement(Generic[R]):
             assert self.beam.lit_at_s is not None
             self._set_zero(self.beam.lit_at_s, self.beam.lit_at_se_s)
             yield
+        self.tell_doubt()
 
     def _switch_on(self) -> None:
         if not self.beam.on:      # it is, when something else had to be mended first
@@ -268,6 +275,7 @@ class Measurement(Generic[R]):
         began_s, before_s = self._clock.now_s(), self._paused_s
         was_lit = self.beam.on
         self.beam.darken()
+        self.tell_doubt()
         self._stay_dark()
         if was_lit:
             self._mender.persist(self._switch_on, "light")
@@ -304,6 +312,7 @@ class Measurement(Generic[R]):
             record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
             self._after_pause = False
         self._journal.append(record)
+        self._unproven.append(record)
         self._show(record, spectrum)
         self._rows += 1
         self._done += 1
@@ -423,6 +432,7 @@ class Measurement(Generic[R]):
                 raise ProblemError(f"{self.beam.laser.device}: emits while it must be dark; check the laser's control")
             return
         self.beam.require_lit()
+        self._unproven.clear()
         noted = abs(self.beam.power_drift) > self.engine.microscope.laser.power_drift_note
         self._measured_uw = self.beam.measure_power()
         drift = self.beam.power_drift
@@ -431,6 +441,34 @@ class Measurement(Generic[R]):
                 f"laser power drifts: {self._measured_uw:.4g} µW measured, set-point "
                 f"{self.beam.sample_power_uw:g} µW ({drift:+.1%})", "warning",
             )
+
+    def _more(self) -> bool:
+        """Whether points of a map are left; the last ones are believed when the light has been proven after them."""
+        if not self._left and self._unproven:
+            self._mender.persist(self._prove_light, "the last points")
+        self._left.extendleft(reversed(self._again))
+        self._done -= len(self._again)
+        self._again.clear()
+        return bool(self._left)
+
+    def _prove_light(self) -> None:
+        self._next_check = 0.0
+        self._check_beam()
+
+    def tell_doubt(self) -> None:
+        """In the dark: say so if the head may have gone dark by itself before that was noticed, and mark spectra."""
+        doubt, unproven = self.beam.take_doubt(), self._unproven[:]
+        self._unproven.clear()
+        if doubt <= 0:
+            return
+        words = f"the light may have gone by itself since it was seen last: {doubt:.4g} J/cm² are booked in doubt"
+        if unproven and self._journal is not None:
+            self._journal.mark((record.sequence for record in unproven), Flag.UNPROVEN)
+            words += f", {len(unproven)} spectra since then are marked"
+            if self._retakes:
+                self._again += [_place_of(record) for record in unproven]
+                words += " and taken again"
+        self.note(words, "warning")
 
     def look(self) -> None:
         """Raise if somebody wants the end."""
@@ -455,6 +493,7 @@ class Measurement(Generic[R]):
             self._events.note(f"{state}: {reason}", "warning" if state is RunState.ABORTED else "error")
         if self._journal is not None:
             try:
+                self.tell_doubt()
                 self._close_file(state, reason)
             except ScanFileError as error:
                 self._events.note(str(error), "error")

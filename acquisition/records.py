@@ -24,6 +24,7 @@ class Flag(IntFlag):
     SATURATED = 1
     LATE = 2          # started more than one exposure after its planned time
     AFTER_PAUSE = 4   # the first spectrum after the light came back
+    UNPROVEN = 8      # the head went dark by itself, perhaps before this was taken
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
