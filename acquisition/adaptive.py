@@ -22,7 +22,6 @@ class AdaptiveMeasurement(Measurement[AdaptiveMap]):
     """Batch after batch, lit, each refining the grid of those before; as far as points, time and dose allow."""
 
     _open_ended = True
-    _retakes = True
 
     def _illuminate(self) -> None:
         recipe = self._recipe

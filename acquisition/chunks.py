@@ -214,7 +214,7 @@ def _planes(packed: bytes, rows: int, channels: int, width: int) -> NDArray[np.u
 
 
 def _join(planes: NDArray[np.uint8], into: NDArray) -> None:
-    """Put numbers together from their bytes, shape (width, …), byte by byte: five times as fast as turning the array."""
+    """Put numbers together from their bytes, shape (width, …); byte by byte is five times as fast as turning them."""
     each = into.view(np.uint8).reshape(*into.shape, len(planes))
     for k, plane in enumerate(planes):
         each[..., k] = plane

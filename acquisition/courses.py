@@ -27,8 +27,6 @@ OVERRUN = 0.05         # of a series' duration that the light may stay on longer
 class MapMeasurement(Measurement[RasterMap]):
     """Point after point, as fast as stage and spectrometer allow, lit all the time."""
 
-    _retakes = True
-
     def _illuminate(self) -> None:
         with self._light():
             self._look_again()

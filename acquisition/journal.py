@@ -41,7 +41,6 @@ from halidescope.acquisition.transport import require_known
 
 # a damaged file can make SQLite complain in bytes that are no text, which Python then fails to decode
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-_FLAGS = NUMBER_FIELDS.index("flags")
 _LIGHT = ("light_on_s", "light_on_se_s", "light_on_utc_s")
 
 _SCHEMA = """
@@ -169,16 +168,9 @@ class JournalWriter:
         """Commit one spectrum; on return it survives the death of this process."""
         self._insert("spectra", record)
 
-    def mark(self, sequences: Iterable[int], flag: Flag) -> None:
-        """Set a flag of spectra that are there already."""
-        for sequence in sequences:
-            row = self._db.execute("SELECT * FROM spectra WHERE sequence = ?", (sequence,)).fetchone()
-            *numbers, counts, _ = [float("nan") if value is None else value for value in row]
-            numbers[_FLAGS] |= int(flag)
-            self._write(
-                "UPDATE spectra SET flags = ?, crc = ? WHERE sequence = ?",
-                (numbers[_FLAGS], checksum(tuple(numbers), counts), sequence),
-            )
+    def amend(self, record: SpectrumRecord) -> None:
+        """Commit other flags for a spectrum that is there already; its counts are the same."""
+        self._insert("spectra", record)
 
     def append_repeat(self, record: SpectrumRecord) -> None:
         """Commit a spectrum of a point that is there already; kept apart, with its own count of sequence."""
@@ -188,7 +180,7 @@ class JournalWriter:
         counts = little_endian(record.counts, self._type)
         numbers = record.numbers
         self._write(
-            f"INSERT INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            f"INSERT OR REPLACE INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (*numbers, counts, checksum(numbers, counts)),
         )
 

@@ -130,7 +130,7 @@ class LineMapMeasurement(MapMeasurement):
                 before_s = arrival_s
                 if self._door.pause_wanted:
                     return
-                self._check_beam()
+                self.watch.check()
         self._position = stage.finish_line()
         ledger.moving_to(self._clock.now_s(), *self._position)
 
@@ -150,7 +150,7 @@ class LineMapMeasurement(MapMeasurement):
             )
         return SpectrumRecord(
             self._rows, point.index, float("nan"), before_s, time_s, room_s / math.sqrt(12.0), point.x_um, point.y_um,
-            *self._position, self.beam.sample_power_uw, self._measured_uw, spectrum.exposure_s,
+            *self._position, self.beam.sample_power_uw, self.watch.measured_uw, spectrum.exposure_s,
             self.engine.ledger.at(*self._position), Flag.SATURATED if spectrum.saturated else Flag.NONE,
             spectrum.counts,
         )

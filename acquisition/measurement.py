@@ -6,7 +6,6 @@ recipe says in :mod:`halidescope.acquisition.courses`.
 """
 
 import math
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -21,12 +20,13 @@ from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.light_page import LightPage, light_path
+from halidescope.acquisition.light_watch import LightWatch
 from halidescope.acquisition.mending import Mender, SkippedError
 from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.recipes import Point, SingleRecipe
 from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
-from halidescope.acquisition.resume import Past, drift_words
+from halidescope.acquisition.resume import Past, drift_words, retakes
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.states import RunState
@@ -53,7 +53,6 @@ class Measurement(Generic[R]):
     """
 
     _open_ended = False      # True if there may be more points than the plan names
-    _retakes = False         # True if a point may be taken again later
 
     def __init__(
         self, engine: "Engine", recipe: R, plan: Plan, out: Path, *, past: Past | None = None,
@@ -83,13 +82,10 @@ class Measurement(Generic[R]):
         self._rows = past.rows if past else 0      # of the journal, the next spectrum's number
         self._commanded: tuple[float, float] | None = None
         self._position = (float("nan"), float("nan"))
-        self._measured_uw = 0.0
-        self._next_check = 0.0
+        self.watch = LightWatch(self)
         self._after_pause = past is not None
         self._analysed = False           # the analyst follows
-        self._unproven: list[SpectrumRecord] = []      # kept since a read-back said that it was lit
-        self._again: list[Point] = []                  # of these, to be taken again
-        self._dark = np.empty(0)
+        self._dark, self._dark_sum = np.empty(0), 0.0     # mean dark spectrum, counts, and their sum
         self._reasons: dict[int, str] = {}       # of points left out
         self._exposure_s: float | None = None    # set at the spectrometer
         self._mender = Mender(self)
@@ -182,9 +178,10 @@ class Measurement(Generic[R]):
                     "light was on when it was cut off, and nobody knows until when (the computer's power?); the dose "
                     "at the last point is a lower bound", "warning",
                 )
-            if self._past.unproven:
-                self._journal.mark(self._past.unproven, Flag.UNPROVEN)
-                self.note(f"{len(self._past.unproven)} spectra may have been taken without light; marked", "warning")
+            for record in self._past.in_doubt:
+                self._journal.amend(record)
+            if self._past.in_doubt:
+                self.note(f"{len(self._past.in_doubt)} spectra may have been taken without light; marked", "warning")
             for why in set(self._lost.values()):
                 self._journal.set_missing((point for point, reason in self._lost.items() if reason == why), why)
             again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
@@ -203,6 +200,7 @@ class Measurement(Generic[R]):
             darks.append(counts)
         dark = np.array(darks, like.dtype).reshape(-1, len(like))
         self._dark = dark.mean(axis=0, dtype=np.float64) if len(dark) else np.zeros(len(like))
+        self._dark_sum = float(self._dark.sum())
 
     # running
 
@@ -268,7 +266,7 @@ class Measurement(Generic[R]):
         at_s = min(at_s, self._clock.now_s() + BEAM_CHECK_S * self._clock.speed)
         self.engine.expect(BEAM_CHECK_S)
         self._clock.sleep_until(at_s)
-        self._mender.persist(self._check_beam, "while waiting")
+        self._mender.persist(self.watch.check, "while waiting")
 
     def _pause(self) -> None:
         """Dark until resumed or aborted."""
@@ -291,7 +289,7 @@ class Measurement(Generic[R]):
             self.engine.expect(1.0)
             self._door.sleep(0.5)
             self.look()
-        self._mender.persist(self.beam.require_ready, "after the pause")
+        self._mender.persist(self.watch.require_ready, "after the pause")
 
     def _take(self, point: Point) -> None:
         """Move, expose, keep: one spectrum, or the reason why it was left out."""
@@ -312,7 +310,7 @@ class Measurement(Generic[R]):
             record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
             self._after_pause = False
         self._journal.append(record)
-        self._unproven.append(record)
+        self.watch.kept(record)
         self._show(record, spectrum)
         self._rows += 1
         self._done += 1
@@ -324,12 +322,14 @@ class Measurement(Generic[R]):
     def _spectrum(self, point: Point, index: int, sequence: int) -> tuple[SpectrumRecord, Spectrum]:
         """Move and expose: one spectrum, not yet kept."""
         self._move(point)
-        self._check_beam()
+        self.watch.check()
         start_s = self._lit_s
         spectrum = self.acquire()
         arrival_s = self._lit_s
         if self._door.abort_reason is not None:
             self.look()      # the light may have gone during the exposure: not a spectrum to keep
+        if self.beam.on:
+            self.watch.saw(spectrum.counts, self._dark_sum)
         due_s = float("nan") if point.due_s is None else self._planned_s(point.due_s)
         flags = Flag.SATURATED if spectrum.saturated else Flag.NONE
         flags |= Flag.LATE if start_s - due_s > self.exposure_s else Flag.NONE
@@ -339,7 +339,7 @@ class Measurement(Generic[R]):
         time_s, time_se_s = start_s + 0.5 * (room_s + spectrum.exposure_s), room_s / math.sqrt(12.0)
         return SpectrumRecord(
             sequence, index, due_s, start_s, time_s, time_se_s, point.x_um, point.y_um, *self._position,
-            self.beam.sample_power_uw if self.beam.on else 0.0, self._measured_uw if self.beam.on else 0.0,
+            self.beam.sample_power_uw if self.beam.on else 0.0, self.watch.measured_uw if self.beam.on else 0.0,
             spectrum.exposure_s, dose, flags, spectrum.counts,
         ), spectrum
 
@@ -350,6 +350,17 @@ class Measurement(Generic[R]):
     def _remaining_s(self, last: SpectrumRecord) -> float:
         """How long the rest will take, s."""
         raise NotImplementedError
+
+    def doubt(self, records: list[SpectrumRecord]) -> bool:
+        """Spectra that may have had no light, marked so: put that down; True if their points are taken again."""
+        assert self._journal is not None
+        for record in records:
+            self._journal.amend(record)
+        if not retakes(self._recipe.kind):
+            return False
+        self._left.extend(_place_of(record) for record in records)
+        self._done -= len(records)
+        return True
 
     def _leave_out(self, points: Iterable[Point], reason: str) -> None:
         """Register points that will not be measured, with the reason."""
@@ -421,54 +432,18 @@ class Measurement(Generic[R]):
         self.engine.expect(self._clock.real_s(self.exposure_s))
         return self.instruments.spectrometer.acquire()
 
-    def _check_beam(self) -> None:
-        """Now and then: does the laser still emit, and as much as it should; raises if it does not."""
-        if time.monotonic() < self._next_check:
-            return
-        self._next_check = time.monotonic() + BEAM_CHECK_S
-        self.engine.expect(0.0)
-        if not self.beam.on:
-            if self.beam.laser.emission:
-                raise ProblemError(f"{self.beam.laser.device}: emits while it must be dark; check the laser's control")
-            return
-        self.beam.require_lit()
-        self._unproven.clear()
-        noted = abs(self.beam.power_drift) > self.engine.microscope.laser.power_drift_note
-        self._measured_uw = self.beam.measure_power()
-        drift = self.beam.power_drift
-        if abs(drift) > self.engine.microscope.laser.power_drift_note and not noted:
-            self.note(
-                f"laser power drifts: {self._measured_uw:.4g} µW measured, set-point "
-                f"{self.beam.sample_power_uw:g} µW ({drift:+.1%})", "warning",
-            )
-
     def _more(self) -> bool:
         """Whether points of a map are left; the last ones are believed when the light has been proven after them."""
-        if not self._left and self._unproven:
-            self._mender.persist(self._prove_light, "the last points")
-        self._left.extendleft(reversed(self._again))
-        self._done -= len(self._again)
-        self._again.clear()
+        if not self._left:
+            self._mender.persist(self.watch.prove, "the last points")
         return bool(self._left)
 
-    def _prove_light(self) -> None:
-        self._next_check = 0.0
-        self._check_beam()
-
     def tell_doubt(self) -> None:
-        """In the dark: say so if the head may have gone dark by itself before that was noticed, and mark spectra."""
-        doubt, unproven = self.beam.take_doubt(), self._unproven[:]
-        self._unproven.clear()
-        if doubt <= 0:
-            return
-        words = f"the light may have gone by itself since it was seen last: {doubt:.4g} J/cm² are booked in doubt"
-        if unproven and self._journal is not None:
-            self._journal.mark((record.sequence for record in unproven), Flag.UNPROVEN)
-            words += f", {len(unproven)} spectra since then are marked"
-            if self._retakes:
-                self._again += [_place_of(record) for record in unproven]
-                words += " and taken again"
-        self.note(words, "warning")
+        """In the dark: was the light on until it was switched off? If not, say what is booked in doubt."""
+        doubt = self.beam.take_doubt()
+        self.watch.dark(in_doubt=doubt > 0)
+        if doubt > 0:
+            self.note(f"light: {doubt:.4g} J/cm² of what is booked since it was last seen are in doubt", "warning")
 
     def look(self) -> None:
         """Raise if somebody wants the end."""

@@ -178,7 +178,7 @@ class Mender:
             self._reconnect(role)
         measurement.restore(at)
         if self._relight:
-            measurement.beam.require_ready()
+            measurement.watch.require_ready()
             measurement.beam.relight()
             measurement.dark_time(self._engine.clock.now_s() - self._dark_since_s)
             measurement.note("light on again, settings restored in the dark")

@@ -24,7 +24,7 @@ class Flag(IntFlag):
     SATURATED = 1
     LATE = 2          # started more than one exposure after its planned time
     AFTER_PAUSE = 4   # the first spectrum after the light came back
-    UNPROVEN = 8      # the head went dark by itself, perhaps before this was taken
+    LIGHT_IN_DOUBT = 8    # the head was found dark after it, and had not been asked since before
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,8 +49,8 @@ class Past:
         Every spot that was lit, the light until it was made dark included.
     lit_until_unknown : bool
         Light was on at the last of them, and nobody made it dark that could tell.
-    unproven : tuple of int
-        Numbers of the spectra after which no read-back said that it was lit, and the head was found dark.
+    in_doubt : tuple of SpectrumRecord
+        Those after which no read-back said that it was lit, the head being found dark; their new flags say so.
     """
 
     header: Header
@@ -63,12 +63,13 @@ class Past:
     lost: dict[int, str] = field(default_factory=dict)
     spots: tuple[LitSpot, ...] = ()
     lit_until_unknown: bool = False
-    unproven: tuple[int, ...] = ()
+    in_doubt: tuple[SpectrumRecord, ...] = ()
 
     @property
     def done(self) -> frozenset[int]:
-        """Points that are measured."""
-        return frozenset(record.index for record in self.records)
+        """Points that are measured; where a map's spectrum may have had no light, its point is not."""
+        void = Flag.LIGHT_IN_DOUBT if retakes(self.header.kind) else Flag.NONE
+        return frozenset(record.index for record in self.records if not record.flags & void)
 
     def book(self, ledger: DoseLedger) -> None:
         """Tell a ledger of the light that these spots have had, as far as it does not know."""
@@ -99,19 +100,15 @@ def look_back(out: Path) -> Past | None:
         places = reader.places()
         kept = [record for sequence in sorted(places.values()) if (record := reader.spectrum(sequence)) is not None]
         darks, _ = reader.dark()
-        unproven = _unproven(kept, reader.header, page)
-        retaken = {
-            record.sequence for record in kept if record.sequence in unproven or record.flags & Flag.UNPROVEN
-        } if _retakes(reader.header.kind) else set()
+        in_doubt = _in_doubt(kept, reader.header, page)
+        kept = [in_doubt.get(record.sequence, record) for record in kept]
         return Past(
             header=reader.header,
-            records=tuple(
-                replace(record, counts=record.counts[:0]) for record in kept if record.sequence not in retaken
-            ),
+            records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
             damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
-            repeats=len(reader.repeats()), darks=tuple(darks), unproven=unproven,
-            reference=_choose([record for record in kept if record.sequence not in unproven]),
-            lost={} if _retakes(reader.header.kind) else {
+            repeats=len(reader.repeats()), darks=tuple(darks), in_doubt=tuple(in_doubt.values()),
+            reference=_choose([record for record in kept if not record.flags & Flag.LIGHT_IN_DOUBT]),
+            lost={} if retakes(reader.header.kind) else {
                 point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
             },
             spots=page.spots, lit_until_unknown=page.irradiance_w_cm2 > 0,
@@ -130,9 +127,9 @@ def finished_spectra(out: Path) -> int | None:
     file.close()
     if file.ending is None or file.ending.state != "finished":
         return None
-    if _retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
+    if retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
         return None
-    if _retakes(file.header.kind) and np.any(file.columns["flags"][file.columns["valid"]] & int(Flag.UNPROVEN)):
+    if retakes(file.header.kind) and np.any(file.columns["flags"][file.columns["valid"]] & int(Flag.LIGHT_IN_DOUBT)):
         return None
     journal = journal_path(out)
     if journal.exists():
@@ -207,15 +204,18 @@ def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
     return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
 
 
-def _unproven(records: list[SpectrumRecord], header: Header, page: PageContent) -> tuple[int, ...]:
-    """Spectra that ended after the last read-back that said lit, if nobody knows until when the light was on."""
+def _in_doubt(records: list[SpectrumRecord], header: Header, page: PageContent) -> dict[int, SpectrumRecord]:
+    """By number, spectra that ended after the last read-back that said lit, if nobody knows until when it was."""
     if not page.in_doubt or header.light_on_utc_s is None:
-        return ()
+        return {}
     proven_s = (page.proven_utc_s - header.light_on_utc_s) * header.speed
-    return tuple(one.sequence for one in records if one.time_s + 0.5 * one.exposure_s > proven_s)
+    return {
+        one.sequence: replace(one, flags=one.flags | Flag.LIGHT_IN_DOUBT) for one in records
+        if one.time_s + 0.5 * one.exposure_s > proven_s
+    }
 
 
-def _retakes(kind: str) -> bool:
+def retakes(kind: str) -> bool:
     """True if a point may be taken later than it was due."""
     return kind not in SCHEDULED
 

@@ -1,5 +1,6 @@
 """Verbs about instruments: ``simulate``, ``check``, ``devices``."""
 
+import os
 import signal
 import threading
 from dataclasses import asdict
@@ -41,12 +42,17 @@ def simulate(
     control: int | None = typer.Option(None, min=0, max=65535, help="Also serve the control port; 0 picks a free one."),
     seed: int | None = typer.Option(None, help="Seed of the noise, for repeatable spectra."),
     microscope_out: Path | None = typer.Option(None, help="Write the matching microscope file here."),
+    until_stdin_ends: bool = typer.Option(
+        False, "--until-stdin-ends", help="Also end when standard input ends, as it does with a parent that is killed."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per device."),
 ) -> None:
     """Serve simulated instruments on the wire until interrupted (Ctrl-C)."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    if until_stdin_ends:
+        threading.Thread(target=_wait_for_parent, args=(stop,), name="halidescope-parent", daemon=True).start()
 
     def chosen(model: str) -> str | None:
         return None if model == NO_DEVICE else model
@@ -84,6 +90,13 @@ def simulate(
         # the flag is set by a signal; a bounded wait lets Windows deliver it
         while not stop.wait(0.2):
             continue
+
+
+def _wait_for_parent(stop: threading.Event) -> None:
+    """Set ``stop`` when standard input ends; past Python's buffer, whose lock a thread may not hold at the exit."""
+    while os.read(0, 4096):
+        continue
+    stop.set()
 
 
 def _plain(device: ServedDevice) -> dict[str, object]:

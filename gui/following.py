@@ -1,7 +1,7 @@
 """What the main window does with what comes from an engine: status, spectra, questions, the end, a lost connection."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ class Following(QObject):
         self.asked: dict[str, dict[str, Any]] = {}
         self.then: Callable[[], object] = _nothing
         self._loading = ""
+        self._about: tuple[str, Mapping[str, Any]] = ("", {})      # file and header of what the views show
         self._items: tuple[QueueItem, ...] = ()
         self._question = 0
         self._commander = ""
@@ -75,6 +76,8 @@ class Following(QObject):
         feed.dose_map.connect(self._show_dose)
         feed.dark_taken.connect(window.instruments.spectrometer.show_dark)
         feed.moved.connect(window.instruments.stage.arrived)
+        views.map.side.keep.show()
+        views.map.diffusivity_kept.connect(lambda number: window.keep_diffusivity(*self._about, number))
 
     def _opened(self, microscope: str) -> None:
         window = self._window
@@ -188,6 +191,7 @@ class Following(QObject):
 
     def _loaded(self, scan: Scan, data: RunData) -> None:
         if scan.source.removesuffix(".journal") == self._loading:     # else another measurement has begun meanwhile
+            self._about = scan.source, scan.metadata
             self._window.views.load(data)
             self._window.kmc.refresh(self._window.views.data)
             point = point_of(scan) if self.status is not None and self.status.state is RunState.FINISHED else None

@@ -52,9 +52,12 @@ class MapPanel(QWidget):
     -------
     compare_asked(Path)
         A person chose another map to hold this one against.
+    diffusivity_kept(Number)
+        A person wants the profile's diffusivity, in m²/s, among the trends.
     """
 
     compare_asked = Signal(object)
+    diffusivity_kept = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +73,7 @@ class MapPanel(QWidget):
         self._build_plot()
         self.side = MapSide(self.profile.profile_plot, self)
         self.side.time.changed.connect(self._fit_profile)
+        self.side.keep.clicked.connect(lambda: self.diffusivity_kept.emit(self.profile.diffusivity))
         self.view, self.tabs = self.side.view, self.side
         head, tools = self._build_head(), self._build_tools()
         left = QWidget(self)
@@ -484,7 +488,7 @@ class MapPanel(QWidget):
             self.tabs.setCurrentIndex(1)
         else:
             self.profile.hide()
-            self.side.fitted.setText("")
+            self._fit_profile()
         self.buttons["profile"].setChecked(self.profile.roi is not None)
 
     def _show_profile(self) -> None:
@@ -496,10 +500,12 @@ class MapPanel(QWidget):
         self._fit_profile()
 
     def _fit_profile(self) -> None:
-        if self.profile.roi is None:
-            return
         time_s = self.side.time.value
-        self.side.fitted.setText(self.side.time.reason if time_s is None else self.profile.fit(*self._profile, time_s))
+        words = ""
+        if self.profile.roi is not None:
+            words = self.side.time.reason if time_s is None else self.profile.fit(*self._profile, time_s)
+        self.side.fitted.setText(words)
+        self.side.keep.setEnabled(time_s is not None and self.profile.diffusivity is not None)
 
     def clear(self) -> None:
         """Show nothing; only the intensity is known of any map."""
@@ -511,7 +517,7 @@ class MapPanel(QWidget):
         self.regions.clear()
         self._show_regions()
         self.profile.hide()
-        self.side.fitted.setText("")
+        self._fit_profile()
         self.buttons["profile"].setChecked(False)
         self._offer([INTENSITY])
         self.image.clear()

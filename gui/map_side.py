@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.map_tools import RegionMean
@@ -50,6 +50,11 @@ class MapSide(QTabWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("diffusion time", self))
         row.addWidget(self.time)
+        self.keep = QPushButton("D to Trends", self)
+        self.keep.setToolTip("put this map's diffusivity, with its error, into the Trends view")
+        self.keep.setEnabled(False)
+        self.keep.hide()        # until somebody takes it
+        row.addWidget(self.keep)
         self._page("Spectrum", self.view, self.shares)
         self._page("Profile", profile_plot, time, self.fitted)
         self._page("Regions", self.region_plot, self.region_words)

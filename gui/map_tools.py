@@ -99,6 +99,7 @@ class LineProfile(QObject):
         super().__init__(parent)
         self._plot = plot
         self.roi: pg.LineSegmentROI | None = None
+        self.diffusivity: Number | None = None      # m²/s, of the last fit that converged
         self.profile_plot = Plot(left=("value", ""), bottom=("distance along the line", "µm"))
         self.points = pg.PlotDataItem(pen=None, symbol="o", symbolSize=5, symbolPen=None)
         self.curve = pg.PlotDataItem()
@@ -130,6 +131,7 @@ class LineProfile(QObject):
         if self.roi is not None:
             self._plot.removeItem(self.roi)
             self.roi = None
+        self.diffusivity = None
         self.points.setData([], [])
         self.curve.setData([], [])
 
@@ -164,6 +166,7 @@ class LineProfile(QObject):
 
     def fit(self, distance_um: Numbers, values: Numbers, time_s: float) -> str:
         """Fit diffusion out of a line through the spot, with a background, and draw it; returns a sentence."""
+        self.diffusivity = None
         try:
             found: Profile = fit_profile(distance_um, values, time_s, offset=True)
         except ValueError as error:
@@ -174,6 +177,7 @@ class LineProfile(QObject):
             return "no fit: the profile holds no spot that stands out of its surroundings"
         fine = np.linspace(float(distance_um.min()), float(distance_um.max()), 200)
         self.curve.setData(fine, found.evaluate(fine))
-        diffusivity = plus_minus(Number(found.diffusivity_m2_s, found.diffusivity_m2_s_se), "m²/s")
+        self.diffusivity = Number(found.diffusivity_m2_s, found.diffusivity_m2_s_se)
+        diffusivity = plus_minus(self.diffusivity, "m²/s")
         width = plus_minus(Number(found.width_um, found.width_um_se), "µm")
         return f"D = {diffusivity}, √(4 D t) = {width} for t = {time_s:g} s"

@@ -1,6 +1,8 @@
 """Saved scans, ours or another program's, in the views of a running measurement: seen, analysed again, exported."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence
@@ -10,7 +12,7 @@ from halidescope.acquisition.batch import Analysis
 from halidescope.acquisition.convert import WRITERS, convert
 from halidescope.acquisition.importers import supported
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
 from halidescope.gui.exporting import ENDINGS, save_picture
@@ -49,6 +51,8 @@ class ScanWindow(QMainWindow):
         self.kmc.set_theme(theme)
         self.kmc.hide()         # until it is put beside a series
         self.views.said.connect(self._say)
+        self._keep: Callable[[str, Mapping[str, Any], Number], object] | None = None
+        self.views.map.diffusivity_kept.connect(self._keep_diffusivity)
         self.files = Lane("halidescope-file", self)
         self.setWindowTitle(f"{path.name} · Halidescope")
         self.about = QLabel(f"reading {path} …", self)
@@ -161,8 +165,20 @@ class ScanWindow(QMainWindow):
     def open_beside(self, path: Path) -> "ScanWindow":
         """Show another scan in a window that closes with this one."""
         window = ScanWindow(path, self.theme, self)
+        if self._keep is not None:
+            window.offer_trends(self._keep)
         window.show()
         return window
+
+    def offer_trends(self, keep: Callable[[str, Mapping[str, Any], Number], object]) -> None:
+        """Let a map's diffusivity be put among the trends by ``keep``, called with file, header and D in m²/s."""
+        self._keep = keep
+        self.views.map.side.keep.show()
+
+    def _keep_diffusivity(self, number: Number) -> None:
+        if self._keep is not None and self.scan is not None:
+            self._keep(self.scan.source, self.scan.metadata, number)
+            self._say("the diffusivity is in the Trends view of the main window")
 
     # another analysis
 

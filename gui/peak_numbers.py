@@ -14,6 +14,7 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.peaks import fit_peaks
 
 HALF_WIDTH_NM = 22.0     # of what is fitted around the brightest channel: two standard deviations of a typical band
+SEARCH_NM = 25.0         # how far from where it was a followed band may go; films' bands lie 70 nm apart
 SMOOTH = 15              # channels averaged before the brightest is looked for
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 UNUSABLE = int(Flag.NOT_FINITE | Flag.TOO_FEW_POINTS | Flag.NO_SIGNAL | Flag.OUTSIDE | Flag.NOT_CONVERGED)
@@ -36,7 +37,9 @@ class PeakNumbers:
     x_se: Numbers
 
 
-def brightest_peaks(wavelength_nm: Numbers, counts: NDArray[np.floating]) -> PeakNumbers:
+def brightest_peaks(
+    wavelength_nm: Numbers, counts: NDArray[np.floating], near_nm: float | None = None
+) -> PeakNumbers:
     """Fit the brightest band of every spectrum with a Gaussian over energy.
 
     Parameters
@@ -44,15 +47,29 @@ def brightest_peaks(wavelength_nm: Numbers, counts: NDArray[np.floating]) -> Pea
     wavelength_nm : ndarray, shape (channels,)
     counts : ndarray, shape (n, channels)
         Above dark.
+    near_nm : float, optional
+        Follow the band that is here: only what is brightest within ``SEARCH_NM`` of it, in nm. A spectrum that only
+        rises towards an edge of that, as the flank of another band does, holds no such band.
     """
     data = np.array(counts, dtype=np.float64)
     axis = np.asarray(wavelength_nm, dtype=np.float64)
-    brightest = axis[np.argmax(smoothed(data), axis=1)]
+    heights = smoothed(data)
+    lost = np.zeros(len(data), dtype=bool)
+    if near_nm is not None:
+        inside = np.flatnonzero(np.abs(axis - near_nm) <= SEARCH_NM)
+        if not len(inside):
+            nothing = np.full(len(data), np.nan)
+            return PeakNumbers(*(nothing.copy() for _ in range(6)))
+        highest = inside[np.argmax(heights[:, inside], axis=1)]
+        lost = (highest == inside[0]) | (highest == inside[-1])
+    else:
+        highest = np.argmax(heights, axis=1)
+    brightest = axis[highest]
     data[np.abs(axis - brightest[:, None]) > HALF_WIDTH_NM] = np.nan
     seen = np.flatnonzero(np.isfinite(data).any(axis=0))
     cut = slice(int(seen[0]), int(seen[-1]) + 1)
     found = fit_peaks(HC_EV_NM / axis[cut], data[:, cut])
-    wrong = (found.flags & UNUSABLE) != 0
+    wrong = lost | ((found.flags & UNUSABLE) != 0)
     energy, energy_se, sigma, sigma_se = (
         np.where(wrong, np.nan, values) for values in (found.centre, found.centre_se, found.sigma, found.sigma_se)
     )

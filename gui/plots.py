@@ -27,7 +27,7 @@ class Plot(pg.PlotWidget):
     """
 
     def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
-        super().__init__(enableMenu=False)      # pyqtgraph's own menus take a third of a plot's building, and are not used
+        super().__init__(enableMenu=False)      # pyqtgraph's own menus are not used, and take long to build
         self._labels = {"left": left, "bottom": bottom}
         item = self.getPlotItem()
         item.hideButtons()

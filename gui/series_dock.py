@@ -29,7 +29,8 @@ NUMBERS = (
 # what the lower plot can show: words, name, axis label, unit
 LOWER = (
     ("share less fit", "fit", "Δ share", "%"), ("residual of unmixing", "residual", "residual", "counts"),
-    ("peak shift Δλ", "shift", "Δλ", "nm"), ("intensity", "intensity", "intensity", "counts"),
+    ("peak shift Δλ of the first band", "shift", "Δλ", "nm"), ("Δλ of the brightest band", "brightest", "Δλ", "nm"),
+    ("intensity", "intensity", "intensity", "counts"),
 )  # fmt: skip
 
 
@@ -45,8 +46,9 @@ class SeriesPanel(QWidget):
         self._span_s = 0.0
         self._data = RunData()
         self.picked_s: float | None = None
-        self.fits = PeakFits(self)
-        self.fits.ready.connect(lambda: self._show_lower())
+        self.fits = {"shift": PeakFits(self, follow=True), "brightest": PeakFits(self)}
+        for fits in self.fits.values():
+            fits.ready.connect(lambda: self._show_lower())
         self._build_map()
         self._build_curves()
         self.numbers = Sentence("no fit yet", self)
@@ -242,6 +244,9 @@ class SeriesPanel(QWidget):
         good = np.isfinite(x) & np.isfinite(y)
         x, y = x[good], y[good]
         stride = max(1, -(-len(x) // MAX_POINTS))
+        near_nm = self.fits["shift"].near_nm
+        if name == "shift" and near_nm is not None:
+            label = f"Δλ of {near_nm:.0f} nm"
         self.lower_plot.name_axis("left", label, unit, self._theme)
         self.zero.setVisible(name != "intensity")
         self.lower_points.setData(x[::stride], y[::stride])
@@ -262,8 +267,9 @@ class SeriesPanel(QWidget):
         if name == "intensity":
             return places
         every = max(1, -(-len(places[0]) // MAX_POINTS))
-        self.fits.fit_more(data, every)
-        energy = self.fits.column("energy_ev", len(places[0]))
+        fits = self.fits[name]
+        fits.fit_more(data, every)
+        energy = fits.column("energy_ev", len(places[0]))
         with np.errstate(divide="ignore", invalid="ignore"):
             wavelength = HC_EV_NM / energy
         known = np.flatnonzero(np.isfinite(wavelength))
@@ -309,7 +315,8 @@ class SeriesPanel(QWidget):
     def clear(self) -> None:
         """Show nothing."""
         self._data = RunData()
-        self.fits.forget()
+        for fits in self.fits.values():
+            fits.forget()
         self.unpick()
         self.image.clear()
         for curve in (*self.share_curves, self.fit, self.low, self.high, self.lower_points):
@@ -320,7 +327,8 @@ class SeriesPanel(QWidget):
 
     def stop(self) -> None:
         """Compute no more."""
-        self.fits.stop()
+        for fits in self.fits.values():
+            fits.stop()
 
 
 def over_energy(image: NDArray[np.float32], low_nm: float, high_nm: float) -> tuple[NDArray[np.float32], float, float]:

@@ -1,5 +1,7 @@
 """A simulated microscope in a process of its own: started, described, asked for the truth, stopped.
 
+It ends with the process that started it, also if that is killed.
+
 Used by the demo and the welcome page. Measurements reach it only through its microscope file.
 """
 
@@ -35,6 +37,7 @@ class SimulatorProcess:
     def __init__(self, microscope_file: Path, *, speed: float, film: float, seed: int | None = None) -> None:
         self.microscope_file = microscope_file
         command = [sys.executable, "-m", "halidescope.gui.cli", "simulate", "--json", "--control", "0"]
+        command += ["--until-stdin-ends"]
         command += ["--speed", str(speed), "--film", str(film), "--microscope-out", str(microscope_file)]
         if seed is not None:
             command += ["--seed", str(seed)]
@@ -42,7 +45,10 @@ class SimulatorProcess:
 
     def __enter__(self) -> Self:
         # a session of its own: on Ctrl-C the engine must go dark while the line is still alive
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        # nothing is written on its standard input: it ends with this process, even one that is killed
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert self._process.stdout is not None
         self.devices: list[dict[str, object]] = []
         for line in self._process.stdout:
@@ -68,8 +74,9 @@ class SimulatorProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def ask(self, request: dict[str, object]) -> object:
         """Send one request to the control port; the value of the reply, or True for a plain ok.

@@ -14,7 +14,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QFont, QPalette
 from qtpy.QtWidgets import QApplication
 
-
 DRESSED = "halidescope_dressed"    # property of an application that has our style already
 
 

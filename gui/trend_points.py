@@ -5,9 +5,10 @@ the rise by the laser in its steady closed form, :func:`halidescope.analysis.hea
 knows better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from halidescope.analysis.arrhenius import Arrhenius, fit_arrhenius
 from halidescope.analysis.heat import half_space_rise
 
 ROOM_K = 295.0
+ZERO_C_K = 273.15
 
 
 @dataclass
@@ -37,6 +39,8 @@ class TrendPoint:
         As a person gave it; None: from the power.
     diffusivity_m2_s : Number or None
         As a person gave it, e.g. from a map's line profile.
+    sample_k : float or None
+        Of the film in the dark, as its file says; None: that of the room.
     excluded : bool
         Shown, but in no fit.
     """
@@ -48,13 +52,15 @@ class TrendPoint:
     rate_per_s: Number | None
     temperature_k: float | None = None
     diffusivity_m2_s: Number | None = None
+    sample_k: float | None = None
     excluded: bool = False
 
     def temperature(self, room_k: float) -> float:
         """In K."""
         if self.temperature_k is not None:
             return self.temperature_k
-        return room_k + float(half_space_rise(self.power_uw * 1e-6, self.waist_um * 1e-6))
+        dark_k = room_k if self.sample_k is None else self.sample_k
+        return dark_k + float(half_space_rise(self.power_uw * 1e-6, self.waist_um * 1e-6))
 
 
 def point_of(scan: Scan) -> TrendPoint | None:
@@ -63,10 +69,25 @@ def point_of(scan: Scan) -> TrendPoint | None:
         return None
     numbers = scan.results.numbers
     return TrendPoint(
-        source=scan.source, power_uw=float(scan.metadata["recipe"]["sample_power_uw"]),
-        waist_um=float(scan.metadata["calibration"]["waist_um"]), phi=numbers.get("phi"),
-        rate_per_s=numbers["average_rate_per_s"],
+        **_conditions(scan.source, scan.metadata), phi=numbers.get("phi"), rate_per_s=numbers["average_rate_per_s"],
     )
+
+
+def diffusion_point(source: str, metadata: Mapping[str, Any], diffusivity_m2_s: Number) -> TrendPoint | None:
+    """The point of a map with a diffusion fit; None if its file does not say with what light it was taken."""
+    if "sample_power_uw" not in metadata["recipe"] or "waist_um" not in metadata["calibration"]:
+        return None
+    return TrendPoint(**_conditions(source, metadata), phi=None, rate_per_s=None, diffusivity_m2_s=diffusivity_m2_s)
+
+
+def _conditions(source: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a point of any kind has of its file."""
+    celsius = metadata["sample"].get("temperature_c")
+    return {
+        "source": source.removesuffix(".journal"), "sample_k": None if celsius is None else celsius + ZERO_C_K,
+        "power_uw": float(metadata["recipe"]["sample_power_uw"]),
+        "waist_um": float(metadata["calibration"]["waist_um"]),
+    }
 
 
 def read_points(paths: Sequence[Path]) -> tuple[list[TrendPoint], list[str]]:

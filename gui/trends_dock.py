@@ -1,4 +1,4 @@
-"""Trends: final share and rate against power, Arrhenius plot, D against temperature; a click leaves a point out."""
+"""Trends: final share and rate against power and temperature, Arrhenius plot, D(T); a click leaves a point out."""
 
 import math
 from collections.abc import Sequence
@@ -102,8 +102,8 @@ class TrendsPanel(QWidget):
         self.table.setHorizontalHeaderLabels(list(COLUMNS))
         self.table.setAccessibleName("measurements")
         self.table.setToolTip(
-            "T: room plus the laser's steady rise, unless you type it. D: type it, e.g. 2e-13 or 2e-13 ± 1e-14, from a "
-            "map's line profile."
+            "T: of the sample as its file says, else of the room, plus the laser's steady rise, unless you type it. D: "
+            "from a map's Profile tab, or typed, e.g. 2e-13 or 2e-13 ± 1e-14."
         )
         self.table.verticalHeader().hide()
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
@@ -128,15 +128,19 @@ class TrendsPanel(QWidget):
         column.addLayout(row)
         self.phi = TrendPlot(left=("final share φ", ""), bottom=("power", "µW"))
         self.rate = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("power", "µW"))
+        self.phi_heat = TrendPlot(left=("final share φ", ""), bottom=("temperature", "K"))
+        self.rate_heat = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("temperature", "K"))
         self.arrhenius = TrendPlot(left=("ln ⟨k⟩", "k in 1/s"), bottom=("1000 / T", "1/K"))
         self.diffusion = TrendPlot(left=("D", "10⁻¹³ m²/s"), bottom=("temperature", "K"))
-        against_power = QSplitter(self)
-        against_power.addWidget(self.phi)
-        against_power.addWidget(self.rate)
+        against_power, against_heat = QSplitter(self), QSplitter(self)
+        for pages, plots in ((against_power, (self.phi, self.rate)), (against_heat, (self.phi_heat, self.rate_heat))):
+            for plot in plots:
+                pages.addWidget(plot)
         self.tabs = QTabWidget(self)
         self.tabs.setDocumentMode(True)
         for page, words in (
-            (against_power, "Against power"), (self.arrhenius, "Arrhenius"), (self.diffusion, "D(T)"),
+            (against_power, "Against power"), (against_heat, "Against temperature"), (self.arrhenius, "Arrhenius"),
+            (self.diffusion, "D(T)"),
         ):  # fmt: skip
             self.tabs.addTab(page, words)
         self.words = Sentence("", self)
@@ -160,7 +164,7 @@ class TrendsPanel(QWidget):
 
     @property
     def _plots(self) -> tuple[TrendPlot, ...]:
-        return self.phi, self.rate, self.arrhenius, self.diffusion
+        return self.phi, self.rate, self.phi_heat, self.rate_heat, self.arrhenius, self.diffusion
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -205,6 +209,10 @@ class TrendsPanel(QWidget):
         self.points = [point for row, point in enumerate(self.points) if row not in gone]
         self._show()
 
+    def show_diffusion(self) -> None:
+        """Bring D(T) to the front."""
+        self.tabs.setCurrentWidget(self.diffusion)
+
     def toggle(self, number: int) -> None:
         """Leave a point out of the fits, or take it in again."""
         self.points[number].excluded = not self.points[number].excluded
@@ -237,6 +245,8 @@ class TrendsPanel(QWidget):
         heat = [point.temperature(room) for point in self.points]
         self._points(self.phi, "phi", power, 1.0)
         self._points(self.rate, "rate_per_s", power, 1.0)
+        self._points(self.phi_heat, "phi", heat, 1.0)
+        self._points(self.rate_heat, "rate_per_s", heat, 1.0)
         self._points(self.diffusion, "diffusivity_m2_s", heat, 1e13)
         self.arrhenius.show_points([
             PlotRow(number, 1000.0 / heat[number], math.log(k.value), (k.se or 0.0) / k.value, point.excluded)

@@ -5,7 +5,7 @@ window shows of a running engine :mod:`halidescope.gui.following`.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMainWindow, QMessageBox, 
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.problems import sentence_of
 from halidescope.acquisition.recipes import RECIPES, Recipe
+from halidescope.acquisition.results import Number
 from halidescope.acquisition.states import Status
 from halidescope.gui.docking import Docking
 from halidescope.gui.entrance import Entrance, documents
@@ -38,6 +39,7 @@ from halidescope.gui.recipe_library import RecipeLibrary
 from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import THEMES, Theme, apply_theme
 from halidescope.gui.tour import Tour
+from halidescope.gui.trend_points import diffusion_point
 from halidescope.gui.trends_dock import TrendsPanel
 
 log = logging.getLogger(__name__)
@@ -248,8 +250,20 @@ class MainWindow(QMainWindow):
 
         window = ScanWindow(path, THEMES[str(self.settings.value("theme", "dark"))], self)
         window.show()
+        window.offer_trends(self.keep_diffusivity)
         self._scans.append(window)
         window.destroyed.connect(lambda: self._scans.remove(window))
+
+    def keep_diffusivity(self, source: str, metadata: Mapping[str, Any], number: Number) -> None:
+        """Put a map's diffusivity, in m²/s, among the trends, and show them."""
+        point = diffusion_point(source, metadata, number) if metadata else None
+        if point is None:
+            self.say("this map's file does not say with what power and spot it was taken: type D into the Trends view")
+            return
+        self.trends.add_points([point])
+        self.docking["Trends"].show()
+        self.docking["Trends"].raise_()
+        self.trends.show_diffusion()
 
     def _choose(self, title: str, filter_: str, act: Callable[[list[str]], object], *, many: bool = False) -> None:
         dialog = QFileDialog(self, title, str(self.data_folder), filter_)
@@ -337,6 +351,8 @@ class MainWindow(QMainWindow):
         if self.docking.covered:
             self.uncover()      # else an empty window would be remembered
         self.docking.remember(self.settings)
+        for window in list(self._scans):      # they end with this window: let them close their files first
+            window.close()
         self.tour.stop()
         self.preflight.close()
         self.views.stop()

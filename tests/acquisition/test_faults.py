@@ -6,6 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from halidescope.acquisition import light_watch
 from halidescope.acquisition.faults import DEFAULTS, SKIPPED, FaultClass, FaultsTable, Remedy, Tries
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.journal import journal_path
@@ -209,6 +210,44 @@ def test_an_open_interlock_waits_dark_for_a_person(run, shared, tmp_path, answer
             assert scan.valid.all()
 
 
+@pytest.mark.parametrize("collapse", [0.5, -1.0], ids=["seen in the spectrum", "seen when the head is asked"])
+def test_no_point_of_a_map_keeps_a_spectrum_that_had_no_light(run, shared, tmp_path, monkeypatch, collapse):
+    monkeypatch.setattr(light_watch, "COLLAPSE", collapse)
+
+    def mend(on, first):
+        until(lambda: on.engine.status().question is not None, "a question")
+        shared.ask(clear="all")
+        on.engine.door.answer(on.engine.status().question.id, "go on")
+
+    status, told = run(MAP, {"fault": "interlock-open"}, during=mend)
+    assert status.state is RunState.FINISHED, (status.reason, told)
+    assert status.done == POINTS
+    marked = [text for text in told if "went by itself" in text]
+    assert len(marked) == (1 if collapse < 0 else 0) or "points" in marked[0]
+    with open_scan(tmp_path / "scan.nxs") as scan:
+        assert scan.valid.all()
+        light = scan.counts_sum - scan.dark.mean.sum()
+        assert light.min() > 0.5 * np.median(light)
+        assert not np.any(scan.more["flags"] & int(Flag.LIGHT_IN_DOUBT))
+
+
+def test_a_series_marks_a_spectrum_whose_light_is_in_doubt(run, shared, tmp_path, monkeypatch):
+    monkeypatch.setattr(light_watch, "COLLAPSE", -1.0)
+    status, told = run({**SERIES, "interval_s": 1.0}, {"fault": "interlock-open"}, during=lambda on, first: (
+        until(lambda: on.engine.status().question is not None, "a question"),
+        on.engine.door.answer(on.engine.status().question.id, "stop"),
+    ))
+    assert status.state is RunState.FAILED
+    (words,) = (text for text in told if "went by itself" in text)
+    assert "taken again" not in words
+    points = [int(point) for point in words.rpartition("points ")[2].split(", ")]
+    with open_scan(tmp_path / "scan.nxs") as scan:
+        assert scan.valid[points].all()
+        assert np.flatnonzero(scan.more["flags"] & int(Flag.LIGHT_IN_DOUBT)).tolist() == points
+        light = scan.counts_sum - scan.dark.mean.sum()
+        assert light[points].min() < 0.5 * np.nanmedian(light)      # it did go in one of them
+
+
 def test_a_question_that_nobody_answers_stops_dark(run, shared, tmp_path):
     hurried = with_changes(shared.microscope, ("ask_within_s = 3600.0", "ask_within_s = 0.3"))
     with Host(hurried, session=tmp_path / "session.json") as on:
@@ -232,7 +271,7 @@ def test_another_instrument_on_the_same_port_is_never_gone_on_with(run, tmp_path
 @pytest.mark.parametrize(("fault", "y_um"), [
     ("interlock-open", 100.0), pytest.param("laser-fault", 140.0, marks=pytest.mark.slow),
 ])
-def test_points_that_may_have_been_taken_without_light_are_taken_again(run, shared, tmp_path, fault, y_um):
+def test_the_ledger_says_how_much_is_in_doubt_when_the_head_went_dark_by_itself(run, shared, tmp_path, fault, y_um):
     fresh = {**MAP, "origin_um": [100.0, y_um]}
 
     def decide(on, first):
@@ -244,15 +283,9 @@ def test_points_that_may_have_been_taken_without_light_are_taken_again(run, shar
     before_j = shared.ask(get="film.energy_j")
     status, told = run(fresh, {"fault": fault}, during=decide)
     if status.state is RunState.FAILED:
-        status, more = run(fresh, resume=True)
-        told += more
-    assert status.state is RunState.FINISHED, (status.reason, told)
-    assert any("spectra since then are marked and taken again" in text for text in told), told
-    with open_scan(tmp_path / "scan.nxs") as scan:
-        assert scan.valid.all()
-        assert not np.any(scan.more["flags"] & int(Flag.UNPROVEN))
-        light = scan.spectra.reshape(POINTS, -1).sum(axis=1, dtype=np.float64) - scan.dark.mean.sum()
-        assert light.min() > 0.5 * np.median(light)
+        status, _ = run(fresh, resume=True)
+    assert status.state is RunState.FINISHED, status.reason
+    assert any("are in doubt" in text for text in told), told
     with closing(NexusFile(tmp_path / "scan.nxs")) as file:
         most_j = sum(spot.dose_j_cm2 for spot in file.light_spots) * math.pi * 1e-8 / 2.0
         doubt_j = sum(spot.doubt_j_cm2 for spot in file.light_spots) * math.pi * 1e-8 / 2.0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.records import runs_of
+from halidescope.acquisition.records import Flag, runs_of
 from halidescope.acquisition.resume import look_back
 from halidescope.acquisition.storage import open_scan
 
@@ -108,3 +108,19 @@ def test_a_power_cut_costs_no_more_than_what_was_not_yet_durable(tmp_path, seed)
         assert scan.valid.all()
         for point in range(12):
             assert np.array_equal(scan.spectra.reshape(12, -1)[point], record(point, point).counts)
+
+
+@pytest.mark.parametrize(("kind", "left"), [("raster-map", {2, 3}), ("time-series", set())])
+def test_a_map_is_resumed_where_light_was_in_doubt(tmp_path, kind, left):
+    out = tmp_path / "scan.nxs"
+    writer = JournalWriter(journal_path(out), header(kind))
+    for point in range(4):
+        writer.append(record(point, point))
+    for point in (2, 3):
+        writer.amend(replace(record(point, point), flags=Flag.LIGHT_IN_DOUBT))
+    writer.close()
+    assert look_back(out).done == frozenset(range(4)) - left
+    with JournalReader(journal_path(out)) as reader:
+        kept = reader.spectrum(3)
+        assert kept.flags == Flag.LIGHT_IN_DOUBT
+        assert np.array_equal(kept.counts, record(3, 3).counts)

@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +95,25 @@ def test_a_read_only_disk_is_read_and_not_written(small_disk):
         finish(small_disk / "scan.nxs")
 
 
+def append_until_it_has_vanished(writer, count: int) -> tuple[int, str]:
+    """Write on until the writer notices; how many spectra it took, and what it said."""
+    told = ""
+
+    def write_on() -> bool:
+        nonlocal count, told
+        try:
+            writer.append(record(count, count))
+        except ScanFileError as error:
+            told = str(error)
+            return True
+        count += 1
+        return False
+
+    until(write_on, "the writer to notice")
+    assert "has vanished" in told
+    return count, told
+
+
 def test_a_folder_that_vanishes_loses_nothing(tmp_path):
     folder = tmp_path / "stick"
     folder.mkdir()
@@ -103,21 +121,8 @@ def test_a_folder_that_vanishes_loses_nothing(tmp_path):
     for sequence in range(40):
         writer.append(record(sequence, sequence))
     shutil.rmtree(folder)
-    count, told = 40, [""]
-
-    def write_on() -> bool:
-        nonlocal count
-        try:
-            writer.append(record(count, count))
-        except ScanFileError as error:
-            told[0] = str(error)
-            return True
-        count += 1
-        return False
-
-    until(write_on, "the writer to notice")
-    assert "has vanished" in told[0]
-    assert f"{count} spectra are safe in {tmp_path / 'home'}" in told[0]
+    count, told = append_until_it_has_vanished(writer, 40)
+    assert f"{count} spectra are safe in {tmp_path / 'home'}" in told
     writer.append(record(count, count))          # goes on in the spool
     writer.close()
     with open_scan(writer.path) as scan:
@@ -182,12 +187,7 @@ def test_a_drive_that_is_back_with_its_older_journal_gets_the_rescued_one(tmp_pa
     writer.append(record(0, 0))
     older = shutil.copytree(folder, tmp_path / "older")
     shutil.rmtree(folder)
-    count = 1
-    with pytest.raises(ScanFileError, match="has vanished"):
-        while count < 1000:
-            writer.append(record(count, count))
-            count += 1
-            threading.Event().wait(0.01)
+    count, _ = append_until_it_has_vanished(writer, 1)
     rescued = writer.path
     shutil.copytree(older, folder)
     with pytest.raises(ScanFileError, match="in use by another program"):

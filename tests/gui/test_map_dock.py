@@ -14,8 +14,10 @@ from qtpy.QtWidgets import QApplication, QWidget
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.map_dock import PLAY_STEPS, MapPanel
 from halidescope.gui.map_quantities import quantities
+from halidescope.gui.offline import ScanWindow
 from halidescope.gui.panels import Views
 from halidescope.gui.run_data import read_whole
+from halidescope.gui.window import MainWindow
 
 
 @pytest.fixture
@@ -200,3 +202,34 @@ def test_it_plays_in_the_order_of_taking_and_unseen_pixels_are_missing(panel: Ma
     qtbot.waitUntil(lambda: panel.until.value() == PLAY_STEPS, timeout=20000)
     assert panel.buttons["play"].text() == "▶"
     assert panel.image.image == pytest.approx(whole)
+
+
+def test_a_maps_diffusivity_goes_to_the_trends_of_the_main_window(
+    window: MainWindow, measured: dict[str, Path], qtbot: QtBot
+) -> None:
+    window.show_scan(measured["after"])
+    saved = window._scans[0]
+    assert isinstance(saved, ScanWindow)
+    qtbot.waitUntil(lambda: saved.scan is not None, timeout=15000)
+    panel = saved.views.map
+    choose(panel, "intensity", qtbot)
+    keep = panel.side.keep
+    assert not keep.isEnabled()
+    qtbot.mouseClick(panel.buttons["profile"], Qt.MouseButton.LeftButton)
+    grid = panel._data.grid
+    assert grid is not None
+    spot = 5.0 + 60.0 * np.exp(-((grid.x_um[None, :] - 20.0) ** 2 + (grid.y_um[:, None] - 20.0) ** 2) / 6.0**2)
+    spot += np.random.default_rng(1).normal(0.0, 0.5, spot.shape)
+    panel._profile = panel.profile.draw(grid, spot, ("share", "%"), panel._theme)
+    panel.side.time.set_value(45.0)
+    assert keep.isVisible()
+    qtbot.mouseClick(keep, Qt.MouseButton.LeftButton)
+    point, = window.trends.points
+    assert point.source == str(measured["after"])
+    assert point.power_uw == 5.0
+    assert point.diffusivity_m2_s is not None
+    assert point.diffusivity_m2_s.value == pytest.approx(2e-13, rel=0.05)
+    assert point.diffusivity_m2_s.se is not None
+    assert [spot.data() for spot in window.trends.diffusion.points.points()] == [0]
+    panel.side.time.edit.setText("never")
+    assert not keep.isEnabled()

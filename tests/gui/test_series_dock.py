@@ -63,13 +63,21 @@ def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot
     panel.below.setCurrentIndex(panel.below.findText("intensity"))
     with open_scan(measured["series"]) as scan:
         assert panel.lower_points.getData()[1] == pytest.approx((scan.spectra - scan.dark.mean).sum(axis=1), rel=1e-6)
-    panel.below.setCurrentIndex(panel.below.findText("peak shift Δλ"))
+    panel.below.setCurrentIndex(panel.below.findText("Δλ of the brightest band"))
     qtbot.waitUntil(lambda: len(panel.lower_points.getData()[0] if panel.lower_points.getData()[0] is not None else ())
                     > 50, timeout=20000)
     shift = panel.lower_points.getData()[1]
     assert shift[0] == 0
     assert shift.min() < -60                           # from the pristine to the bromide-rich band
     assert panel.lower_plot.getPlotItem().getAxis("left").labelText == "Δλ (nm)"
+    panel.below.setCurrentIndex(panel.below.findText("peak shift Δλ of the first band"))
+    qtbot.waitUntil(lambda: panel.fits["shift"].near_nm is not None, timeout=20000)
+    followed = panel.lower_points.getData()[1]
+    assert len(followed) > 3
+    assert followed[0] == 0
+    assert np.abs(followed).max() < 25                 # never the other band, which is 70 nm away
+    near_nm = panel.fits["shift"].near_nm
+    assert panel.lower_plot.getPlotItem().getAxis("left").labelText == f"Δλ of {near_nm:.0f} nm (nm)"
     panel.below.setCurrentIndex(panel.below.findText("residual of unmixing"))
     assert (panel.lower_points.getData()[1] > 0).all()
 
@@ -125,7 +133,7 @@ def click(plot: TrendPlot, number: int, qtbot: QtBot) -> None:
 
 
 def test_a_click_leaves_a_point_out_of_the_arrhenius_line(trends: TrendsPanel, qtbot: QtBot) -> None:
-    trends.tabs.setCurrentIndex(1)
+    trends.tabs.setCurrentIndex(2)
     qtbot.waitUntil(trends.arrhenius.isVisible, timeout=5000)
     qtbot.waitExposed(trends)
     energy = float(trends.words.text().split("activation energy ")[1].split()[0])
@@ -139,6 +147,22 @@ def test_a_click_leaves_a_point_out_of_the_arrhenius_line(trends: TrendsPanel, q
     assert trends.table.item(3, 0).font().strikeOut()
     click(trends.arrhenius, 3, qtbot)
     qtbot.waitUntil(lambda: not trends.points[3].excluded, timeout=5000)
+
+
+def test_shares_and_rates_are_shown_against_temperature(trends: TrendsPanel, qtbot: QtBot) -> None:
+    trends.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(trends.rate_heat.isVisible, timeout=5000)
+    for plot, name in ((trends.phi_heat, "phi"), (trends.rate_heat, "rate_per_s")):
+        assert [spot.pos().x() for spot in plot.points.points()] == [one.temperature(295.0) for one in trends.points]
+        assert [spot.pos().y() for spot in plot.points.points()] == [getattr(one, name).value for one in trends.points]
+        assert plot.getPlotItem().getAxis("bottom").labelText == "temperature (K)"
+    trends.points[0].sample_k = 350.0
+    trends.room.set_value(300.0)
+    dark = trends.points[0].temperature(300.0)
+    assert dark == trends.points[0].temperature(20.0) > 350.0      # its file's word goes before the room's
+    trends.grab()
+    click(trends.rate_heat, 1, qtbot)
+    qtbot.waitUntil(lambda: trends.points[1].excluded, timeout=5000)
 
 
 def test_temperatures_and_diffusion_are_typed_and_wrong_ones_refused(trends: TrendsPanel) -> None:

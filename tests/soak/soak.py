@@ -357,7 +357,7 @@ class Soak:
         with open_scan(_newest(out)) as scan:
             assert scan.damaged == (), f"{out.name}: damaged {scan.damaged}"
             spectra = scan.spectra
-            sound = scan.valid & (scan.more["flags"] & int(Flag.UNPROVEN) == 0)      # the others are taken again
+            sound = scan.valid & (scan.more["flags"] & int(Flag.LIGHT_IN_DOUBT) == 0)      # the others are taken again
             for point in np.flatnonzero(sound.ravel()):
                 counts = spectra.reshape(-1, spectra.shape[-1])[point]
                 if point in kept:
