@@ -29,6 +29,12 @@ class FilmRecord(msgspec.Struct, frozen=True, kw_only=True):
     journals: list[str]
 
 
+def stage_of(microscope: MicroscopeFile) -> str:
+    """Which stage; a simulated one is another with every start: its laser's address counts."""
+    where = f"{microscope.stage.model} {microscope.stage.resource}"
+    return f"{where} {microscope.laser.resource}" if microscope.simulated else where
+
+
 class FilmBook:
     """The book of one film.
 
@@ -43,9 +49,7 @@ class FilmBook:
     """
 
     def __init__(self, folder: Path, name: str, microscope: MicroscopeFile) -> None:
-        where = f"{microscope.stage.model} {microscope.stage.resource}"
-        if microscope.simulated:
-            where += f" {microscope.laser.resource}"
+        where = stage_of(microscope)
         plain = re.sub(r"[^\w-]+", "-", name).strip("-").lower()[:40] or "unnamed"
         digest = hashlib.sha256(f"{name}\n{where}".encode()).hexdigest()[:8]
         self.name = name
