@@ -53,7 +53,7 @@ class AdaptiveMeasurement(Measurement[AdaptiveMap]):
             if again:
                 self._look_again()
             began_s, done = self._lit_s, self._done
-            while self._left:
+            while self._more():
                 self.look()
                 if self._door.pause_wanted:
                     self._pause()

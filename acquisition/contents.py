@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.light_page import LitSpot
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan
@@ -33,7 +34,7 @@ class Contents(Protocol):
     events: list[Event]
     results: OnlineResults | None
     repeats: list[SpectrumRecord]
-    light_spots: Sequence[tuple[float, float, float]]      # x, y in µm; own peak dose in J/cm²
+    light_spots: Sequence[LitSpot]
 
     def blocks(self) -> Iterator[tuple[tuple[int, ...], int, NDArray]]:
         """Line of the outer axes, first place on the innermost one, and counts (n, channels)."""
@@ -74,7 +75,7 @@ class JournalContents:
         darks, _ = journal.dark()
         self.darks = [DarkRecord(d.sequence, d.start_s, d.exposure_s, d.counts[self._order]) for d in darks]
         self.events, self.results = journal.events(), journal.results
-        self.light_spots: Sequence[tuple[float, float, float]] = journal.light_spots()
+        self.light_spots: Sequence[LitSpot] = journal.light_spots()
         self.repeats = [_sorted(one, self._order) for one in journal.repeats()]
 
     def blocks(self) -> Iterator[tuple[tuple[int, ...], int, NDArray]]:
@@ -117,7 +118,7 @@ class ScanContents:
         self.darks = [DarkRecord(k, float("nan"), scan.dark.exposure_s, one) for k, one in enumerate(scan.dark.spectra)]
         self.events, self.results = list(scan.events), scan.results
         self.repeats = list(scan.repeats)
-        self.light_spots: Sequence[tuple[float, float, float]] = ()
+        self.light_spots: Sequence[LitSpot] = ()
 
     def blocks(self) -> Iterator[tuple[tuple[int, ...], int, NDArray]]:
         """Spectra in blocks."""

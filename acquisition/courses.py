@@ -30,7 +30,7 @@ class MapMeasurement(Measurement[RasterMap]):
     def _illuminate(self) -> None:
         with self._light():
             self._look_again()
-            while self._left:
+            while self._more():
                 self.look()
                 if self._door.pause_wanted:
                     self._pause()

@@ -3,6 +3,9 @@
 Peak dose is peak irradiance × time lit, so waiting, settling and moving count as much as exposing. A move is counted
 at its destination until the stage says that it stands there; then what fell on its way is spread along it. Limits on
 dose are judged elsewhere.
+
+What is booked is the most that can have come. What was booked since the last read-back that said *lit* is proven by the
+next one; if the head is found dark instead, it stays in doubt: the light went at some moment in between.
 """
 
 import math
@@ -14,7 +17,7 @@ import msgspec
 import numpy as np
 from scipy.constants import c, h
 
-from halidescope.acquisition.light_page import LightPage
+from halidescope.acquisition.light_page import LightPage, LitSpot
 
 LASER_NM = 405.0   # until the laser that is connected says what it is
 SAME_SPOT = 0.1    # of the waist: nearer spots are one, the irradiance differs by 2 % at most there
@@ -28,7 +31,9 @@ class _Spot:
     x_um: float
     y_um: float
     dose_j_cm2: float = 0.0
-    number: int = -1      # on the page
+    doubt_j_cm2: float = 0.0         # of it, for good
+    unproven_j_cm2: float = 0.0      # of it, until the next read-back
+    number: int = -1                 # on the page
 
 
 class DoseMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +83,9 @@ class DoseLedger:
         self._before_j_cm2 = 0.0           # dose of the present spot when the stage left for it
         self._left: _Spot | None = None    # the spot that it left
         self._left_s = 0.0
+        self._proven_s = 0.0               # when one said so last
+        self._came_on = True               # a read-back has said so of the present light
+        self._open: dict[int, _Spot] = {}  # that have light which no read-back has proven
         self._page: LightPage | None = None
         self._lock = threading.Lock()      # darkness may be asked for from another thread
 
@@ -96,7 +104,7 @@ class DoseLedger:
         self.here(now_s)
         spots = self.spots()
         dose = np.zeros(shape)
-        for x_um, y_um, peak in spots:
+        for x_um, y_um, peak, _ in spots:
             left, right = np.searchsorted(xs, (x_um - reach, x_um + reach))
             low, high = np.searchsorted(ys, (y_um - reach, y_um + reach))
             if left < right and low < high:
@@ -132,9 +140,27 @@ class DoseLedger:
     def _settle(self, now_s: float) -> None:
         """Book the light since the last call on the present spot."""
         if self._here is not None and self._irradiance_w_cm2 > 0:
-            self._here.dose_j_cm2 += self._irradiance_w_cm2 * (now_s - self._since_s)
+            self._add(self._here, self._irradiance_w_cm2 * (now_s - self._since_s))
         self._since_s = now_s
         self._put()
+
+    def _add(self, spot: _Spot, dose_j_cm2: float) -> None:
+        """More light, not proven yet; or less, if it was elsewhere."""
+        spot.dose_j_cm2 = max(0.0, spot.dose_j_cm2 + dose_j_cm2)
+        spot.unproven_j_cm2 = min(max(0.0, spot.unproven_j_cm2 + dose_j_cm2), spot.dose_j_cm2)
+        self._open[id(spot)] = spot
+
+    def _close(self, *, proven: bool) -> float:
+        """What was open is proven, or stays in doubt; how much that is."""
+        doubt = 0.0
+        for spot in self._open.values():
+            doubt += 0.0 if proven else spot.unproven_j_cm2
+            spot.doubt_j_cm2 += 0.0 if proven else spot.unproven_j_cm2
+            spot.unproven_j_cm2 = 0.0
+            if spot.number >= 0:
+                self._put(spot)
+        self._open.clear()
+        return doubt
 
     def _put(self, spot: _Spot | None = None) -> None:
         """Write a spot, the present one by default, down where it outlives this process."""
@@ -143,22 +169,29 @@ class DoseLedger:
             return
         if here.number < 0:
             here.number = page.add(here.x_um, here.y_um)
-        page.put(here.number, here.x_um, here.y_um, here.dose_j_cm2, self._irradiance_w_cm2, self._since_s)
+        page.put(here.number, LitSpot(here.x_um, here.y_um, here.dose_j_cm2, here.doubt_j_cm2), here.unproven_j_cm2)
+        if here is self._here:
+            page.under_beam(
+                here.number, self._irradiance_w_cm2, self._since_s, proven_s=self._proven_s, came_on=self._came_on
+            )
 
-    def keep(self, page: LightPage | None, spots: Iterable[tuple[float, float, float]] = ()) -> None:
+    def keep(self, page: LightPage | None, spots: Iterable[LitSpot] = ()) -> None:
         """From now on write every spot that is lit onto a page, which has these spots already; None ends that."""
         with self._lock:
             for cell in self._cells.values():
                 for spot in cell:
                     spot.number = -1
-            for number, (x_um, y_um, _) in enumerate(spots):
+            for number, (x_um, y_um, *_) in enumerate(spots):
                 self._spot(x_um, y_um).number = number
             self._page = page
 
-    def spots(self) -> list[tuple[float, float, float]]:
-        """Every spot that had light: x, y in µm, and its own peak dose in J/cm², which its surroundings share."""
+    def spots(self) -> list[LitSpot]:
+        """Every spot that had light, with its own peak dose, which its surroundings share."""
         with self._lock:
-            return [(s.x_um, s.y_um, s.dose_j_cm2) for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0]
+            return [
+                LitSpot(s.x_um, s.y_um, s.dose_j_cm2, s.doubt_j_cm2 + s.unproven_j_cm2)
+                for cell in self._cells.values() for s in cell if s.dose_j_cm2 > 0
+            ]
 
     def write_down(self, x_um: float, y_um: float) -> None:
         """Write a spot onto the page although it was lit before the page began."""
@@ -166,23 +199,25 @@ class DoseLedger:
             spot = self._spot(x_um, y_um)
             if self._page is not None and spot.number < 0 and spot.dose_j_cm2 > 0:
                 spot.number = self._page.add(x_um, y_um)
-                self._page.put(spot.number, spot.x_um, spot.y_um, spot.dose_j_cm2, 0.0, self._since_s)
+                self._put(spot)
 
-    def change_film(self, spots: Iterable[tuple[float, float, float]]) -> None:
+    def change_film(self, spots: Iterable[LitSpot]) -> None:
         """Another film is under the beam, dark: nothing of the last one counts, these spots had light before."""
         with self._lock:
             here = self._here
             self._cells.clear()
+            self._open.clear()
             self._here = self._spot(here.x_um, here.y_um) if here is not None else None
             self._before_j_cm2 = 0.0
         self.learn(spots)
 
-    def learn(self, spots: Iterable[tuple[float, float, float]]) -> None:
-        """Take over what a page says: own doses (x_um, y_um, dose_j_cm2); more stays more."""
+    def learn(self, spots: Iterable[LitSpot]) -> None:
+        """Take over what a page says; more stays more, and keeps its own doubt."""
         with self._lock:
-            for x_um, y_um, dose in spots:
+            for x_um, y_um, dose, doubt in spots:
                 spot = self._spot(x_um, y_um)
-                spot.dose_j_cm2 = max(spot.dose_j_cm2, dose)
+                if dose > spot.dose_j_cm2:
+                    spot.dose_j_cm2, spot.doubt_j_cm2, spot.unproven_j_cm2 = dose, doubt, 0.0
 
     def moving_to(self, now_s: float, x_um: float, y_um: float) -> None:
         """The stage leaves for another place, lit or not."""
@@ -207,13 +242,13 @@ class DoseLedger:
             self._left = None
             if left is None or here is None or left is here or on_the_way <= 0:
                 return
-            here.dose_j_cm2 = max(0.0, here.dose_j_cm2 - on_the_way)
+            self._add(here, -on_the_way)
             way = (here.x_um - left.x_um, here.y_um - left.y_um)
             pieces = min(MOST_PIECES, max(1, math.ceil(math.hypot(*way) / self._waist_um)))
             for k in range(pieces):
                 along = (k + 0.5) / pieces
                 spot = self._spot(left.x_um + along * way[0], left.y_um + along * way[1])
-                spot.dose_j_cm2 += on_the_way / pieces
+                self._add(spot, on_the_way / pieces)
                 self._put(spot)
             self._put()
 
@@ -224,7 +259,7 @@ class DoseLedger:
         """
         with self._lock:
             light = self._irradiance_w_cm2 * (now_s - self._since_s)
-            self._since_s = now_s
+            self._since_s = self._left_s = now_s
             start, self._here = self._here, self._spot(x_um, y_um)
             if start is not None and light > 0:
                 way = (x_um - start.x_um, y_um - start.y_um)
@@ -232,7 +267,7 @@ class DoseLedger:
                 for k in range(pieces):
                     along = (k + 0.5) / pieces
                     spot = self._spot(start.x_um + along * way[0], start.y_um + along * way[1])
-                    spot.dose_j_cm2 += light / pieces
+                    self._add(spot, light / pieces)
                     self._put(spot)
             self._before_j_cm2 = self._here.dose_j_cm2
             self._put()
@@ -244,10 +279,10 @@ class DoseLedger:
             there = self._spot(x_um, y_um)
             if self._here is not None and there is not self._here:
                 misplaced = self._here.dose_j_cm2 - self._before_j_cm2
-                self._here.dose_j_cm2 -= misplaced
+                self._add(self._here, -misplaced)
                 self._before_j_cm2 = there.dose_j_cm2
                 self._put()
-                there.dose_j_cm2 += misplaced
+                self._add(there, misplaced)
             self._here = there
             self._put()
 
@@ -255,14 +290,44 @@ class DoseLedger:
         """The light goes on with this peak irradiance, changes to it, or goes off (0)."""
         with self._lock:
             self._settle(now_s)
+            self._came_on = self._came_on and self._irradiance_w_cm2 > 0
             self._irradiance_w_cm2 = irradiance_w_cm2
             self._put()
+
+    def proven(self, at_s: float) -> None:
+        """A read-back says that the light was on at that moment."""
+        with self._lock:
+            self._came_on, self._proven_s = True, at_s
+            self._close(proven=True)
+            since = self._irradiance_w_cm2 * max(0.0, self._since_s - at_s)
+            if self._here is not None and since > 0:
+                self._here.unproven_j_cm2 = min(since, self._here.dose_j_cm2)
+                self._open[id(self._here)] = self._here
+            self._put()
+
+    def dark(self, now_s: float, gone_s: float, *, proven: bool) -> float:
+        """The light is off, and went at ``gone_s``, before which nobody knows whether it was on unless ``proven``.
+
+        Returns
+        -------
+        float
+            How much of what is booked stays in doubt, in J/cm² summed over the spots.
+        """
+        with self._lock:
+            self._settle(now_s)
+            if self._here is not None:      # of what the stage left behind meanwhile, nothing is taken back
+                self._add(self._here, -self._irradiance_w_cm2 * max(0.0, now_s - max(gone_s, self._left_s)))
+            self._irradiance_w_cm2 = 0.0
+            doubt = self._close(proven=proven and self._came_on)
+            self._came_on = True
+            self._put()
+            return doubt
 
     def correct(self, off_by_s: float, irradiance_w_cm2: float) -> None:
         """Light of the present spot was booked for ``off_by_s`` s too long (negative: too short)."""
         with self._lock:
             if self._here is not None:
-                self._here.dose_j_cm2 = max(0.0, self._here.dose_j_cm2 - off_by_s * irradiance_w_cm2)
+                self._add(self._here, -off_by_s * irradiance_w_cm2)
                 self._put()
 
     def book(self, x_um: float, y_um: float, dose_j_cm2: float) -> None:

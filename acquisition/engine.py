@@ -34,7 +34,7 @@ from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import RingWriter
 from halidescope.acquisition.safety import Beam
 from halidescope.acquisition.states import RunState, Status
-from halidescope.acquisition.waiting import ItemState, QueueItem, Waiting
+from halidescope.acquisition.waiting import ItemState, QueueItem, Waiting, queue_path
 from halidescope.drivers.errors import InstrumentError
 
 IDLE_S = 1.0       # real seconds between two looks at idle instruments
@@ -84,7 +84,9 @@ class Engine:
         self.beam: Beam | None = None
         self.facts = InstrumentFacts(connected=False, simulated=microscope.simulated)
         self.limits: Limits | None = None      # of the instruments when they were last connected
-        self.waiting = Waiting()
+        self.waiting = Waiting(queue_path(films, microscope), lambda problem: self.events.note(problem, "warning"))
+        if self.waiting.held:
+            self.events.note(f"queue: {self.waiting.waiting()} wait, {self.waiting.reason}", "warning")
         self.manual = Manual(self)
         self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
@@ -276,7 +278,7 @@ class Engine:
             spots = []
         self.ledger.change_film(spots)
         if name or spots:
-            most = max((dose for *_, dose in spots), default=0.0)
+            most = max((spot.dose_j_cm2 for spot in spots), default=0.0)
             what = f"film '{name}'" if name else "film without a name"
             self.events.note(f"{what}: {len(spots)} spots have had light before, up to {most:.4g} J/cm²")
         self.rest()

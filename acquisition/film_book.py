@@ -15,11 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from halidescope.acquisition.light_page import LightPage, light_path, read_page
+from halidescope.acquisition.light_page import LightPage, LitSpot, light_path, read_page
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.problems import ScanFileError
-
-Spot = tuple[float, float, float]      # x, y in µm, own peak dose in J/cm²
 
 
 class FilmRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,8 +25,14 @@ class FilmRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     saved_at: str
-    spots: list[Spot]
+    spots: list[LitSpot]
     journals: list[str]
+
+
+def stage_of(microscope: MicroscopeFile) -> str:
+    """Which stage; a simulated one is another with every start: its laser's address counts."""
+    where = f"{microscope.stage.model} {microscope.stage.resource}"
+    return f"{where} {microscope.laser.resource}" if microscope.simulated else where
 
 
 class FilmBook:
@@ -45,16 +49,14 @@ class FilmBook:
     """
 
     def __init__(self, folder: Path, name: str, microscope: MicroscopeFile) -> None:
-        where = f"{microscope.stage.model} {microscope.stage.resource}"
-        if microscope.simulated:
-            where += f" {microscope.laser.resource}"
+        where = stage_of(microscope)
         plain = re.sub(r"[^\w-]+", "-", name).strip("-").lower()[:40] or "unnamed"
         digest = hashlib.sha256(f"{name}\n{where}".encode()).hexdigest()[:8]
         self.name = name
         self.path = folder / f"{plain}-{digest}.json"
         self.idle = self.path.with_suffix(".idle")      # stands for a journal where there is none
 
-    def load(self) -> list[Spot]:
+    def load(self) -> list[LitSpot]:
         """Every spot that is known to have had light; of one told of twice both, the larger counts.
 
         Raises
@@ -62,7 +64,7 @@ class FilmBook:
         ScanFileError
             What is there cannot be read.
         """
-        spots: list[Spot] = []
+        spots: list[LitSpot] = []
         journals: list[Path] = [self.idle]
         if self.path.exists():
             try:
@@ -78,7 +80,7 @@ class FilmBook:
                 spots += read_page(page).spots
         return spots
 
-    def save(self, spots: list[Spot], journals: list[Path]) -> None:
+    def save(self, spots: list[LitSpot], journals: list[Path]) -> None:
         """Write the book, whole or not at all. Raises ScanFileError."""
         record = FilmRecord(
             name=self.name, saved_at=datetime.now(UTC).isoformat(), spots=spots, journals=[str(one) for one in journals]
@@ -119,7 +121,7 @@ class Film:
         """What stands for a journal while none is written."""
         return self._book.idle if self._book is not None else None
 
-    def change(self, name: str, *, anew: bool = False) -> list[Spot]:
+    def change(self, name: str, *, anew: bool = False) -> list[LitSpot]:
         """Another film, or the same put back; gives the spots that had light before. Raises ScanFileError."""
         self.close()
         self.name = name
@@ -130,7 +132,7 @@ class Film:
             self._book.set_aside()
         return self._book.load()
 
-    def rest(self, spots: list[Spot], utc_s: Callable[[float], float]) -> LightPage | None:
+    def rest(self, spots: list[LitSpot], utc_s: Callable[[float], float]) -> LightPage | None:
         """No measurement runs: save the spots, and give a fresh page for light until the next one."""
         self.close()
         if self._book is None:
@@ -140,7 +142,7 @@ class Film:
         self._page = LightPage(light_path(self._book.idle), utc_s)
         return self._page
 
-    def measuring(self, spots: list[Spot], journal: Path) -> None:
+    def measuring(self, spots: list[LitSpot], journal: Path) -> None:
         """A measurement begins: save the spots, and remember where its light will be."""
         if self._book is not None:
             self._book.save(spots, [journal])

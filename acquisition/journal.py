@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from halidescope.acquisition.checkpoints import Checkpoints
-from halidescope.acquisition.light_page import light_path, read_page
+from halidescope.acquisition.light_page import LitSpot, light_path, read_page
 from halidescope.acquisition.places import journal_in_spool, on_network, spooled
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import (
@@ -341,8 +341,8 @@ class JournalReader:
                     why.setdefault(point, reason)
         return why
 
-    def light_spots(self) -> tuple[tuple[float, float, float], ...]:
-        """Every spot that was lit, with the dose of its own light: (x_um, y_um, dose_j_cm2)."""
+    def light_spots(self) -> tuple[LitSpot, ...]:
+        """Every spot that was lit, with the dose of its own light."""
         page = light_path(self.path)
         return read_page(page).spots if page.exists() else ()
 

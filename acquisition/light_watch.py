@@ -86,6 +86,18 @@ class LightWatch:
             self.check()
         self._signal = signal
 
+    def prove(self) -> None:
+        """Ask now, if something was measured since the head said last that it emits; raises like :meth:`check`."""
+        if self._since:
+            self._next_check = 0.0
+            self.check()
+
+    def dark(self, *, in_doubt: bool) -> None:
+        """It was made dark, and had been on until then, or nobody knows."""
+        if in_doubt:
+            self.lost()
+        self._since.clear()
+
     def kept(self, record: SpectrumRecord) -> None:
         """A spectrum that is in the journal."""
         if self._measurement.beam.on:

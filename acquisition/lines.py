@@ -57,7 +57,7 @@ class LineMapMeasurement(MapMeasurement):
         try:
             with self._light():
                 self._look_again()
-                while self._left:
+                while self._more():
                     self.look()
                     if self._door.pause_wanted:
                         self._pause()

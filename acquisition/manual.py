@@ -203,6 +203,11 @@ class Manual:
             why, level = (asked, "info") if asked else (str(error), "error")
         if self._request is request:
             self._request = None
+        if (doubt := beam.take_doubt()) > 0:
+            engine.events.note(
+                f"live view: the light may have gone by itself before that was noticed; {doubt:.4g} J/cm² of what is "
+                "booked are in doubt", "warning",
+            )
         proven = "EMISSION COULD NOT BE PROVEN OFF" if beam.on else "emission proven off"
         engine.events.note(f"live view ended: {why}; {proven}", "error" if beam.on else level)
         engine.publish(live=False, live_remaining_s=None)

@@ -17,6 +17,10 @@ Order = Annotated[
         "are far apart in time; or any order"
     )),
 ]  # fmt: skip
+Motion = Annotated[
+    Literal["steps", "lines"],
+    Field(description="stop at every point, or run along each line without stopping, one pixel an exposure"),
+]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="of the random order; the same seed gives the same order")]
 
 
@@ -43,6 +47,12 @@ def _serpentine(places: NDArray[np.int64]) -> NDArray[np.int64]:
     return places.ravel()
 
 
+def require_lines(motion: str, order: MapOrder) -> None:
+    """Raise ValueError if a map is to run along lines that its order does not have."""
+    if motion == "lines" and order not in ("serpentine", "raster"):
+        raise ValueError(f"order = '{order}' has no lines; motion = 'lines' needs serpentine or raster")
+
+
 def grid_um(origin_um: float, size_um: float, step_um: float) -> NDArray[np.float64]:
     """Rows or columns of a field in µm, both edges included where the step allows it."""
     return origin_um + step_um * np.arange(int(np.floor(size_um / step_um + 1e-9)) + 1, dtype=np.float64)
@@ -64,14 +74,11 @@ class RasterMap(FieldRecipe):
     step_um: float = Field(4.0, gt=0, allow_inf_nan=False, description="distance between neighbouring points, µm")
     order: Order = "serpentine"
     seed: Seed = 0
-    motion: Literal["steps", "lines"] = Field(
-        "steps", description="stop at every point, or run along each line without stopping, one pixel an exposure"
-    )
+    motion: Motion = "steps"
 
     @model_validator(mode="after")
     def _lines_have_an_order(self) -> Self:
-        if self.motion == "lines" and self.order not in ("serpentine", "raster"):
-            raise ValueError(f"order = '{self.order}' has no lines; motion = 'lines' needs serpentine or raster")
+        require_lines(self.motion, self.order)
         return self
 
     @property

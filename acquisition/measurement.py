@@ -178,6 +178,10 @@ class Measurement(Generic[R]):
                     "light was on when it was cut off, and nobody knows until when (the computer's power?); the dose "
                     "at the last point is a lower bound", "warning",
                 )
+            for record in self._past.in_doubt:
+                self._journal.amend(record)
+            if self._past.in_doubt:
+                self.note(f"{len(self._past.in_doubt)} spectra may have been taken without light; marked", "warning")
             for why in set(self._lost.values()):
                 self._journal.set_missing((point for point, reason in self._lost.items() if reason == why), why)
             again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
@@ -209,6 +213,7 @@ class Measurement(Generic[R]):
             assert self.beam.lit_at_s is not None
             self._set_zero(self.beam.lit_at_s, self.beam.lit_at_se_s)
             yield
+        self.tell_doubt()
 
     def _switch_on(self) -> None:
         if not self.beam.on:      # it is, when something else had to be mended first
@@ -268,6 +273,7 @@ class Measurement(Generic[R]):
         began_s, before_s = self._clock.now_s(), self._paused_s
         was_lit = self.beam.on
         self.beam.darken()
+        self.tell_doubt()
         self._stay_dark()
         if was_lit:
             self._mender.persist(self._switch_on, "light")
@@ -426,6 +432,19 @@ class Measurement(Generic[R]):
         self.engine.expect(self._clock.real_s(self.exposure_s))
         return self.instruments.spectrometer.acquire()
 
+    def _more(self) -> bool:
+        """Whether points of a map are left; the last ones are believed when the light has been proven after them."""
+        if not self._left:
+            self._mender.persist(self.watch.prove, "the last points")
+        return bool(self._left)
+
+    def tell_doubt(self) -> None:
+        """In the dark: was the light on until it was switched off? If not, say what is booked in doubt."""
+        doubt = self.beam.take_doubt()
+        self.watch.dark(in_doubt=doubt > 0)
+        if doubt > 0:
+            self.note(f"light: {doubt:.4g} J/cm² of what is booked since it was last seen are in doubt", "warning")
+
     def look(self) -> None:
         """Raise if somebody wants the end."""
         self._door.look()
@@ -449,6 +468,7 @@ class Measurement(Generic[R]):
             self._events.note(f"{state}: {reason}", "warning" if state is RunState.ABORTED else "error")
         if self._journal is not None:
             try:
+                self.tell_doubt()
                 self._close_file(state, reason)
             except ScanFileError as error:
                 self._events.note(str(error), "error")

@@ -116,6 +116,7 @@ class Mender:
         self._relight = self._relight or measurement.beam.on
         measurement.beam.darken()
         measurement.instruments.laser = measurement.beam.laser
+        measurement.tell_doubt()
         if self._dark_since_s is None:
             self._dark_since_s = self._engine.clock.now_s()
         if isinstance(error, MoveError):
@@ -141,9 +142,9 @@ class Mender:
         if not self._engine.can_ask:
             return Remedy.STOP
         choices = [GO_ON, SKIP, STOP] if skippable else [GO_ON, STOP]
-        door.put_question(f"{what}: {error}", choices)
         measurement.note(f"{what}: {error}; emission off and proven, waiting for an answer", "error")
-        self._engine.publish(state=RunState.PAUSED)
+        self._engine.publish(state=RunState.PAUSED)      # before the question: who sees it sees a run that waits
+        door.put_question(f"{what}: {error}", choices)
         until = time.monotonic() + self._table.ask_within_s
         try:
             while (answer := door.answered) is None:

@@ -137,7 +137,8 @@ def _own(entry: h5py.Group, contents: Contents) -> None:
     if spots := contents.light_spots:
         new_field(
             own, "light_spots", np.array(spots),
-            description="x (um), y (um), peak dose of the spot's own light (J/cm^2), between exposures included",
+            description="x (um), y (um), peak dose of the spot's own light (J/cm^2), between exposures included; how "
+            "much of it is in doubt (J/cm^2), because the head may have gone dark by itself before that was noticed",
         )
     if repeats := contents.repeats:    # spectra taken again at points that have one already
         again = new_group(own, "repeats", "NXcollection")

@@ -15,6 +15,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from halidescope.acquisition.chunks import CubeReader
+from halidescope.acquisition.light_page import LitSpot
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
@@ -89,7 +90,7 @@ class NexusFile:
             for point in range(max(first, 0), min(last, points - 1) + 1)
         }
         self.repeats = self._repeats(own["repeats"]) if "repeats" in own else ()
-        self.light_spots = self._numbers(own, "light_spots") if "light_spots" in own else np.empty((0, 3))
+        self.light_spots = self._light_spots(own)
         darks = "dark_spectra" in own
         nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)
         self.dark_spectra = self._numbers(own, "dark_spectra") if darks else nothing
@@ -155,6 +156,14 @@ class NexusFile:
                 f"{self._path}: claims {self.intensity.nbytes / 1e9:.3g} GB of spectra, more than its size allows; "
                 "it is damaged"
             )
+
+    def _light_spots(self, own: h5py.Group) -> tuple[LitSpot, ...]:
+        if "light_spots" not in own:
+            return ()
+        spots = self._numbers(own, "light_spots")
+        if spots.ndim != 2 or spots.shape[1] not in (3, 4):      # 3: up to 0.1.0, without doubt
+            raise ValueError("its lit spots are no list of places and doses")
+        return tuple(LitSpot(*map(float, spot)) for spot in spots)
 
     def _repeats(self, group: h5py.Group) -> tuple[SpectrumRecord, ...]:
         columns = {name: self._numbers(group, name) for name in ("counts", "sequence", "index", "flags", *COLUMNS)}

@@ -8,13 +8,13 @@ with its own file, dark spectra, time zero and fits; :mod:`halidescope.acquisiti
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeGuard
 
 import numpy as np
 import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from halidescope.acquisition.map_recipes import AdaptiveMap, Order, RasterMap, Seed
+from halidescope.acquisition.map_recipes import AdaptiveMap, Motion, Order, RasterMap, Seed, require_lines
 from halidescope.acquisition.problems import BadFileError, sentence_of
 from halidescope.acquisition.recipe_base import (
     AnalysisRequest,
@@ -110,6 +110,12 @@ class ExposureAndMaps(Recipe):
     step_um: Length = Field(4.0, description="distance between neighbouring points, µm")
     order: Order = "serpentine"
     seed: Seed = 0
+    motion: Motion = "steps"
+
+    @model_validator(mode="after")
+    def _lines_have_an_order(self) -> Self:
+        require_lines(self.motion, self.order)
+        return self
 
     @property
     def title(self) -> str:
@@ -202,6 +208,7 @@ def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
                 step_um=recipe.step_um,
                 order=recipe.order,
                 seed=recipe.seed,
+                motion=recipe.motion,
                 **_common(recipe),
             )
             yield around

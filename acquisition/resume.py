@@ -13,7 +13,7 @@ import numpy as np
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
-from halidescope.acquisition.light_page import LightPage, PageContent, light_path, read_page
+from halidescope.acquisition.light_page import LightPage, LitSpot, PageContent, light_path, read_page
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
@@ -45,10 +45,12 @@ class Past:
         A point to look at again, with its counts.
     lost : dict
         Point of a schedule → reason, where a fault cost it and its time is over; a map's are taken later instead.
-    spots : tuple of (x_um, y_um, dose_j_cm2)
-        Own dose of every spot that was lit, the light until it was made dark included.
+    spots : tuple of LitSpot
+        Every spot that was lit, the light until it was made dark included.
     lit_until_unknown : bool
         Light was on at the last of them, and nobody made it dark that could tell.
+    in_doubt : tuple of SpectrumRecord
+        Those after which no read-back said that it was lit, the head being found dark; their new flags say so.
     """
 
     header: Header
@@ -59,8 +61,9 @@ class Past:
     darks: tuple[DarkRecord, ...]
     reference: SpectrumRecord | None
     lost: dict[int, str] = field(default_factory=dict)
-    spots: tuple[tuple[float, float, float], ...] = ()
+    spots: tuple[LitSpot, ...] = ()
     lit_until_unknown: bool = False
+    in_doubt: tuple[SpectrumRecord, ...] = ()
 
     @property
     def done(self) -> frozenset[int]:
@@ -97,11 +100,14 @@ def look_back(out: Path) -> Past | None:
         places = reader.places()
         kept = [record for sequence in sorted(places.values()) if (record := reader.spectrum(sequence)) is not None]
         darks, _ = reader.dark()
+        in_doubt = _in_doubt(kept, reader.header, page)
+        kept = [in_doubt.get(record.sequence, record) for record in kept]
         return Past(
             header=reader.header,
             records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
             damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
-            repeats=len(reader.repeats()), darks=tuple(darks), reference=_choose(kept),
+            repeats=len(reader.repeats()), darks=tuple(darks), in_doubt=tuple(in_doubt.values()),
+            reference=_choose([record for record in kept if not record.flags & Flag.LIGHT_IN_DOUBT]),
             lost={} if retakes(reader.header.kind) else {
                 point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
             },
@@ -122,6 +128,8 @@ def finished_spectra(out: Path) -> int | None:
     if file.ending is None or file.ending.state != "finished":
         return None
     if retakes(file.header.kind) and any(why.startswith(SKIPPED) for why in file.missing.values()):
+        return None
+    if retakes(file.header.kind) and np.any(file.columns["flags"][file.columns["valid"]] & int(Flag.LIGHT_IN_DOUBT)):
         return None
     journal = journal_path(out)
     if journal.exists():
@@ -196,6 +204,17 @@ def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
     return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
 
 
+def _in_doubt(records: list[SpectrumRecord], header: Header, page: PageContent) -> dict[int, SpectrumRecord]:
+    """By number, spectra that ended after the last read-back that said lit, if nobody knows until when it was."""
+    if not page.in_doubt or header.light_on_utc_s is None:
+        return {}
+    proven_s = (page.proven_utc_s - header.light_on_utc_s) * header.speed
+    return {
+        one.sequence: replace(one, flags=one.flags | Flag.LIGHT_IN_DOUBT) for one in records
+        if one.time_s + 0.5 * one.exposure_s > proven_s
+    }
+
+
 def retakes(kind: str) -> bool:
     """True if a point may be taken later than it was due."""
     return kind not in SCHEDULED
@@ -237,8 +256,8 @@ def _bring_back(out: Path) -> None:
             writer.close()
         page = LightPage(light_path(part), lambda at_s: at_s)
         try:
-            for x_um, y_um, dose in file.light_spots:
-                page.put(page.add(x_um, y_um), x_um, y_um, dose, 0.0, 0.0)
+            for spot in file.light_spots:
+                page.put(page.add(spot.x_um, spot.y_um), spot)
         finally:
             page.close()
     finally:

@@ -115,6 +115,9 @@ class Beam:
         self._beyond = False
         self._inside = False
         self._lighting = False
+        self._asked_s = 0.0                 # when light was last asked for
+        self._gone_by_itself = False        # the head was found dark although it should emit
+        self._doubt_j_cm2 = 0.0
 
     @property
     def irradiance_w_cm2(self) -> float:
@@ -162,7 +165,11 @@ class Beam:
 
     def require_lit(self) -> None:
         """Raise, with the reason if the head tells one, if the head no longer emits although it should."""
-        if not self.laser.emission:
+        asked_s = self._clock.now_s()
+        if self.laser.emission:
+            self._ledger.proven(asked_s)
+        else:
+            self._gone_by_itself = True
             self.require_ready()
             raise LaserFaultError(self.laser.device, "stopped emitting by itself; look at its key switch and supply")
 
@@ -231,7 +238,8 @@ class Beam:
                 raise DarknessAskedError
             self._announce(True)
             self.on = self._lighting = True
-            asked_s = self._clock.now_s()
+            self._asked_s = asked_s = self._clock.now_s()
+            self._gone_by_itself = False
             self._ledger.light(asked_s, self.irradiance_w_cm2)
             try:
                 self.laser.turn_on()
@@ -244,22 +252,37 @@ class Beam:
             self.lit_at_s = 0.5 * (dark_s + lit_s)
             self.lit_at_se_s = (lit_s - dark_s) / math.sqrt(12.0)   # of a uniform distribution over the bracket
             self._ledger.correct(max(0.0, self.lit_at_s - asked_s), self.irradiance_w_cm2)
+            self._ledger.proven(lit_s)
 
     def darken(self) -> None:
         """Switch off and prove it; safe to call when dark. Raises NotDarkError."""
         with self._switch:
-            asked_s, irradiance = self._clock.now_s(), self.irradiance_w_cm2
-            self.laser = darken(self.laser, self._reconnect)
+            before = self.laser
+            self.laser = darken(before, self._reconnect)
             now_s = self._clock.now_s()
-            self._ledger.light(now_s, 0.0)
             if self.on:
-                self.dark_at_s = now_s
                 between = self.laser.dark_between_s
-                if between is not None and (gone_s := self._clock.reading_s(sum(between) / 2.0)) > asked_s:
-                    self._ledger.correct(now_s - gone_s, irradiance)
-                    self.dark_at_s = gone_s
-            self.on = False
+                gone_s = now_s if between is None else self._clock.reading_s(sum(between) / 2.0)
+                self.dark_at_s = min(max(gone_s, self._asked_s), now_s)
+                self.on = False
+                self._doubt_j_cm2 += self._ledger.dark(now_s, self.dark_at_s, proven=self._was_lit(before))
             self._announce(False)
+
+    def _was_lit(self, before: Laser) -> bool:
+        """Whether the light was on until it was switched off; asked in the dark: darkness never waits for this."""
+        if self._gone_by_itself:
+            return False
+        if self.laser is not before:
+            return self.laser.found_emitting
+        try:      # whatever makes a head go dark by itself is latched, or an open loop
+            return self.laser.interlock_closed and self.laser.fault is None
+        except InstrumentError:
+            return False      # its line fails: nobody knows
+
+    def take_doubt(self) -> float:
+        """How much light is booked that may not have come, J/cm² summed over the spots, since this was asked last."""
+        doubt, self._doubt_j_cm2 = self._doubt_j_cm2, 0.0
+        return doubt
 
     def look(self) -> None:
         """Called before every request: light that was forbidden while it comes on is not waited for."""

@@ -199,10 +199,12 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
     told = list(told_before)
     began = time.monotonic()
     dark = False
+    found_lit = False
     dark_utc_s = 0.0
     while not dark and time.monotonic() - began < TRY_S:
         try:
             laser = connect_role(microscope, "laser")      # which switches it off if it emits
+            found_lit = found_lit or laser.found_emitting
             try:
                 laser = darken(laser, lambda: connect_role(microscope, "laser"))
                 dark = True
@@ -216,7 +218,7 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
             time.sleep(0.2)       # the port of a process just ended may need a moment
     took_s = time.monotonic() - began
     if dark and last.journal:
-        told.append(_book(Path(last.journal), dark_utc_s, microscope.speed))
+        told.append(_book(Path(last.journal), dark_utc_s, microscope.speed, found_lit=found_lit))
     told.append(
         f"emission switched off and proven off {took_s:.2f} s after" if dark
         else "EMISSION COULD NOT BE PROVEN OFF: turn the key switch off"
@@ -230,13 +232,13 @@ def _utc_s(between_s: tuple[float, float] | None) -> float:
     return time.time() - (time.perf_counter() - sum(between_s) / 2.0 if between_s is not None else 0.0)
 
 
-def _book(journal: Path, dark_utc_s: float, speed: float) -> str:
+def _book(journal: Path, dark_utc_s: float, speed: float, *, found_lit: bool) -> str:
     """Book the light until now where the ledger of the engine cannot any more; says how much."""
     page = light_path(journal)
     if not page.exists():
         return ""
     try:
-        return end_light(page, dark_utc_s, speed)
+        return end_light(page, dark_utc_s, speed, found_lit=found_lit)
     except ScanFileError as error:
         return f"the light until then could not be booked ({error})"
 

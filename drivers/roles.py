@@ -107,6 +107,10 @@ class Laser(Instrument, Protocol):
         """The latched fault in words, or None."""
 
     @property
+    def found_emitting(self) -> bool:
+        """True if the head emitted when it was connected; it was then switched off."""
+
+    @property
     def lit_between_s(self) -> tuple[float, float] | None:
         """When light came at the last switch-on, as a bracket of real time: (still dark, lit).
 

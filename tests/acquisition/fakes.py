@@ -21,6 +21,7 @@ class FakeLaser:
     power_limits_mw: tuple[float, float] = (0.0, 100.0)
     power_setpoint_mw: float = 0.0
     closed: bool = False
+    found_emitting: bool = False
     lit_between_s: tuple[float, float] | None = None
     dark_between_s: tuple[float, float] | None = None
     calls: list[str] = field(default_factory=list)

@@ -59,3 +59,30 @@ def test_a_line_of_pixels_much_finer_than_the_waist_adds_up_to_its_integral():
         ledger.moving_to(k * step, k * step, 0.0)
     ledger.light(200 * step, 0.0)
     assert ledger.at(5.0, 0.0) == pytest.approx(math.sqrt(math.pi / 2), rel=0.02)
+
+
+def test_what_was_booked_since_the_last_read_back_is_in_doubt_when_the_head_is_found_dark():
+    ledger = DoseLedger(1.0)
+    ledger.moving_to(0.0, 0.0, 0.0)
+    ledger.light(0.0, 100.0)
+    ledger.proven(1.0)
+    ledger.moving_to(2.0, 20.0, 0.0)
+    ledger.here(5.0)
+    ledger.proven(4.0)                                          # asked at 4, answered at 5
+    ledger.moving_to(7.0, 40.0, 0.0)
+    assert ledger.dark(9.0, 9.0, proven=False) == pytest.approx(500.0)
+    spots = {spot.x_um: spot for spot in ledger.spots()}
+    assert [spots[x].dose_j_cm2 for x in (0.0, 20.0, 40.0)] == pytest.approx([200.0, 500.0, 200.0])
+    assert [spots[x].doubt_j_cm2 for x in (0.0, 20.0, 40.0)] == pytest.approx([0.0, 300.0, 200.0])
+
+
+def test_light_that_nothing_ever_saw_is_in_doubt_whole_and_light_that_was_seen_to_the_end_not_at_all():
+    ledger = DoseLedger(1.0)
+    ledger.moving_to(0.0, 0.0, 0.0)
+    ledger.light(0.0, 100.0)
+    assert ledger.dark(2.0, 1.5, proven=True) == pytest.approx(150.0)      # never said to be lit: e.g. it refused
+    ledger.light(3.0, 100.0)
+    ledger.proven(3.0)
+    assert ledger.dark(6.0, 5.0, proven=True) == 0.0
+    (spot,) = ledger.spots()
+    assert (spot.dose_j_cm2, spot.doubt_j_cm2) == pytest.approx((350.0, 150.0))

@@ -1,5 +1,6 @@
 """What is done about faults in mid-run, over the wire: which remedies come, what is kept, dark meanwhile."""
 
+import math
 from contextlib import closing
 
 import numpy as np
@@ -10,6 +11,7 @@ from halidescope.acquisition.faults import DEFAULTS, SKIPPED, FaultClass, Faults
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.microscope import parse_microscope
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
 from halidescope.acquisition.records import Flag
 from halidescope.acquisition.states import RunState
@@ -264,3 +266,29 @@ def test_another_instrument_on_the_same_port_is_never_gone_on_with(run, tmp_path
     assert status.state is RunState.FAILED
     assert "4711 answers where" in status.reason
     assert journal_path(tmp_path / "scan.nxs").exists() is False
+
+
+@pytest.mark.parametrize(("fault", "y_um"), [
+    ("interlock-open", 100.0), pytest.param("laser-fault", 140.0, marks=pytest.mark.slow),
+])
+def test_the_ledger_says_how_much_is_in_doubt_when_the_head_went_dark_by_itself(run, shared, tmp_path, fault, y_um):
+    fresh = {**MAP, "origin_um": [100.0, y_um]}
+
+    def decide(on, first):
+        until(lambda: on.engine.status().question is not None or on.engine.status().state.ended, "its notice")
+        shared.ask(clear="all")
+        if (question := on.engine.status().question) is not None:
+            on.engine.door.answer(question.id, "go on")
+
+    before_j = shared.ask(get="film.energy_j")
+    status, told = run(fresh, {"fault": fault}, during=decide)
+    if status.state is RunState.FAILED:
+        status, _ = run(fresh, resume=True)
+    assert status.state is RunState.FINISHED, status.reason
+    assert any("are in doubt" in text for text in told), told
+    with closing(NexusFile(tmp_path / "scan.nxs")) as file:
+        most_j = sum(spot.dose_j_cm2 for spot in file.light_spots) * math.pi * 1e-8 / 2.0
+        doubt_j = sum(spot.doubt_j_cm2 for spot in file.light_spots) * math.pi * 1e-8 / 2.0
+    truth_j = shared.ask(get="film.energy_j") - before_j
+    assert doubt_j > 0.0
+    assert 0.98 * (most_j - doubt_j) <= truth_j <= 1.02 * most_j

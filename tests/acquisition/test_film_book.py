@@ -11,7 +11,7 @@ from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.film_book import FilmBook
 from halidescope.acquisition.host import Host, films_folder
-from halidescope.acquisition.light_page import light_path
+from halidescope.acquisition.light_page import LitSpot, light_path
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.simulators.microscope import SimulatedMicroscope
 
@@ -40,8 +40,8 @@ def test_a_book_keeps_what_it_is_told(tmp_path):
     book = FilmBook(tmp_path, "film 12 / left", MICROSCOPE)
     assert book.load() == []
     page = tmp_path / "killed.nxs.journal"
-    book.save([(1.0, 2.0, 3.0)], [page])
-    assert book.load() == [(1.0, 2.0, 3.0)]
+    book.save([LitSpot(1.0, 2.0, 3.0, 0.5)], [page])
+    assert book.load() == [LitSpot(1.0, 2.0, 3.0, 0.5)]
     assert FilmBook(tmp_path, "film 12 / right", MICROSCOPE).load() == []
     book.set_aside()
     assert book.load() == []
@@ -132,5 +132,5 @@ def test_light_along_a_line_is_even_and_none_is_lost():
     along = 100.0 * (3.141592653589793 / 2.0) ** 0.5 * 1.0 / 20.0
     for x in (10.0, 11.0, 37.3, 60.0):
         assert ledger.at(x, 0.0) == pytest.approx(along, rel=0.02)       # spots that are near each other are one
-    assert sum(dose for *_, dose in ledger.spots()) == pytest.approx(400.0)
+    assert sum(spot.dose_j_cm2 for spot in ledger.spots()) == pytest.approx(400.0)
     assert light_path(Path("x")).name == "x-light"

@@ -13,7 +13,7 @@ from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.host import Host
 from halidescope.acquisition.journal import journal_path
-from halidescope.acquisition.light_page import LightPage, end_light, light_path, read_page
+from halidescope.acquisition.light_page import LightPage, LitSpot, end_light, light_path, read_page
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.states import RunState
@@ -39,7 +39,7 @@ def test_a_page_says_what_the_ledger_knows_at_every_moment(tmp_path_factory, ste
         now += duration_s
         total += irradiance * duration_s
         ledger.here(now)
-        assert sum(dose for *_, dose in read_page(path).spots) == pytest.approx(total)
+        assert sum(spot.dose_j_cm2 for spot in read_page(path).spots) == pytest.approx(total)
     content = read_page(path)
     if steps and steps[-1][3] > 0:
         assert (content.irradiance_w_cm2, content.since_utc_s) == (steps[-1][3], pytest.approx(1000.0 + now))
@@ -58,7 +58,7 @@ def test_the_light_of_a_line_is_on_the_page_too(tmp_path):
     for k in range(1, 21):
         ledger.sweep(0.1 * k, 10.0 + k, 10.0)
     page.close()
-    assert sum(dose for *_, dose in read_page(tmp_path / "page").spots) == pytest.approx(200.0)
+    assert sum(spot.dose_j_cm2 for spot in read_page(tmp_path / "page").spots) == pytest.approx(200.0)
     assert read_page(tmp_path / "page").since_utc_s == pytest.approx(2.0)
 
 
@@ -70,10 +70,34 @@ def test_light_after_the_writer_died_is_booked_once(tmp_path):
     ledger.moving_to(0.0, 1.0, 2.0)
     ledger.light(10.0, 100.0)
     page.close()
-    assert "(1.00, 2.00) µm had light for 15 s longer, 1500 J/cm², booked" in end_light(path, 10.5, 30.0)
-    assert end_light(path, 99.0, 30.0) == ""
-    assert read_page(path).spots == ((1.0, 2.0, 1500.0),)
+    assert "(1.00, 2.00) µm had light for 15 s longer, 1500 J/cm², booked" in end_light(
+        path, 10.5, 30.0, found_lit=True
+    )
+    assert end_light(path, 99.0, 30.0, found_lit=True) == ""
+    assert read_page(path).spots == (LitSpot(1.0, 2.0, 1500.0, 1500.0),)      # nothing said that it ever came on
     assert read_page(path).irradiance_w_cm2 == 0.0
+
+
+@pytest.mark.parametrize(("proven_at", "found_lit", "doubt"), [
+    (None, True, 700.0), (12.0, True, 0.0), (12.0, False, 500.0),
+])
+def test_what_no_read_back_has_proven_when_the_writer_died_is_in_doubt(tmp_path, proven_at, found_lit, doubt):
+    path = tmp_path / "page"
+    page, ledger = LightPage(path, lambda at_s: at_s), DoseLedger(1.0)
+    ledger.keep(page)
+    ledger.moving_to(0.0, 1.0, 2.0)
+    ledger.light(10.0, 100.0)
+    if proven_at is not None:
+        ledger.here(proven_at)
+        ledger.proven(proven_at)
+    ledger.moving_to(14.0, 50.0, 2.0)
+    ledger.here(16.0)
+    page.close()
+    said = end_light(path, 17.0, 1.0, found_lit=found_lit)
+    assert ("in doubt" in said) is (doubt > 0)
+    spots = read_page(path).spots
+    assert [spot.dose_j_cm2 for spot in spots] == pytest.approx([400.0, 300.0])
+    assert sum(spot.doubt_j_cm2 for spot in spots) == pytest.approx(doubt)
 
 
 def test_a_page_grows_and_is_gone_on_with(tmp_path):
@@ -81,9 +105,9 @@ def test_a_page_grows_and_is_gone_on_with(tmp_path):
     for first in (0, 5000):
         page = LightPage(path, lambda at_s: at_s)
         for k in range(first, first + 5000):
-            page.put(page.add(float(k), 0.0), float(k), 0.0, 0.5 * k, 1.0, 0.0)
+            page.put(page.add(float(k), 0.0), LitSpot(float(k), 0.0, 0.5 * k, 0.1 * k), 0.1 * k)
         page.close()
-    assert read_page(path).spots == tuple((float(k), 0.0, 0.5 * k) for k in range(10000))
+    assert read_page(path).spots == tuple(LitSpot(float(k), 0.0, 0.5 * k, 0.2 * k) for k in range(10000))
     path.write_bytes(b"no page at all")
     with pytest.raises(ScanFileError, match="no page of light"):
         read_page(path)
@@ -114,4 +138,4 @@ def test_all_light_is_counted_over_a_kill_and_its_resume(tmp_path):
 
 def booked_j(spots, waist_um=1.0):
     """Energy of spots under a Gaussian focus, in J: peak dose × π w0² / 2."""
-    return sum(dose for *_, dose in spots) * math.pi * (waist_um * 1e-4) ** 2 / 2.0
+    return sum(spot.dose_j_cm2 for spot in spots) * math.pi * (waist_um * 1e-4) ** 2 / 2.0

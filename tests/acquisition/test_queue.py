@@ -1,5 +1,7 @@
 """Measurements that wait: order, skipping, holding after one that went wrong; and who may command."""
 
+import os
+import signal
 from contextlib import closing
 
 import pytest
@@ -9,7 +11,7 @@ from halidescope.acquisition.host import Host
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
-from halidescope.acquisition.waiting import Waiting
+from halidescope.acquisition.waiting import ItemState, Waiting
 from halidescope.simulators.microscope import SimulatedMicroscope
 
 from .conftest import Bench, until
@@ -174,3 +176,42 @@ def test_the_list_of_the_past_is_bounded():
         waiting.ended(item.id, "finished", "")
     assert len(waiting.items()) == 200
     assert waiting.items()[-1].out == "299.nxs"
+
+
+def test_a_queue_outlives_an_engine_that_is_killed(make_bench, tmp_path):
+    bench = make_bench()      # its stage takes one client, and the shared one has it
+    session = tmp_path / "session.json"
+    with EngineClient.launch(bench.file(tmp_path), session) as client:
+        client.enqueue(LONG, tmp_path / "runs.nxs")
+        until(lambda: client.status().done >= 2, "2 spectra")
+        waits = client.enqueue(MAP, tmp_path / "waits.nxs")
+        last = client.enqueue(MAP, tmp_path / "last.nxs")
+        client.move(last, 0)
+        os.kill(client.session.pid, signal.SIGKILL)
+        client._process.wait(10)
+        assert waits != last
+    until(lambda: not bench.ask(get="laser.emission"), "darkness")
+    with Host(bench.microscope, session=session) as again, EngineClient.attach(session) as client:
+        assert [(item.out.rpartition("/")[2], item.state, item.resume) for item in client.queue()] == [
+            ("runs.nxs", ItemState.WAITING, True), ("last.nxs", ItemState.WAITING, False),
+            ("waits.nxs", ItemState.WAITING, False),
+        ]
+        status = client.status()
+        assert (status.queue_held, status.queue_waiting) == (True, 3)
+        assert "left by an engine that ended before" in status.queue_reason
+        client.remove(client.queue()[0].id)
+        client.hold(False)
+        until(lambda: states(client) == [("last.nxs", "finished"), ("waits.nxs", "finished")], "the rest")
+        assert again.engine.waiting._path.exists() is False
+
+
+def test_a_queue_file_that_is_no_good_is_said_and_costs_nothing_else(tmp_path):
+    told = []
+    (tmp_path / "queue.json").write_bytes(b"[{")
+    waiting = Waiting(tmp_path / "queue.json", told.append)
+    assert "has to be put in again" in told[0]
+    waiting.add({}, "a.nxs", title="t", kind="k", duration_s=1.0, resume=False)
+    (tmp_path / "file").write_bytes(b"")
+    nowhere = Waiting(tmp_path / "file" / "queue.json", told.append)
+    nowhere.add({}, "a.nxs", title="t", kind="k", duration_s=1.0, resume=False)
+    assert "it ends with this engine" in told[1]

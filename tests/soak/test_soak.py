@@ -1,6 +1,5 @@
 """The soak as a test; its size and its seed come from ``SOAK_KILLS`` and ``SOAK_SEED``."""
 
-import json
 import os
 import random
 
@@ -20,8 +19,9 @@ def test_kills_and_faults_at_random_leave_it_dark_and_cost_no_point(tmp_path, ca
             print(text, flush=True)  # noqa: T201 - a soak tells what it counts
 
     say(f"\nsoak: {kills} kills, seed {seed}")
-    told = Soak(tmp_path, kills=kills, seed=seed, say=say).run()
-    say(json.dumps(told, indent=2))
+    soak = Soak(tmp_path, kills=kills, seed=seed, say=say)
+    told = soak.run()
+    say(soak.table())
     assert sum(told[f"killed {who}"] for who in ("engine", "window", "simulator")) >= kills
     assert told["points"] >= 40 * kills
     assert told["ledger_over_truth"] == pytest.approx(1.0, abs=0.01)
