@@ -148,7 +148,7 @@ class Soak:
         kept: dict[int, np.ndarray] = {}
         while True:
             how = ends.pop() if ends and self._random.random() < 0.9 else ""
-            state = self._attempt(recipe, out, how, faults, resume=resume)
+            state = self._attempt(recipe, out, how, ends, faults, resume=resume)
             counted = counted and how != "simulator"
             self._read(out, kept)
             resume, tries = True, tries + 1
@@ -193,7 +193,7 @@ class Soak:
         }
 
     def _attempt(
-        self, recipe: dict[str, object], out: Path, how: str, faults: list[str], *, resume: bool
+        self, recipe: dict[str, object], out: Path, how: str, ends: list[str], faults: list[str], *, resume: bool
     ) -> RunState | None:
         """Start or resume, break things, perhaps kill; the state it ended in, None if the engine died."""
         engine = self._live_engine()
@@ -206,6 +206,9 @@ class Soak:
             if "is finished already" in str(error):
                 if window is not None:
                     window.kill()
+                    self.counts["killed window"] += 1
+                elif how:
+                    ends.append(how)      # nothing runs that could be killed: next time
                 return RunState.FINISHED
             raise
         kill_at = time.monotonic() + self._random.uniform(0.0, 2.5) if how else math.inf
