@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halidescope.analysis.cosmic_kernels import FAR, scan
+from halidescope.analysis.cosmic_kernels import FAR, SPREAD, scan
+from halidescope.analysis.cosmic_screen import NO_LIMITS, limits_of
 
 Numbers = NDArray[np.float64]
 SIGMAS = 7.0    # chance excess of a core: none expected in 10⁹ channels
@@ -88,13 +89,18 @@ def find_cosmic_rays(
     if rows.dtype != np.uint16:
         rows = rows.astype(np.float64)
     neighbours = _neighbours(data.shape[:-1])
+    limits, words = NO_LIMITS, np.empty((0, channels), dtype=np.uint16)
+    if rows.dtype == np.uint16:
+        in_integers = limits_of(float(gain), float(read_noise) ** 2, float(sigmas), SPREAD)
+        if in_integers is not None:
+            limits, words = in_integers, rows
     level_of_dark = np.ascontiguousarray(np.broadcast_to(darks, (channels,)))
     room = max(1000, len(rows))
     while True:
         row, channel = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
         excess, level = np.empty(room), np.empty(room)
         found = scan(
-            rows, neighbours, level_of_dark, float(gain), float(read_noise) ** 2, float(sigmas),
+            rows, words, limits, neighbours, level_of_dark, float(gain), float(read_noise) ** 2, float(sigmas),
             min(GROW, float(sigmas)), row, channel, excess, level,
         )  # fmt: skip
         if found <= room:

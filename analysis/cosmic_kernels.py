@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from halidescope.analysis.cosmic_screen import Limits, Words, darks_of, suspicious
 from halidescope.analysis.vectors import wide
 
 Array = NDArray[np.float64]
@@ -62,38 +63,45 @@ def screen(y: Counts, dark: Single, gain: float, read_variance: float, sigmas: f
 
 @njit(cache=True, nogil=True)
 def scan(
-    counts: Counts, neighbours: NDArray[np.int64], dark: Array, gain: float, read_variance: float, sigmas: float,
-    grow: float, at_row: NDArray[np.int64], at_channel: NDArray[np.int64], excess: Array, level: Array,
+    counts: Counts, words: Words, limits: Limits, neighbours: NDArray[np.int64], dark: Array, gain: float,
+    read_variance: float, sigmas: float, grow: float, at_row: NDArray[np.int64], at_channel: NDArray[np.int64],
+    excess: Array, level: Array,
 ) -> int:  # fmt: skip
     """Find hits in all rows of ``counts`` (n, channels); returns how many, of which the first ``at_row.size`` are kept.
 
-    ``neighbours`` (n, q) lists rows of the same place or time, −1 where there is none: what sticks out there as well
-    is a feature of the light and no hit.
+    ``words`` are the same counts where they are integers of 16 bits and ``limits`` the noise as
+    :mod:`~halidescope.analysis.cosmic_screen` wants it, else no rows at all. ``neighbours`` (n, q) lists rows of the
+    same place or time, −1 where there is none: what sticks out there as well is a feature of the light and no hit.
     """
     n, channels = counts.shape
     hit = np.zeros(channels, dtype=np.bool_)
     totals = np.full(n, np.nan)
-    single_dark = dark.astype(np.float32)
+    single_dark, whole_dark = dark.astype(np.float32), darks_of(dark)
+    integers = words.shape[0] > 0
     total = 0
     for row in range(n):
         y = counts[row]
-        left = screen(y, single_dark, gain, read_variance, 0.99 * sigmas)
+        if integers:
+            if not suspicious(words[row], whole_dark, NEAR, FAR, limits):
+                continue
+        elif not screen(y, single_dark, gain, read_variance, 0.99 * sigmas) > 0.0:
+            continue
         first, last = channels, 0
-        block = FAR
-        while left > 0.0 and block < channels - FAR:   # suspicions are rare: blocks say where to look closer
+        for block in range(FAR, channels - FAR, BLOCK):   # suspicions are rare: blocks say where to look closer
             end = min(block + BLOCK, channels - FAR)
-            here = y[block - FAR : end + FAR]
-            found = screen(here, single_dark[block - FAR : end + FAR], gain, read_variance, 0.99 * sigmas)
-            if found > 0.0:
-                left -= found
-                for j in range(block, end):
-                    level_here = prediction(y, j)
-                    if not float(y[j]) - level_here > threshold(level_here - dark[j], gain, read_variance, sigmas):
-                        continue   # said here, because a call for every channel costs more than all the rest
-                    if confirmed(counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas):
-                        hit[j] = True
-                        first, last = min(first, j), max(last, j)
-            block = end
+            here = slice(block - FAR, end + FAR)
+            if integers:
+                if not suspicious(words[row, here], whole_dark[here], NEAR, FAR, limits):
+                    continue
+            elif not screen(y[here], single_dark[here], gain, read_variance, 0.99 * sigmas) > 0.0:
+                continue
+            for j in range(block, end):
+                beside = prediction(y, j)
+                if not float(y[j]) - beside > threshold(beside - dark[j], gain, read_variance, sigmas):
+                    continue   # said here, because a call for every channel costs more than all the rest
+                if confirmed(counts, totals, neighbours[row], row, j, dark, gain, read_variance, sigmas):
+                    hit[j] = True
+                    first, last = min(first, j), max(last, j)
         if first > last:
             continue
         j = first

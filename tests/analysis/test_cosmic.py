@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from halidescope.analysis.cosmic import find_cosmic_rays, without_cosmic_rays
 
@@ -37,6 +39,28 @@ def test_pure_noise_has_no_hits_even_at_few_counts():
     rng = np.random.default_rng(2)
     assert find_cosmic_rays(rng.poisson(1.0, (3000, 1024)).astype(np.uint16)).channel.size == 0
     assert find_cosmic_rays(clean((1500,), rng), dark=1000.0, read_noise=4.0).channel.size == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    level=st.sampled_from([0.0, 1.0, 30.0, 3000.0, 40_000.0, 65_000.0]),
+    gain=st.sampled_from([0.02, 0.5, 1.0, 7.0, 300.0]),
+    read_noise=st.sampled_from([0.0, 3.7, 200.0]),
+    dark=st.sampled_from([-20.0, 0.0, 0.5, 900.3]),
+    sigmas=st.sampled_from([0.01, 2.0, 7.0]),
+)
+def test_integers_are_searched_as_their_floating_point_values(seed, level, gain, read_noise, dark, sigmas):
+    rng = np.random.default_rng(seed)
+    counts = np.clip(rng.poisson(level, (4, 300)) + rng.normal(dark, read_noise, (4, 300)), 0, 65535).astype(np.uint16)
+    hit = rng.integers(0, 1200, 12)
+    raised = counts.reshape(-1)[hit] + rng.integers(0, 60_000, 12) // 2 ** rng.integers(0, 14, 12)
+    counts.reshape(-1)[hit] = np.minimum(raised, 65_535)
+    options = {"dark": dark, "gain": gain, "read_noise": read_noise, "sigmas": sigmas}
+    whole, real = find_cosmic_rays(counts, **options), find_cosmic_rays(counts.astype(float), **options)
+    np.testing.assert_array_equal(whole.spectrum, real.spectrum)
+    np.testing.assert_array_equal(whole.channel, real.channel)
+    np.testing.assert_array_equal(whole.excess, real.excess)
 
 
 def test_a_sharp_line_of_the_light_is_kept_and_a_hit_beside_it_found():
