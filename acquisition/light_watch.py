@@ -69,6 +69,10 @@ class LightWatch:
                 f"({drift:+.1%})", "warning",
             )
 
+    def soon(self) -> None:
+        """Ask at the next opportunity."""
+        self._next_check = 0.0
+
     def require_ready(self) -> None:
         """Raise if the head cannot light again; then it may have gone dark before it was made so."""
         try:
@@ -82,14 +86,14 @@ class LightWatch:
         total = float(counts.sum(dtype=np.uint64))
         signal = total - dark_counts
         if signal < COLLAPSE * self._signal and self._signal > FAINT * math.sqrt(total):
-            self._next_check = 0.0
+            self.soon()
             self.check()
         self._signal = signal
 
     def prove(self) -> None:
         """Ask now, if something was measured since the head said last that it emits; raises like :meth:`check`."""
         if self._since:
-            self._next_check = 0.0
+            self.soon()
             self.check()
 
     def dark(self, *, in_doubt: bool) -> None:

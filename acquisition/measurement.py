@@ -414,7 +414,7 @@ class Measurement(Generic[R]):
         if self._zero_s is not None:
             self._paused_s += duration_s
         self._after_pause = True
-        self._next_check = 0.0
+        self.watch.soon()
 
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure at the spectrometer, s."""
