@@ -35,6 +35,7 @@ def test_extracted_endmembers_are_the_pure_phases_where_those_occur(method):
     np.testing.assert_array_equal(again.spectra, found.spectra)
 
 
+@pytest.mark.slow
 def test_a_phase_that_is_never_pure_is_found_mixed_as_the_warning_says():
     rng = np.random.default_rng(2)
     grown = np.linspace(0, 0.6, 120)

@@ -42,6 +42,7 @@ def test_a_finer_grid_converges_to_the_closed_form() -> None:
     assert errors[1] < 0.002
 
 
+@pytest.mark.slow
 def test_finer_grid_and_time_change_the_film_by_less_than_half_a_percent() -> None:
     coarse = heat.temperature_rise(4e-4, 1e-6)
     fine = heat.temperature_rise(4e-4, 1e-6, refinement=1.5, times_per_decade=32)

@@ -37,7 +37,10 @@ def test_gamma_deviates_are_gamma_deviates(shape: float) -> None:
     assert stats.kstest(out, stats.gamma(shape).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("events", "samples"), [(1, 20_000), (50, 10_000), (128, 5_000), (300, 3_000)])
+@pytest.mark.parametrize(("events", "samples"), [
+    pytest.param(1, 20_000, marks=pytest.mark.slow), (50, 10_000),
+    pytest.param(128, 5_000, marks=pytest.mark.slow), (300, 3_000),
+])
 def test_the_time_of_so_many_events_is_gamma_distributed(events: int, samples: int) -> None:
     film = ExactFilm(one_species(), 3)
     times = np.zeros(samples + 1)

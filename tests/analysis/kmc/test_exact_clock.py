@@ -159,7 +159,9 @@ def test_the_hazard_between_events_is_exponential_while_the_film_heats_up(method
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("site", "power"), [("ion", 1.0), ("vacancy", -1.0)])
+@pytest.mark.parametrize(
+    ("site", "power"), [pytest.param("ion", 1.0, marks=pytest.mark.slow), ("vacancy", -1.0)]
+)
 def test_vacancies_gather_where_detailed_balance_puts_them(method: str, site: str, power: float) -> None:
     """p/(1 − p) of a column is proportional to k(T) of the ion's site, or to 1/k(T) of the vacancy's."""
     config = exact(

@@ -132,6 +132,7 @@ def test_the_tracer_correlation_at_the_papers_vacancies_with_more_digits() -> No
     assert run(pure(0.008, 100_000_000)).tracer_correlation() == pytest.approx(0.6567, abs=0.0015)
 
 
+@pytest.mark.slow
 def test_displacements_agree_with_the_sum_over_correlations() -> None:
     """<R²> over hops, counted from tagged ions, is the same factor."""
     film = ExactFilm(pure(0.008, 1), 3, tracer=True)
