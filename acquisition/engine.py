@@ -262,7 +262,6 @@ class Engine:
             self.disconnect()
             self.rest()
             self.ledger.keep(None)
-            self.ledger.keep(None)
             self.film.close()
             self.analyst.close()
 
@@ -271,7 +270,6 @@ class Engine:
         self.manual.end_live()
         self.ledger.keep(None)
         try:
-            self.ledger.keep(None)
             spots = self.film.change(name, anew=remounted)
         except ScanFileError as error:
             self.events.note(str(error), "error")

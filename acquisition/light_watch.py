@@ -40,7 +40,7 @@ class LightWatch:
         self.measured_uw = 0.0
         self._next_check = 0.0                      # time.monotonic()
         self._since: list[SpectrumRecord] = []      # kept since the head said that it emits
-        self._signal = 0.0                          # of the last spectrum that was kept, counts above dark
+        self._signal = 0.0                          # of the last spectrum, counts above dark
 
     def check(self) -> None:
         """Now and then: does the laser still emit, and as much as it should; raises if it does not."""
@@ -86,15 +86,17 @@ class LightWatch:
         total = float(counts.sum(dtype=np.uint64))
         signal = total - dark_counts
         if signal < COLLAPSE * self._signal and self._signal > FAINT * math.sqrt(total):
-            self.soon()
-            self.check()
+            self._ask()
         self._signal = signal
 
     def prove(self) -> None:
         """Ask now, if something was measured since the head said last that it emits; raises like :meth:`check`."""
         if self._since:
-            self.soon()
-            self.check()
+            self._ask()
+
+    def _ask(self) -> None:
+        self.soon()
+        self.check()
 
     def dark(self, *, in_doubt: bool) -> None:
         """It was made dark, and had been on until then, or nobody knows."""

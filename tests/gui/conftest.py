@@ -18,6 +18,7 @@ from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import AdaptiveMap, AnyRecipe, RasterMap, Sample, TimeSeries
 from halidescope.acquisition.states import RunState
 from halidescope.gui.link import Opened, attached
+from halidescope.gui.panels import Views
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
 
@@ -123,6 +124,14 @@ def attached_window(window: MainWindow, session: Path, qtbot: QtBot) -> MainWind
     window.follow(lambda: attached(session))
     qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
     return window
+
+
+@pytest.fixture
+def said(views: Views) -> list[str]:
+    """What the views of a test's module say, in order."""
+    heard: list[str] = []
+    views.said.connect(heard.append)
+    return heard
 
 
 @pytest.fixture

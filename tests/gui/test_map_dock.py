@@ -148,12 +148,10 @@ def test_a_line_through_the_spot_gives_diffusion_or_says_why_not(panel: MapPanel
 
 
 def test_another_map_is_compared_by_dragging_the_line_between_them(
-    views: Views, measured: dict[str, Path], qtbot: QtBot
+    views: Views, said: list[str], measured: dict[str, Path], qtbot: QtBot
 ) -> None:
     panel = views.map
     after = choose(panel, "intensity", qtbot).copy()
-    said: list[str] = []
-    views.said.connect(said.append)
     panel.compare_asked.emit(measured["before"])
     qtbot.waitUntil(lambda: panel.comparing, timeout=10000)
     with open_scan(measured["before"]) as scan:
@@ -206,12 +204,10 @@ def test_it_plays_in_the_order_of_taking_and_unseen_pixels_are_missing(panel: Ma
 
 
 def test_maps_of_one_field_are_played_one_after_the_other(
-    views: Views, measured: dict[str, Path], qtbot: QtBot
+    views: Views, said: list[str], measured: dict[str, Path], qtbot: QtBot
 ) -> None:
     panel = views.map
     after = choose(panel, "intensity", qtbot).copy()
-    said: list[str] = []
-    views.said.connect(said.append)
     panel.series_asked.emit([measured["after"], measured["series"], measured["before"]])
     qtbot.waitUntil(lambda: len(panel.time.frames) == 2, timeout=10000)
     assert said == ["not maps of this field: series.nxs"]

@@ -82,10 +82,10 @@ def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot
     assert (panel.lower_points.getData()[1] > 0).all()
 
 
-def test_another_series_is_laid_over_the_shares(views: Views, measured: dict[str, Path], qtbot: QtBot) -> None:
+def test_another_series_is_laid_over_the_shares(
+    views: Views, said: list[str], measured: dict[str, Path], qtbot: QtBot
+) -> None:
     panel = views.series
-    said: list[str] = []
-    views.said.connect(said.append)
     panel.compare_asked.emit(measured["series"])
     qtbot.waitUntil(lambda: len(panel.others) == 1, timeout=10000)
     dots, fit = panel.others[0]
