@@ -170,17 +170,17 @@ class JournalWriter:
 
     def amend(self, record: SpectrumRecord) -> None:
         """Commit other flags for a spectrum that is there already; its counts are the same."""
-        self._insert("spectra", record)
+        self._insert("spectra", record, verb="REPLACE")
 
     def append_repeat(self, record: SpectrumRecord) -> None:
         """Commit a spectrum of a point that is there already; kept apart, with its own count of sequence."""
         self._insert("repeats", record)
 
-    def _insert(self, table: str, record: SpectrumRecord) -> None:
+    def _insert(self, table: str, record: SpectrumRecord, *, verb: str = "INSERT") -> None:
         counts = little_endian(record.counts, self._type)
         numbers = record.numbers
         self._write(
-            f"INSERT OR REPLACE INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            f"{verb} INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (*numbers, counts, checksum(numbers, counts)),
         )
 

@@ -124,3 +124,15 @@ def test_a_map_is_resumed_where_light_was_in_doubt(tmp_path, kind, left):
         kept = reader.spectrum(3)
         assert kept.flags == Flag.LIGHT_IN_DOUBT
         assert np.array_equal(kept.counts, record(3, 3).counts)
+
+
+@pytest.mark.parametrize("append", ["append", "append_repeat"])
+def test_a_spectrum_that_was_acknowledged_is_never_written_over(tmp_path, append):
+    writer = JournalWriter(journal_path(tmp_path / "scan.nxs"), header())
+    getattr(writer, append)(record(0, 0))
+    with pytest.raises(ScanFileError, match="cannot be written"):
+        getattr(writer, append)(record(0, 1))
+    writer.close()
+    with JournalReader(journal_path(tmp_path / "scan.nxs")) as reader:
+        kept = reader.spectrum(0) if append == "append" else reader.repeats()[0]
+        assert np.array_equal(kept.counts, record(0, 0).counts)
