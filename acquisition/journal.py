@@ -403,9 +403,10 @@ def _copied(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def delete_journal(path: Path) -> None:
-    """Delete a closed journal with its log, its index and its page of light."""
-    for name in (path.name + "-wal", path.name + "-shm", light_path(path).name, path.name):
+def delete_journal(path: Path, *, light: bool = True) -> None:
+    """Delete a closed journal with its log, its index and, unless ``light`` is False, its page of light."""
+    pages = [light_path(path).name] if light else []
+    for name in (path.name + "-wal", path.name + "-shm", *pages, path.name):
         path.with_name(name).unlink(missing_ok=True)
 
 

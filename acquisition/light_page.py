@@ -12,6 +12,7 @@ import mmap
 import os
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -177,6 +178,24 @@ def read_page(path: Path) -> PageContent:
     spots = tuple(LitSpot(x_um, y_um, dose, doubt + unproven) for x_um, y_um, dose, doubt, unproven in rows)
     unproven = tuple(row[4] for row in rows)
     return PageContent(spots, here, irradiance, since_utc_s, unproven, proven_utc_s, bool(came_on))
+
+
+def merge_pages(path: Path, other: Path) -> None:
+    """Take over into a closed page what another of the same film says; of a spot in both the greater dose counts.
+
+    Raises
+    ------
+    ScanFileError
+        A page cannot be read or written.
+    """
+    before = {(spot.x_um, spot.y_um): (number, spot) for number, spot in enumerate(read_page(path).spots)}
+    with closing(LightPage(path, lambda at_s: at_s)) as page:
+        for spot in read_page(other).spots:
+            number, known = before.get((spot.x_um, spot.y_um), (None, spot))
+            if number is None:
+                page.put(page.add(spot.x_um, spot.y_um), spot)
+            elif spot.dose_j_cm2 > known.dose_j_cm2:
+                page.put(number, spot)
 
 
 def end_light(path: Path, dark_utc_s: float, speed: float, *, found_lit: bool) -> str:

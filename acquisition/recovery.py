@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
-from halidescope.acquisition.light_page import light_path
+from halidescope.acquisition.light_page import light_path, merge_pages
 from halidescope.acquisition.places import spool
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.storage import finish_elsewhere
@@ -135,7 +135,8 @@ def recover(journal: Path, out: Path | None = None) -> tuple[Path, list[int]]:
 def bring_home(out: Path) -> Path | None:
     """Bring the journal of ``out`` that was rescued into the spool, its folder being gone, back to its place.
 
-    A journal that lies there already (the drive is back) is replaced by the rescued one, which holds more.
+    A journal that lies there already (the drive is back) is replaced by the rescued one, which holds more; of the light
+    that either page tells of, the greater dose of every spot is kept.
 
     Returns
     -------
@@ -169,9 +170,13 @@ def bring_home(out: Path) -> Path | None:
             saved.backup(fresh)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        delete_journal(home)
+        # the light first, and never less of it: killed on the way, the next try finds all that it needs
         if light_path(rescued.journal).exists():
-            shutil.copyfile(light_path(rescued.journal), light_path(home))
+            shutil.copyfile(light_path(rescued.journal), light_path(part))
+            if light_path(home).exists():
+                merge_pages(light_path(part), light_path(home))
+            os.replace(light_path(part), light_path(home))
+        delete_journal(home, light=False)
         os.replace(part, home)
     except (OSError, sqlite3.Error) as error:
         raise ScanFileError(

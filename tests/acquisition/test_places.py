@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from halidescope.acquisition import places
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
-from halidescope.acquisition.light_page import light_path, read_page
+from halidescope.acquisition.light_page import LightPage, LitSpot, light_path, read_page
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.recipes import parse_recipe
 from halidescope.acquisition.recovery import bring_home, in_use, left_behind, recover
@@ -200,15 +201,45 @@ def test_a_drive_that_is_back_with_its_older_journal_gets_the_rescued_one(tmp_pa
     assert bring_home(out) is None
 
 
+def lit(journal, *spots):
+    """A page of light beside a journal."""
+    with closing(LightPage(light_path(journal), lambda at_s: at_s)) as page:
+        for spot in spots:
+            page.put(page.add(spot.x_um, spot.y_um), spot)
+
+
+NEAR, MORE, FAR = LitSpot(1.0, 1.0, 2.0, 0.5), LitSpot(1.0, 1.0, 3.0, 0.25), LitSpot(9.0, 1.0, 4.0)
+
+
+@pytest.mark.parametrize(("at_home", "saved", "kept"), [
+    ([NEAR], None, {NEAR}), (None, [NEAR], {NEAR}), ([NEAR, FAR], [MORE], {MORE, FAR}),
+    ([MORE], [NEAR, FAR], {MORE, FAR}),
+], ids=["only at home", "only rescued", "more rescued", "more at home"])
+def test_no_light_is_lost_when_a_journal_is_brought_home(tmp_path, at_home, saved, kept):
+    out = tmp_path / "scan.nxs"
+    home, rescued = journal_path(out), places.journal_in_spool(journal_path(out))
+    written(home, [0])
+    written(rescued, [0, 1])
+    with closing(sqlite3.connect(rescued)) as db, db:
+        db.execute("INSERT INTO header VALUES ('destination', ?)", (str(out),))
+    for journal, spots in ((home, at_home), (rescued, saved)):
+        if spots is not None:
+            lit(journal, *spots)
+    assert bring_home(out) == rescued
+    assert set(read_page(light_path(home)).spots) == kept
+    with JournalReader(home) as reader:
+        assert len(reader.places()) == 2
+        assert set(reader.light_spots()) == kept
+    assert sorted(path.name for path in rescued.parent.iterdir()) == []
+
+
 def test_two_journals_of_one_file_that_contradict_each_other_are_both_kept(tmp_path):
     out = tmp_path / "scan.nxs"
     written(journal_path(out), [0, 1, 2])
     rescued = places.journal_in_spool(journal_path(out))
     written(rescued, [0, 5, 6, 7])
-    db = sqlite3.connect(rescued)
-    with db:
+    with closing(sqlite3.connect(rescued)) as db, db:
         db.execute("INSERT INTO header VALUES ('destination', ?)", (str(out),))
-    db.close()
     with pytest.raises(ScanFileError, match=r"each holds spectra that the other lacks; finish both"):
         bring_home(out)
     for path in (journal_path(out), rescued):
