@@ -11,4 +11,6 @@ def limit_memory() -> None:
         import psutil
 
         most = psutil.virtual_memory().available + (1 << 30)
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        _, allowed = resource.getrlimit(resource.RLIMIT_AS)
+        if allowed == resource.RLIM_INFINITY or most < allowed:      # nobody may raise a limit
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
