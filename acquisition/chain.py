@@ -105,11 +105,8 @@ class Chain:
                 )
         return ""
 
-    def run(self, note: tuple[str, str]) -> tuple[RunState, str]:
-        """Measure every part that is not finished; returns how it ended, and why.
-
-        ``note`` is the text and level of an event that belongs into every part's file.
-        """
+    def run(self) -> tuple[RunState, str]:
+        """Measure every part that is not finished; returns how it ended, and why."""
         state, reason = RunState.FINISHED, ""
         before: Path | None = None
         for part in self.parts:
@@ -121,7 +118,6 @@ class Chain:
                 measurement = make_measurement(
                     self._engine, part.recipe, part.plan, part.out, past=part.past, before=before
                 )
-                measurement.note(*note)
                 state, reason = measurement.run()
                 if state is not RunState.FINISHED:
                     break

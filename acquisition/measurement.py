@@ -171,7 +171,6 @@ class Measurement(Generic[R]):
         self.engine.ledger.keep(self._page, self._past.spots if self._past else ())
         if self._sought_at is not None:
             self.engine.ledger.write_down(self._sought_at.x_um, self._sought_at.y_um)
-        self._write_events()
         self.note(f"{self._plan.title}: preparing")
         if self._past is not None:
             if self._past.lit_until_unknown:
@@ -459,14 +458,6 @@ class Measurement(Generic[R]):
             self._journal.append_event(event)
             self._noted.add(event.sequence)
 
-    def _write_events(self) -> None:
-        """Into the journal what was noted before there was one, and by other threads."""
-        assert self._journal is not None
-        for event in self._events.since(self._first_event):
-            if event.sequence not in self._noted:
-                self._journal.append_event(event)
-                self._noted.add(event.sequence)
-
     # the end
 
     def _end(self, state: RunState, reason: str) -> tuple[RunState, str]:
@@ -512,7 +503,9 @@ class Measurement(Generic[R]):
             if skipped := sum(reason.startswith(SKIPPED) for reason in self._reasons.values()):
                 self.note(f"{skipped} spectra are missing after faults, each with its reason", "warning")
             self.note("emission proven off" if not self.beam.on else "EMISSION COULD NOT BE PROVEN OFF")
-            self._write_events()
+            for event in self._events.since(self._first_event):      # what other threads noted meanwhile
+                if event.sequence not in self._noted:
+                    journal.append_event(event)
             dark_at_s = self.beam.dark_at_s
             journal.end(Ending(
                 state=state.value, reason=reason, ended_at=self._clock.wall().isoformat(),
