@@ -13,7 +13,6 @@ from halidescope.acquisition.findings import findings
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.provenance import provenance
-from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.analysis_report import analysis_page
 from halidescope.gui.values import plus_minus
@@ -23,15 +22,16 @@ from halidescope.gui.values import plus_minus
 class Job:
     """A file to be analysed.
 
-    ``path`` is where it is found, ``name`` what the person wrote, and ``inputs`` are the other files that the results
-    depend on; ``page`` and ``keep`` tell whether a page is wanted, and all that can be stored.
+    ``path`` is where it is found, ``name`` what the person wrote, ``link`` its path as seen from the stored results,
+    and ``inputs`` are the other files that the results depend on.
     """
 
     path: str
     name: str
     settings: AnalysisFile
     page: bool = False
-    keep: bool = False
+    arrays: bool = False
+    link: str = ""
     inputs: tuple[str, ...] = ()
 
 
@@ -42,7 +42,7 @@ class Done:
     plain: dict[str, object] = field(default_factory=dict)
     words: str = ""
     page: str = ""
-    kept: StoredAnalysis | None = None
+    arrays: bytes = b""
     problem: str = ""
 
 
@@ -54,11 +54,12 @@ def analyse_file(job: Job) -> Done:
             used = found.endmembers.sources if found.endmembers is not None else ()
             origin = provenance([Path(name) for name in (job.path, *job.inputs, *used)], job.settings)
             plain = found.plain() | {"file": job.name} | _online(scan, found) | {"provenance": origin}
+            link = job.link if Path(job.path).suffix == ".nxs" else None
             return Done(
                 plain=plain,
                 words=_words(job.name, found),
                 page=analysis_page(scan, found, origin, plain).html() if job.page else "",
-                kept=findings(scan, found, origin) if job.keep else None,
+                arrays=findings(scan, found, origin, link=link) if job.arrays else b"",
             )
     except ProblemError as error:
         return Done(problem=str(error))
