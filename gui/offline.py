@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from halidescope.acquisition.convert import WRITERS, convert
 from halidescope.acquisition.description import description_of, edit_description, why_not_changed
@@ -17,6 +17,7 @@ from halidescope.acquisition.results_file import StoredAnalysis, results_path
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.transport import header_of
 from halidescope.gui.app import make_application
+from halidescope.gui.asking import ask_files, ask_target
 from halidescope.gui.description_form import DescriptionForm, Edited
 from halidescope.gui.exporting import ENDINGS, save_picture
 from halidescope.gui.kmc_dock import KmcPanel
@@ -174,11 +175,10 @@ class ScanWindow(QMainWindow):
 
     def choose_more(self) -> None:
         """Ask for other scans; each gets a window of its own, as this one."""
-        dialog = QFileDialog(self, "Saved scans", str(self.path.parent), name_filter())
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: [self.open_beside(Path(name)) for name in names])
-        dialog.open()
+        ask_files(
+            self, "Saved scans", name_filter(), lambda paths: [self.open_beside(path) for path in paths],
+            folder=str(self.path.parent), many=True,
+        )
 
     def open_beside(self, path: Path) -> "ScanWindow":
         """Show another scan in a window that closes with this one."""
@@ -206,7 +206,7 @@ class ScanWindow(QMainWindow):
             return
         dialog = ReanalysisDialog(self.scan.metadata["sample"].get("composition"), self)
         dialog.asked.connect(self.analyse)
-        dialog.open()
+        dialog.show()
         self.dialog = dialog
 
     def analyse(self, asked: Asked) -> None:
@@ -287,15 +287,10 @@ class ScanWindow(QMainWindow):
 
     # out of the program
 
-    def _choose(self, title: str, endings: list[str], act: object) -> None:
-        assert callable(act)
+    def _choose(self, title: str, endings: list[str], act: Callable[[Path], object]) -> None:
         wanted = " ".join(f"*{ending}" for ending in endings)
-        dialog = QFileDialog(self, title, str(self.path.with_suffix(endings[0])), wanted)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(endings[0][1:])
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: act(Path(name)))
-        dialog.open()
+        proposal = str(self.path.with_suffix(endings[0]))
+        ask_target(self, title, wanted, proposal, act, suffix=endings[0][1:])
 
     def _choose_picture(self) -> None:
         self._choose("Picture of the views", list(ENDINGS), self.save_picture)
