@@ -4,7 +4,6 @@ Only what is asked for is here; doing it is in :mod:`halidescope.acquisition.bat
 ``docs/analysis.md``.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from halidescope.acquisition.microscope import Table
 from halidescope.acquisition.problems import BadFileError, sentence_of
+from halidescope.acquisition.toml_texts import toml_values
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -113,9 +113,7 @@ class AnalysisFile(Table):
 def parse_analysis(text: str, *, source: str = "analysis file") -> AnalysisFile:
     """An analysis file from its text; raises :class:`BadFileError` with one sentence."""
     try:
-        return AnalysisFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadFileError(f"{source}: not valid TOML: {error}") from error
+        return AnalysisFile.model_validate(toml_values(text, source))
     except ValidationError as error:
         raise BadFileError(sentence_of(error, source)) from error
 

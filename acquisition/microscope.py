@@ -5,7 +5,6 @@ Only the file and the arithmetic of the beam are here; connecting is in :mod:`ha
 
 import json
 import math
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from halidescope.acquisition.faults import FaultsTable
 from halidescope.acquisition.problems import BadFileError, sentence_of
+from halidescope.acquisition.toml_texts import toml_values
 
 _DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
@@ -148,9 +148,7 @@ def _table(value: object) -> bool:
 def parse_microscope(text: str, *, source: str = "microscope file") -> MicroscopeFile:
     """A microscope file from its text; raises :class:`BadFileError` with one sentence."""
     try:
-        return MicroscopeFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadFileError(f"{source}: not valid TOML: {error}") from error
+        return MicroscopeFile.model_validate(toml_values(text, source))
     except ValidationError as error:
         raise BadFileError(sentence_of(error, source)) from error
 

@@ -4,7 +4,6 @@ The declaration says which way spectra lie, where the wavelengths are, what the 
 order they were measured; the keys are the fields of :class:`Layout`. NPY files are read without pickles.
 """
 
-import tomllib
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,6 +17,7 @@ from halidescope.acquisition.importers.texts import NUMPY_COMPLAINTS, number, re
 from halidescope.acquisition.problems import BadFileError, ScanFileError, sentence_of
 from halidescope.acquisition.quantities import is_length, is_time, to_nm, to_s, to_um
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.toml_texts import toml_values
 
 
 class _Table(BaseModel):
@@ -156,11 +156,9 @@ def load_npy(path: Path) -> NDArray:
 
 def _layout(path: Path) -> Layout:
     try:
-        return Layout.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Layout.model_validate(toml_values(path.read_bytes(), f"layout file {path}"))
     except OSError as error:
         raise BadFileError(f"layout file {path}: cannot be read ({error.strerror}); check it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFileError(f"layout file {path}: not valid TOML: {error}") from error
     except ValidationError as error:
         raise BadFileError(sentence_of(error, f"layout file {path}")) from error
 
