@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from halidescope.acquisition.importers.foreign import foreign_scan, gridded
-from halidescope.acquisition.importers.texts import number, read_text
+from halidescope.acquisition.importers.texts import NUMPY_COMPLAINTS, number, read_text
 from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.quantities import is_length, is_time, to_nm, to_s, to_um
 from halidescope.acquisition.scan import Scan
@@ -148,7 +148,7 @@ def load_npy(path: Path) -> NDArray:
             data = np.load(file, allow_pickle=False)
     except OSError as error:
         raise ScanFileError(f"{path}: cannot be read ({error}); check the path") from error
-    except (ValueError, EOFError, SyntaxError, MemoryError, TypeError, OverflowError) as error:
+    except NUMPY_COMPLAINTS as error:
         raise ScanFileError(f"{path}: not an NPY file of numbers ({error}); pickles are never opened") from error
     if not isinstance(data, np.ndarray) or data.dtype.kind not in "uif" or data.ndim < 1 or data.size == 0:
         raise ScanFileError(f"{path}: not an NPY file of numbers; save a plain array")
