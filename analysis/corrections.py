@@ -103,7 +103,7 @@ def noise_floor(spectra: ArrayLike, dark: ArrayLike = 0.0) -> float:
         Subtracted first: a pattern of the detector is no noise.
     """
     counts = np.asarray(spectra)
-    counts = counts.reshape(-1, counts.shape[-1])[:FLOOR_SPECTRA].astype(np.float64) - dark
+    counts = counts.reshape(-1, counts.shape[-1])[:FLOOR_SPECTRA].astype(np.float64) - np.asarray(dark, np.float64)
     counts = counts[np.isfinite(counts).all(axis=1)]
     channels = counts.shape[1]
     if channels < FLOOR_CHANNELS or not len(counts):
