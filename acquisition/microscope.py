@@ -8,11 +8,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from halidescope.acquisition.faults import FaultsTable
-from halidescope.acquisition.problems import BadFileError, sentence_of
-from halidescope.acquisition.toml_texts import toml_values
+from halidescope.acquisition.toml_files import checked, parse_toml, read_toml
 
 _DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
@@ -147,10 +146,7 @@ def _table(value: object) -> bool:
 
 def parse_microscope(text: str, *, source: str = "microscope file") -> MicroscopeFile:
     """A microscope file from its text; raises :class:`BadFileError` with one sentence."""
-    try:
-        return MicroscopeFile.model_validate(toml_values(text, source))
-    except ValidationError as error:
-        raise BadFileError(sentence_of(error, source)) from error
+    return checked(MicroscopeFile, parse_toml(text, source), source)
 
 
 def load_microscope(path: Path) -> MicroscopeFile:
@@ -161,10 +157,4 @@ def load_microscope(path: Path) -> MicroscopeFile:
     BadFileError
         The file is missing, is not TOML, or holds an unknown or impossible value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadFileError(f"microscope file {path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"microscope file {path}: not UTF-8 text; save it as UTF-8") from error
-    return parse_microscope(text, source=f"microscope file {path}")
+    return checked(MicroscopeFile, read_toml(path, "microscope file"), f"microscope file {path}")

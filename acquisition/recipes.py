@@ -28,7 +28,7 @@ from halidescope.acquisition.recipe_base import (
     Sample,
 )
 from halidescope.acquisition.single_recipes import Background, DarkRecovery, TimeSeries
-from halidescope.acquisition.toml_texts import toml_values
+from halidescope.acquisition.toml_files import read_toml
 
 __all__ = [
     "RECIPES", "AdaptiveMap", "AnalysisRequest", "AnyRecipe", "AutoExposure", "Background", "ChangeEstimate",
@@ -252,8 +252,4 @@ def load_recipe(path: Path) -> AnyRecipe:
     BadFileError
         The file is missing, is not TOML, or holds an unknown or impossible value.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise BadFileError(f"recipe {path}: cannot be read ({error.strerror}); check the path") from error
-    return parse_recipe(toml_values(text, f"recipe {path}"), source=f"recipe {path}")
+    return parse_recipe(read_toml(path, "recipe"), source=f"recipe {path}")

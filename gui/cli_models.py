@@ -9,7 +9,7 @@ import typer
 
 from halidescope.acquisition.kmc_file import check_free, write_kmc
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
-from halidescope.acquisition.toml_texts import toml_values
+from halidescope.acquisition.toml_files import read_toml
 from halidescope.gui.terminal import ShareBar, complain, say_json
 
 if TYPE_CHECKING:  # numba loads only when something is simulated
@@ -54,10 +54,9 @@ def kmc(
 def _read(path: Path) -> "tuple[KmcConfig, Sweep | None]":
     from halidescope.analysis.kmc.config import read_tables
 
+    tables = read_toml(path, "configuration")
     try:
-        return read_tables(toml_values(path.read_bytes(), f"configuration {path}"))
-    except OSError as error:
-        raise BadFileError(f"configuration {path}: cannot be read ({error.strerror}); check the path") from error
+        return read_tables(tables)
     except ValueError as error:
         raise BadFileError(f"configuration {path}: {error}") from error
 
