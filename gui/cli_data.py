@@ -8,10 +8,13 @@ from halidescope.gui.terminal import say_json
 
 
 def convert(
-    file: Path = typer.Argument(help="Measured file, journal of one that was cut off, or another program's file."),
+    file: Path = typer.Argument(
+        help="Measured file, journal of one that was cut off, another program's file, or stored results (to .csv)."
+    ),
     out: Path = typer.Option(
         ..., help="File to write: .nxs, .csv, .npz, .hspy, .zspy; of a map .ome.tif, .maps.csv; .zip to publish it."
     ),
+    run: int | None = typer.Option(None, min=1, help="Of stored results, which analysis; default: the newest."),
 ) -> None:
     """Write a measurement in another format; a journal becomes the finished file that it lacks.
 
@@ -19,7 +22,7 @@ def convert(
     """
     from halidescope.acquisition.convert import convert as convert_file
 
-    convert_file(file, out)
+    convert_file(file, out, run=run)
     typer.echo(f"wrote {out}")
 
 

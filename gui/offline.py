@@ -8,11 +8,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
-from halidescope.acquisition.batch import Analysis
 from halidescope.acquisition.convert import WRITERS, convert
 from halidescope.acquisition.importers import supported
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.results import Number
+from halidescope.acquisition.results_file import StoredAnalysis, results_path
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.app import make_application
 from halidescope.gui.exporting import ENDINGS, save_picture
@@ -20,10 +20,10 @@ from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.notice import Notice
 from halidescope.gui.panels import Views
-from halidescope.gui.reanalysis import Asked, analyse_again, words_of
+from halidescope.gui.reanalysis import Asked, analyse_again, results_of, words_of
 from halidescope.gui.reanalysis_dialog import ReanalysisDialog
-from halidescope.gui.run_data import RunData, read_whole
 from halidescope.gui.scan_report import scan_report
+from halidescope.gui.stored_runs import ReadScan, RunChooser, read_scan, store_run
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
 
@@ -44,7 +44,8 @@ class ScanWindow(QMainWindow):
         self.theme = theme
         self.problem = ""
         self.scan: Scan | None = None
-        self.analysis: Analysis | None = None
+        self.analysis: StoredAnalysis | None = None      # that is shown; None: that of while it was measured
+        self.stored: tuple[StoredAnalysis, ...] = ()
         self.views = Views(self)
         self.views.set_theme(theme)
         self.kmc = KmcPanel(self)
@@ -63,6 +64,9 @@ class ScanWindow(QMainWindow):
         self.simulated.setProperty("mark", True)
         self.simulated.hide()
         self.notice = Notice(self)
+        self.runs = RunChooser(self)
+        self.runs.chosen.connect(self.show_analysis)
+        self.runs.store_asked.connect(self.store)
         head = QHBoxLayout()
         head.setContentsMargins(8, 4, 8, 4)
         head.addWidget(self.about, 1)
@@ -73,12 +77,13 @@ class ScanWindow(QMainWindow):
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(head)
+        layout.addWidget(self.runs)
         layout.addWidget(self.notice)
         layout.addWidget(self.split, 1)
         self.setCentralWidget(body)
         self._build_menus()
         self.resize(1280, 900)
-        self.files.ask(lambda: read_whole(path), self._show, self._fail)
+        self.files.ask(lambda: read_scan(path), self._show, self._fail)
 
     def _build_menus(self) -> None:
         keys = QKeySequence.StandardKey
@@ -102,10 +107,13 @@ class ScanWindow(QMainWindow):
         for name in ("picture", "data", "report", "again"):
             self.actions_by_name[name].setEnabled(False)
 
-    def _show(self, read: tuple[Scan, RunData]) -> None:
-        scan, data = read
+    def _show(self, read: ReadScan) -> None:
+        scan, self.stored = read.scan, read.runs
         self.scan = scan
-        self.views.load(data)
+        self.views.load(read.data)
+        self.runs.offer(read.runs, online=scan.results is not None)
+        if read.problem:
+            self._say(read.problem)
         is_map = self.views.data.grid is not None
         for panel in ([self.views.map] if is_map else [self.views.live, self._series(scan)]):
             self.split.addWidget(panel)
@@ -199,13 +207,42 @@ class ScanWindow(QMainWindow):
         self._say("analysing …")
         self.files.ask(lambda: analyse_again(scan, asked), self._analysed, self._not_done)
 
-    def _analysed(self, found: tuple[Analysis, OnlineResults]) -> None:
-        self.analysis, results = found
+    def _analysed(self, run: StoredAnalysis) -> None:
+        assert self.scan is not None
+        self.runs.offer(self.stored, online=self.scan.results is not None, new=run)
+        self.show_analysis(run)
+        self.notice.say(self.notice.text.text(), actions=[("Store beside the data", lambda: self.store(run))])
+
+    def show_analysis(self, run: StoredAnalysis | None) -> None:
+        """Show an analysis, of now or stored; None: that of while the scan was measured."""
+        assert self.scan is not None
+        try:
+            results = self.scan.results if run is None else results_of(self.scan, run)
+        except ProblemError as error:
+            self._say(str(error))
+            return
+        self.analysis = run
+        if results is None:
+            return
         self.views.add_results(results)
         self.kmc.refresh(self.views.data)
         if self.views.data.newest_index is not None and self.views.data.grid is None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
-        self._say(" ".join(part for part in (results.reference_note, words_of(self.analysis)) if part))
+        self._say(" ".join(part for part in (results.reference_note, words_of(run) if run is not None else "") if part))
+
+    def store(self, run: StoredAnalysis) -> None:
+        """Store an analysis beside the data, in the lane."""
+        scan = self.scan
+        if scan is None:
+            return
+
+        def done(runs: tuple[StoredAnalysis, ...]) -> None:
+            self.stored = runs
+            self.runs.offer(runs, online=scan.results is not None)
+            self.analysis = self.runs.shown
+            self._say(f"stored as analysis {runs[-1].number} in {results_path(Path(scan.source))}")
+
+        self.files.ask(lambda: store_run(scan, run), done, self._not_done)
 
     # out of the program
 

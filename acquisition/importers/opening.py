@@ -11,6 +11,7 @@ from pathlib import Path
 from halidescope.acquisition.importers import declared, labspec_text, ocean_text, own_tables, rosetta, sif, spe
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.results_file import ENDING, is_results
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import is_ours, open_scan
 
@@ -63,6 +64,9 @@ def open_any(path: Path | str, *, part: int | None = None) -> Scan:
         raise ScanFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if declared.layout_path(path).exists():
         return declared.read_declared(path)
+    if path.name.endswith(ENDING) and is_results(path):
+        data = f"{path.name.removesuffix(ENDING)}.nxs"
+        raise ScanFileError(f"{path}: holds results of analyses and no measurement; open {data}, which shows them too")
     if not path.is_dir() and is_ours(path, start):
         return open_scan(path, part=part)
     for reader in READERS:

@@ -13,12 +13,12 @@ from halidescope.acquisition.convert import convert, save
 from halidescope.acquisition.description import details_of, edit_description
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.microscope import parse_microscope
-from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
+from halidescope.acquisition.problems import BadFileError, RefusedRunError
 from halidescope.acquisition.recipes import parse_recipe
-from halidescope.acquisition.results_file import read_results, results_path, store_results
+from halidescope.acquisition.results_file import read_results, store_results
 from halidescope.acquisition.storage import finish, open_scan
 
-from .conftest import header
+from .conftest import analysed, header
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def test_images_of_a_map_as_ome_tiff_and_as_a_table(measured, tmp_path):
 
 def test_a_publication_explains_itself_and_its_checksums_hold(measured, tmp_path):
     edit_description(measured, {"operator": "Ada", "sample.substrate": "sapphire"}, by="Ada")
-    store_results(measured, "test", {"a": [1.0]}, units={"a": "nm"}, settings={})
+    with open_scan(measured) as scan:
+        store_results(measured, analysed(scan))
     convert(measured, tmp_path / "film.zip")
     with zipfile.ZipFile(tmp_path / "film.zip") as archive:
         archive.extractall(tmp_path / "out")
@@ -73,28 +74,12 @@ def test_a_publication_explains_itself_and_its_checksums_hold(measured, tmp_path
     assert "by Ada" in readme
     assert "SIMULATED" in readme
     assert '"substrate": "sapphire"' in (folder / "description.json").read_text(encoding="utf-8")
+    with h5py.File(folder / "scan.analysis.nxs") as file, open_scan(folder / "scan.nxs") as scan:
+        assert np.array_equal(file["run_1/measurement/data/intensity"], scan.spectra)      # linked inside the package
+        assert scan.stored_analyses()[0].about == read_results(measured)[0].about
     with open_scan(folder / "scan.nxs") as one, open_any(folder / "scan.csv") as other, open_scan(measured) as scan:
         assert np.array_equal(one.spectra, scan.spectra)
         assert np.array_equal(other.spectra, scan.spectra)
-
-
-def test_results_lie_beside_the_data_with_settings_and_versions(measured):
-    before = measured.read_bytes()
-    assert read_results(measured) == []
-    for degree in (1, 2):
-        store_results(
-            measured, "peaks", {"centre_nm": np.full((3, 4), 520.0 + degree), "converged": np.ones((3, 4), bool)},
-            units={"centre_nm": "nm"}, settings={"degree": degree},
-        )
-    assert measured.read_bytes() == before
-    first, second = read_results(measured)
-    assert (first.settings, second.settings) == ({"degree": 1}, {"degree": 2})
-    assert np.all(second.arrays["centre_nm"] == 522.0)
-    assert second.units == {"centre_nm": "nm"}
-    assert second.data_sha256 == hashlib.sha256(before).hexdigest()
-    results_path(measured).write_bytes(b"nonsense")
-    with pytest.raises(ScanFileError, match="damaged"):
-        read_results(measured)
 
 
 def test_a_description_is_changed_with_a_history_and_the_data_stay(measured):

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -79,22 +81,46 @@ def test_the_command_writes_numbers_page_arrays_and_where_they_come_from(
     assert "SIMULATED" in page
     assert "not volume fractions" in page
     assert page.count("<svg") == 3
-    with h5py.File(tmp_path / "map.nxs.analysis.nxs") as stored, open_scan(measured / "map.nxs") as scan:
-        data = stored["entry/data"]
-        assert data.attrs["signal"] == "grown_share"
-        assert data["shares"].shape == (*scan.valid.shape, 2)
-        assert data["peak"].attrs["units"] == "eV"
-        assert stored["entry/numbers/halo_radius_um"][()] == field["halo_radius_um"]
-        np.testing.assert_array_equal(stored["entry/measurement/data/intensity"][()], scan.spectra)
+    with h5py.File(tmp_path / "map.analysis.nxs") as stored, open_scan(measured / "map.nxs") as scan:
+        kept = stored["run_1"]
+        assert kept["numbers/halo_radius_um"][()] == field["halo_radius_um"]
+        assert kept["data/peak"].attrs["units"] == "eV"
+        np.testing.assert_array_equal(kept["measurement/data/intensity"][()], scan.spectra)     # by its absolute path
         found = analyse_scan(scan)
         assert found.unmixing is not None
-        np.testing.assert_array_equal(data["shares"][()], found.unmixing.shares)
+        np.testing.assert_array_equal(kept["data/shares"][()], found.unmixing.shares)
 
 
-def test_results_are_stored_beside_the_raw_data_on_request(measured: Path) -> None:
-    assert run(["analyse", str(measured / "series.nxs"), "--store"]) == 0
-    with h5py.File(measured / "series.nxs.analysis.nxs") as stored:
-        assert stored["entry/measurement/title"][()].decode().startswith("time series")
+def test_results_are_added_beside_the_raw_data_shown_and_published(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("pristine.nxs", "br-rich.nxs", "series.nxs"):
+        shutil.copyfile(measured / name, tmp_path / name)
+    file = tmp_path / "series.nxs"
+    assert run(["analyse", str(file), "--stored"]) == 0
+    assert "no analysis stored" in capsys.readouterr().out
+    for _ in range(2):
+        assert run(["analyse", str(file), "--store", "--out", str(tmp_path)]) == 0      # one place, stored once
+    assert {path.name for path in tmp_path.iterdir() if "analysis" in path.name} == {"series.analysis.nxs"}
+    capsys.readouterr()
+    # the results lie among the files, and are left out
+    assert run(["analyse", *(str(path) for path in sorted(tmp_path.glob("series*.nxs"))), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert run(["analyse", str(file), "--stored", "--json"]) == 0
+    stored = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["run"] for one in stored] == [1, 2]
+    assert stored[1]["phi"] == found["phi"]
+    assert stored[1]["phi_se"] == found["phi_se"]
+    assert run(["analyse", str(file), "--stored"]) == 0
+    assert "pristine, Br-rich" in capsys.readouterr().out
+    assert run(["analyse", str(tmp_path / "series.analysis.nxs")]) == 1
+    assert "give the measured file beside it" in capsys.readouterr().err
+    assert run(["convert", str(tmp_path / "series.analysis.nxs"), "--run", "2", "--out", str(tmp_path / "a.csv")]) == 0
+    assert "shares Br-rich" in (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert run(["convert", str(file), "--out", str(tmp_path / "series.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "series.zip") as archive:
+        assert "series/series.analysis.nxs" in archive.namelist()
+        assert "2 analyses" in archive.read("series/README.md").decode()
 
 
 def test_an_analysis_file_says_what_is_done(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,8 +155,8 @@ def test_an_analysis_file_says_what_is_done(measured: Path, tmp_path: Path, caps
     assert any("non-linearity" in note for note in corrected["notes"])
     assert corrected["diffusivity_m2_s"] == pytest.approx(corrected["halo_diffusivity_m2_s"], rel=0.1)
     assert abs(corrected["made_shift_ev"]) < 1e-3
-    with h5py.File(tmp_path / "out" / "map.nxs.analysis.nxs") as stored:
-        data = stored["entry/data"]
+    with h5py.File(tmp_path / "out" / "map.analysis.nxs") as stored:
+        data = stored["run_1/data"]
         # half the efficiency where the grown phase emits: a share s becomes 2 s / (1 + s)
         share = plain.shares[..., 1]
         np.testing.assert_allclose(data["shares"][..., 1], 2 * share / (1 + share), atol=3e-3)

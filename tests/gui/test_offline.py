@@ -1,5 +1,6 @@
 """Saved scans offline: other programs' files, another analysis, export of pictures, data and a report, wrong files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,12 @@ def test_a_file_that_is_none_is_a_sentence_and_nothing_can_be_exported(qtbot: Qt
     window.close()
 
 
-def test_another_analysis_by_model_or_by_measured_references(measured: dict[str, Path], qtbot: QtBot) -> None:
-    window = opened(measured["series"], qtbot)
+def test_another_analysis_is_shown_stored_beside_the_data_and_opened_again(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = Path(shutil.copyfile(measured["series"], tmp_path / "series.nxs"))
+    window = opened(path, qtbot)
+    assert not window.runs.isVisible()
     before = window.views.series.numbers.text()
     qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     dialog = window.dialog
@@ -87,6 +92,50 @@ def test_another_analysis_by_model_or_by_measured_references(measured: dict[str,
     assert window.views.data.labels == ("fresh", "exposed")
     assert window.views.series.note.text() != ""
     qtbot.waitUntil(lambda: window.views.series.numbers.text() != before, timeout=5000)
+    seen = window.views.data.results
+
+    (offered,) = window.notice.buttons
+    assert offered.text() == "Store beside the data"
+    qtbot.mouseClick(offered, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "stored as analysis 1" in window.notice.text.text(), timeout=10000)
+    assert not window.runs.store.isVisible()
+    window.close()
+
+    again = opened(path, qtbot)                       # as measured at first, the stored one beside it
+    assert again.views.data.labels != ("fresh", "exposed")
+    shown = [again.runs.list.itemText(k) for k in range(again.runs.list.count())]
+    assert shown[0] == "while measuring"
+    assert "fresh, exposed" in shown[1]
+    choose(again, 1, qtbot)
+    assert again.views.data.results == seen
+    assert again.analysis is not None
+    assert again.analysis.about.origin["settings"]["references"]["labels"] == ["fresh", "exposed"]
+    again.save_report(tmp_path / "series.html")
+    qtbot.waitUntil(lambda: "series.html is written" in again.notice.text.text(), timeout=20000)
+    assert "settings" in (tmp_path / "series.html").read_text(encoding="utf-8")
+    choose(again, 0, qtbot)
+    assert again.scan is not None
+    assert again.views.data.results == again.scan.results
+    again.close()
+
+
+def choose(window: ScanWindow, place: int, qtbot: QtBot) -> None:
+    """Choose an analysis with the keyboard."""
+    window.runs.list.setFocus()
+    while window.runs.list.currentIndex() != place:
+        key = Qt.Key.Key_Down if window.runs.list.currentIndex() < place else Qt.Key.Key_Up
+        qtbot.keyClick(window.runs.list, key)
+
+
+def test_damaged_results_do_not_hide_the_measurement(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = Path(shutil.copyfile(measured["series"], tmp_path / "series.nxs"))
+    (tmp_path / "series.analysis.nxs").write_bytes(b"nonsense")
+    window = opened(path, qtbot)
+    assert window.problem == ""
+    assert window.scan is not None
+    assert "results cannot be read" in window.notice.text.text()
     window.close()
 
 
