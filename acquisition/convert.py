@@ -11,7 +11,7 @@ from halidescope.acquisition.bundle import write_bundle
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.maps import write_maps_csv, write_ome_tiff
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
-from halidescope.acquisition.results_file import ENDING, is_results
+from halidescope.acquisition.results_file import is_results
 from halidescope.acquisition.results_table import convert_results
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import save_scan, write_finished
@@ -35,7 +35,7 @@ def convert(source: Path, out: Path, *, run: int | None = None) -> None:
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
     ending_of(out)
-    if source.name.endswith(ENDING) and is_results(source):
+    if is_results(source):
         convert_results(source, out, run)
         return
     if out.suffix == ".nxs" and source.suffix == JOURNAL_SUFFIX:

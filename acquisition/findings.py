@@ -84,9 +84,13 @@ def arrays_of(scan: Scan, analysis: Analysis) -> dict[str, tuple[ArrayLike, str]
     """Per-point results by name, each with its unit; shape points, or points + (k,) for the endmembers."""
     found: dict[str, tuple[ArrayLike, str]] = {"valid": (scan.valid, "")}
     if (unmixed := analysis.unmixing) is not None:
+        light, unit = (np.ones(scan.valid.shape), "counts")
+        if analysis.conditions is not None:
+            light, unit = analysis.conditions.light.scale, analysis.conditions.light.unit
         found |= {
             "shares": (unmixed.shares, ""), "shares_se": (unmixed.shares_se, ""),
-            "amplitudes": (unmixed.amplitudes, "counts"), "amplitudes_se": (unmixed.amplitudes_se, "counts"),
+            "amplitudes": (unmixed.amplitudes / light[..., None], unit),
+            "amplitudes_se": (unmixed.amplitudes_se / light[..., None], unit),
             "residual_rms": (unmixed.residual_rms, "counts"), "flags": (unmixed.flags, ""),
         }  # fmt: skip
     if (weighted := analysis.weighted) is not None:

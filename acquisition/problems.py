@@ -5,6 +5,8 @@ Problems of instruments are in :mod:`halidescope.drivers.errors`.
 
 from pydantic import ValidationError
 
+LONGEST = 1500      # characters of a sentence that somebody still reads
+
 
 class ProblemError(Exception):
     """Something a person can mend; the text says what it is, what is allowed, and what to do.
@@ -13,6 +15,11 @@ class ProblemError(Exception):
     """
 
     exit_code = 2
+
+    def __init__(self, sentence: str) -> None:
+        # libraries' words inside may have lines, or quote a file's content at length
+        words = " ".join(sentence.split())
+        super().__init__(words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
 
 
 class BadFileError(ProblemError):

@@ -21,6 +21,7 @@ AXES = {    # planned axes of a measurement's points: unit, and what it is
 
 _UCUM = {"counts": "{counts}", "degC": "Cel", "percent": "%", "": "1"}      # whose code is another word
 _OF_NAMES = {   # endings of our names that are units
+    "counts_per_s_uw": "counts/s/uW", "counts_per_s": "counts/s", "counts_per_uw": "counts/uW",
     "per_s": "1/s", "m2_s": "m^2/s", "j_cm2": "J/cm^2", "w_cm2": "W/cm^2", "ev2": "eV^2", "um": "um", "nm": "nm",
     "ev": "eV", "uw": "uW", "mw": "mW", "mbar": "mbar", "percent": "percent", "s": "s", "k": "K", "c": "degC",
 }  # fmt: skip

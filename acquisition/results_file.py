@@ -27,6 +27,7 @@ from halidescope.acquisition.quantities import axis_label, axis_unit, split_unit
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.session import default_session_path
 from halidescope.acquisition.untrusted import dataset_in, group_at, numbers_in, text_in
+from halidescope.acquisition.vetting import Holds, vet
 
 RESULTS_VERSION = 1
 MARK = "halidescope_results"       # attribute of the file: the version of this layout
@@ -206,11 +207,7 @@ def take_results_along(data: Path, target: Path) -> int:
 
 def is_results(path: Path) -> bool:
     """Whether a file holds results of analyses, and no measurement."""
-    try:
-        with h5py.File(path, "r") as file:
-            return MARK in file.attrs
-    except (OSError, RuntimeError, KeyError):
-        return False
+    return path.name.endswith(ENDING) and vet(path) is Holds.RESULTS
 
 
 def _add(path: Path, part: Path, run: StoredAnalysis, link: str | None) -> None:
@@ -233,6 +230,7 @@ def _add(path: Path, part: Path, run: StoredAnalysis, link: str | None) -> None:
 
 
 def _require_results(path: Path) -> None:
+    vet(path)
     with h5py.File(path, "r") as file:
         if MARK not in file.attrs:
             raise ScanFileError(f"{path}: is no file of results, and not written over; rename one of the two")

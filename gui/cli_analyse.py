@@ -10,7 +10,6 @@ import typer
 from halidescope.acquisition.analysis_file import AnalysisFile, anchored, load_analysis
 from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
 from halidescope.acquisition.results_file import (
-    ENDING,
     StoredAnalysis,
     is_results,
     read_results,
@@ -49,7 +48,8 @@ def analyse(
     from halidescope.gui.analyse_job import Job, analyse_file
 
     settings = _settings(config, references, labels)
-    measured = [part for file in files for part in parts_in(file) if not _holds_results(part)]
+    # `analyse *.nxs` meets its own results
+    measured = [part for file in files for part in parts_in(file) if not is_results(part)]
     if not measured:
         raise ScanFileError(f"{files[0]}: holds results of analyses; give the measured file beside it")
     if stored:
@@ -150,11 +150,6 @@ def _keep(file: Path, done: "Done", out: Path | None, targets: Sequence[Path]) -
         for target in targets:
             beside = target.parent.absolute() == file.parent.absolute()
             store_results(file, done.kept, path=target, link=None if beside else str(file.absolute()))
-
-
-def _holds_results(path: Path) -> bool:
-    """``analyse *.nxs`` meets its own results, which are left out."""
-    return path.name.endswith(ENDING) and is_results(path)
 
 
 def _show_stored(measured: Sequence[Path], *, as_json: bool) -> None:

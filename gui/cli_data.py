@@ -35,8 +35,8 @@ def describe(
 ) -> None:
     """Show what a measured file says about sample, operator, optics and circumstances, or change it, with a history."""
     from halidescope.acquisition.description import description_of, edit_description
+    from halidescope.acquisition.importers import open_any
     from halidescope.acquisition.problems import BadFileError
-    from halidescope.acquisition.storage import open_scan
     from halidescope.acquisition.transport import header_of
 
     if changes:
@@ -44,7 +44,7 @@ def describe(
         if wrong := [change for change in changes if "=" not in change]:
             raise BadFileError(f"--set {wrong[0]}: write it as entry=value, e.g. sample.substrate=sapphire")
         edit_description(file, pairs, by=by, why=why)
-    with open_scan(file) as scan:
+    with open_any(file) as scan:
         header = header_of(scan)
     shown = {**description_of(header), "history": header.history}
     if as_json:

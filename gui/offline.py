@@ -6,15 +6,19 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from halidescope.acquisition.convert import WRITERS, convert
+from halidescope.acquisition.description import description_of, edit_description, why_not_changed
 from halidescope.acquisition.importers import supported
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.results_file import StoredAnalysis, results_path
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.transport import header_of
 from halidescope.gui.app import make_application
+from halidescope.gui.asking import ask_files, ask_target
+from halidescope.gui.description_form import DescriptionForm, Edited
 from halidescope.gui.exporting import ENDINGS, save_picture
 from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
@@ -22,10 +26,13 @@ from halidescope.gui.notice import Notice
 from halidescope.gui.panels import Views
 from halidescope.gui.reanalysis import Asked, analyse_again, results_of, words_of
 from halidescope.gui.reanalysis_dialog import ReanalysisDialog
+from halidescope.gui.run_data import read_whole
 from halidescope.gui.scan_report import scan_report
 from halidescope.gui.stored_runs import ReadScan, RunChooser, read_scan, store_run
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
+
+NEED_A_SCAN = ("picture", "data", "report", "description", "again")      # actions
 
 
 def name_filter() -> str:
@@ -94,6 +101,7 @@ class ScanWindow(QMainWindow):
             ("picture", "Save &picture…", keys.Save, self._choose_picture),
             ("data", "Save &data as…", "Ctrl+Shift+S", self._choose_data),
             ("report", "Save &report…", "Ctrl+P", self._choose_report),
+            ("description", "&Description…", "Ctrl+D", self.ask_description),
             ("close", "&Close", keys.Close, self.close),
         ):
             action = file.addAction(words)
@@ -104,7 +112,7 @@ class ScanWindow(QMainWindow):
         again.setShortcut(QKeySequence("Ctrl+R"))
         again.triggered.connect(lambda: self.ask_again())
         self.actions_by_name["again"] = again
-        for name in ("picture", "data", "report", "again"):
+        for name in NEED_A_SCAN:
             self.actions_by_name[name].setEnabled(False)
 
     def _show(self, read: ReadScan) -> None:
@@ -119,6 +127,11 @@ class ScanWindow(QMainWindow):
             self.split.addWidget(panel)
         if not is_map and self.views.data.newest_index is not None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
+        self._tell_about(scan)
+        for name in NEED_A_SCAN:
+            self.actions_by_name[name].setEnabled(True)
+
+    def _tell_about(self, scan: Scan) -> None:
         about = scan.metadata
         sample = about["sample"].get("name") or "unnamed film"
         valid = scan.valid
@@ -131,8 +144,6 @@ class ScanWindow(QMainWindow):
         self.simulated.setVisible(scan.simulated)
         if scan.simulated:
             self.setWindowTitle(f"{self.path.name} · SIMULATED · Halidescope")
-        for name in ("picture", "data", "report", "again"):
-            self.actions_by_name[name].setEnabled(True)
 
     def _series(self, scan: Scan) -> QTabWidget:
         """The series, and behind it the simulation, which is asked when somebody looks."""
@@ -164,11 +175,10 @@ class ScanWindow(QMainWindow):
 
     def choose_more(self) -> None:
         """Ask for other scans; each gets a window of its own, as this one."""
-        dialog = QFileDialog(self, "Saved scans", str(self.path.parent), name_filter())
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: [self.open_beside(Path(name)) for name in names])
-        dialog.open()
+        ask_files(
+            self, "Saved scans", name_filter(), lambda paths: [self.open_beside(path) for path in paths],
+            folder=str(self.path.parent), many=True,
+        )
 
     def open_beside(self, path: Path) -> "ScanWindow":
         """Show another scan in a window that closes with this one."""
@@ -196,7 +206,7 @@ class ScanWindow(QMainWindow):
             return
         dialog = ReanalysisDialog(self.scan.metadata["sample"].get("composition"), self)
         dialog.asked.connect(self.analyse)
-        dialog.open()
+        dialog.show()
         self.dialog = dialog
 
     def analyse(self, asked: Asked) -> None:
@@ -244,17 +254,43 @@ class ScanWindow(QMainWindow):
 
         self.files.ask(lambda: store_run(scan, run), done, self._not_done)
 
+    # what the file says
+
+    def ask_description(self) -> None:
+        """Show what the file says about operator, sample, optics and circumstances, to be changed."""
+        if self.scan is None:
+            return
+        if reason := why_not_changed(Path(self.scan.source)):
+            self._say(reason)
+            return
+        header = header_of(self.scan)
+        form = DescriptionForm(description_of(header), header.history, str(header.details.get("operator", "")), self)
+        form.edited.connect(self.describe)
+        form.open()
+        self.form = form
+
+    def describe(self, edited: Edited) -> None:
+        """Change what the file says, in the lane, and show it."""
+        assert self.scan is not None
+        path = Path(self.scan.source)
+
+        def change() -> tuple[int, Scan]:
+            made = edit_description(path, edited.changes, by=edited.by, why=edited.why)
+            return len(made), read_whole(path)[0]
+
+        def done(found: tuple[int, Scan]) -> None:
+            count, self.scan = found
+            self._tell_about(self.scan)
+            self._say(f"{path} is described anew, {count} entries changed; the spectra are as they were")
+
+        self.files.ask(change, done, self._not_done)
+
     # out of the program
 
-    def _choose(self, title: str, endings: list[str], act: object) -> None:
-        assert callable(act)
+    def _choose(self, title: str, endings: list[str], act: Callable[[Path], object]) -> None:
         wanted = " ".join(f"*{ending}" for ending in endings)
-        dialog = QFileDialog(self, title, str(self.path.with_suffix(endings[0])), wanted)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(endings[0][1:])
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: act(Path(name)))
-        dialog.open()
+        proposal = str(self.path.with_suffix(endings[0]))
+        ask_target(self, title, wanted, proposal, act, suffix=endings[0][1:])
 
     def _choose_picture(self) -> None:
         self._choose("Picture of the views", list(ENDINGS), self.save_picture)

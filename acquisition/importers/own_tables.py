@@ -8,6 +8,7 @@ from typing import IO
 
 import numpy as np
 
+from halidescope.acquisition.importers.texts import NUMPY_COMPLAINTS
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.tables import CSV_MARK, EXTRAS_MARK, HEADINGS
@@ -98,8 +99,5 @@ def read_npz(path: Path) -> Scan:
             return scan_of(extras, arrays["spectra"], arrays["wavelength_nm"], columns, source=str(path))
     except OSError as error:
         raise ScanFileError(f"{path}: cannot be read ({error})") from error
-    except (
-        zipfile.BadZipFile, ValueError, KeyError, EOFError, TypeError, MemoryError, NotImplementedError, RuntimeError,
-        SyntaxError, IndexError, OverflowError, zlib.error,
-    ) as error:  # fmt: skip
+    except (*NUMPY_COMPLAINTS, zipfile.BadZipFile, zlib.error) as error:
         raise ScanFileError(f"{path}: damaged arrays ({error})") from error

@@ -12,6 +12,8 @@ import tifffile
 from halidescope.acquisition.convert import convert, save
 from halidescope.acquisition.description import details_of, edit_description
 from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.listing import Listing, write_listing
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
 from halidescope.acquisition.recipes import parse_recipe
@@ -106,11 +108,32 @@ def test_a_description_is_changed_with_a_history_and_the_data_stay(measured):
         assert file["entry/halidescope/dose_j_cm2"].attrs["ucum"] == "J/cm2"
     for changes, by, words in (
         ({"colour": "red"}, "Ada", "unknown entry 'colour'"),
-        ({"sample.thickness_nm": "thick"}, "Ada", "must be a number"),
+        ({"sample.thickness_nm": "thick"}, "Ada", "valid number"),
+        ({"sample.thickness_nm": "-3"}, "Ada", "greater than 0"),
+        ({"sample.thicknes": "3"}, "Ada", "sample has name, composition"),
+        ({"calibration.power_on": "2024-02-30"}, "Ada", "YYYY-MM-DD"),
+        ({"environment.humidity_percent": "120"}, "Ada", "less than or equal to 100"),
+        ({"title": " "}, "Ada", "needs one"),
         ({"notes": "x"}, " ", "needs the name"),
     ):
         with pytest.raises(BadFileError, match=words):
             edit_description(measured, changes, by=by)
+    before = measured.read_bytes()
+    assert edit_description(measured, {"sample.thickness_nm": "118"}, by="Ada") == []       # nothing is changed
+    assert measured.read_bytes() == before
+
+
+def test_what_is_no_finished_measurement_is_not_described(write_journal, tmp_path):
+    journal = journal_path(write_journal(header(), [0, 1], None))
+    write_listing(tmp_path / "list.nxs", Listing(kind="sequence", title="t", recipe={}, plan_hash="", planned=1,
+                                                 parts={1: "scan.nxs"}, main=1))
+    (tmp_path / "other.spe").write_bytes(b"x")
+    for path, words in (
+        (journal, r"finish it first \(halidescope convert scan.nxs.journal --out scan.nxs\)"),
+        (tmp_path / "list.nxs", "its parts one by one"), (tmp_path / "other.spe", "save it as .nxs"),
+    ):
+        with pytest.raises(BadFileError, match=words):
+            edit_description(path, {"notes": "x"}, by="Ada")
 
 
 def test_what_recipe_and_microscope_say_for_people():

@@ -8,8 +8,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QDialogButtonBox
+from qtpy.QtWidgets import QDialogButtonBox, QTableWidgetItem
 
+from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.offline import ScanWindow, name_filter
 
@@ -117,6 +119,76 @@ def test_another_analysis_is_shown_stored_beside_the_data_and_opened_again(
     assert again.scan is not None
     assert again.views.data.results == again.scan.results
     again.close()
+
+
+def test_what_a_file_says_is_changed_in_a_form_with_a_history(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = Path(shutil.copyfile(measured["before"], tmp_path / "map.nxs"))
+    window = opened(path, qtbot)
+    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    form = window.form
+    save = form.buttons.button(QDialogButtonBox.StandardButton.Save)
+    assert form.edits["sample.name"].text() == "film 12"
+    assert form.history.toPlainText() == "nothing has been changed"
+    assert not save.isEnabled()
+
+    def fill(key: str, text: str) -> None:
+        form.edits[key].clear()
+        qtbot.keyClicks(form.edits[key], text)
+
+    fill("sample.thickness_nm", "thin")
+    assert form.edits["sample.thickness_nm"].property("invalid")
+    assert "sample.thickness_nm" in form.reason.text()
+    fill("sample.thickness_nm", "120")
+    assert not form.edits["sample.thickness_nm"].property("invalid")
+    fill("calibration.power_on", "yesterday")
+    assert "YYYY-MM-DD" in form.reason.text()
+    fill("calibration.power_on", "2026-01-05")
+    fill("filters", "LP 425, ND 1")
+    fill("title", "the film after a night")
+    for column, text in enumerate(("grant", "X-1")):
+        form.extra.setItem(0, column, QTableWidgetItem(text))
+    assert form.extra.rowCount() == 2
+    assert "name of who makes it" in form.reason.text()
+    qtbot.keyClicks(form.by, "Ada")
+    qtbot.keyClicks(form.why, "forgotten")
+    assert save.isEnabled()
+    with open_scan(path) as scan:
+        counts = scan.spectra
+    qtbot.mouseClick(save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "5 entries changed" in window.notice.text.text(), timeout=10000)
+    assert "the film after a night" in window.about.text()
+    with open_scan(path) as scan:
+        assert (scan.spectra == counts).all()
+        assert scan.metadata["sample"]["thickness_nm"] == 120.0
+        assert scan.metadata["details"]["filters"] == ["LP 425", "ND 1"]
+        assert scan.metadata["details"]["extra"]["grant"] == "X-1"
+
+    window.ask_description()
+    again = window.form
+    assert "Ada: sample.thickness_nm: nothing → 120 (forgotten)" in again.history.toPlainText()
+    assert again.edits["sample.thickness_nm"].text() == "120"
+    qtbot.mouseClick(again.buttons.button(QDialogButtonBox.StandardButton.Cancel), Qt.MouseButton.LeftButton)
+    window.close()
+
+
+def test_a_journal_has_to_be_finished_before_it_is_described(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    journal = journal_path(tmp_path / "cut.nxs")
+    file = NexusFile(measured["before"])
+    writer = JournalWriter(journal, file.header)
+    for point in range(3):
+        record = file.record(point)
+        assert record is not None
+        writer.append(record)
+    writer.close()
+    file.close()
+    window = opened(journal, qtbot)
+    window.ask_description()
+    assert "finish it first" in window.notice.text.text()
+    window.close()
 
 
 def choose(window: ScanWindow, place: int, qtbot: QtBot) -> None:

@@ -1,0 +1,44 @@
+"""Files that a person writes in TOML: read and checked, with one sentence about what is wrong with them."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from halidescope.acquisition.problems import BadFileError, sentence_of
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a file; ``what`` is its name for people, as "recipe".
+
+    Raises
+    ------
+    BadFileError
+        The file is missing, is not UTF-8 text, or is not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadFileError(f"{what} {path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise BadFileError(f"{what} {path}: not UTF-8 text; save it as UTF-8") from error
+    return parse_toml(text, f"{what} {path}")
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """The tables of a text; raises :class:`BadFileError` that begins with ``source``."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadFileError(f"{source}: not valid TOML: {error}") from error
+
+
+def checked(model: type[Model], values: object, source: str) -> Model:
+    """Plain values as a validated model; raises :class:`BadFileError` with file, key, value and what is allowed."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise BadFileError(sentence_of(error, source)) from error
