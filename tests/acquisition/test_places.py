@@ -172,6 +172,7 @@ def test_a_measurement_whose_folder_vanishes_ends_dark_and_is_resumed_once_it_is
         assert np.array_equal(scan.spectra[there], before[there])
 
 
+@pytest.mark.slow
 def test_a_measurement_whose_disk_fills_up_ends_dark_and_is_resumed_once_there_is_room(bench, small_disk):
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     out, ballast = small_disk / "scan.nxs", small_disk / "somebody-elses"
