@@ -90,7 +90,7 @@ def slide(at_um: NDArray[np.float64], then: NDArray[np.float64], now: NDArray[np
     Slide or None
         None if the line is too even, or too changed, to tell.
     """
-    from scipy.interpolate import CubicSpline      # at use: every engine starts with this module, few need these
+    from scipy.interpolate import CubicSpline  # at use: every engine starts with this module, few need these
     from scipy.optimize import minimize_scalar
 
     if np.ptp(then) == 0 or np.ptp(now) == 0 or then.sum() <= 0 or now.sum() <= 0:
