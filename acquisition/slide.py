@@ -4,12 +4,14 @@ What is measured again, and what becomes of the answer, is in :mod:`halidescope.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.optimize import minimize_scalar
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 BANDS = 16        # of a spectrum, so that colours count as well as brightness
 FEWEST = 5        # points of a line
@@ -88,6 +90,9 @@ def slide(at_um: NDArray[np.float64], then: NDArray[np.float64], now: NDArray[np
     Slide or None
         None if the line is too even, or too changed, to tell.
     """
+    from scipy.interpolate import CubicSpline  # at use: every engine starts with this module, few need these
+    from scipy.optimize import minimize_scalar
+
     if np.ptp(then) == 0 or np.ptp(now) == 0 or then.sum() <= 0 or now.sum() <= 0:
         return None
     spline = CubicSpline(at_um, then, axis=0)
@@ -114,7 +119,7 @@ def _quietest(steps: NDArray[np.float64]) -> float:
 
 
 def _fit(
-    spline: CubicSpline, at_um: NDArray[np.float64], now: NDArray[np.float64], floor: float, distance: float
+    spline: "CubicSpline", at_um: NDArray[np.float64], now: NDArray[np.float64], floor: float, distance: float
 ) -> tuple[float, float, float, int]:
     """At one distance: χ² per degree of freedom, error of the distance, correlation, numbers compared."""
     there = (at_um - distance >= at_um[0]) & (at_um - distance <= at_um[-1])
