@@ -76,6 +76,7 @@ class LivePanel(QWidget):
         self.strip.setMinimumHeight(90)
         self.strip.getPlotItem().getAxis("left").setWidth(92)       # totals have six digits and more
         self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
+        self.strip.getPlotItem().getAxis("bottom").setTickDensity(0.5)      # of four digits and more
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)
         self.strip.getPlotItem().enableAutoRange()

@@ -7,7 +7,6 @@ from typing import Any, get_args
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.recipes import AnyRecipe, Recipe, Sequence
 from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.asking import ask_target
 from halidescope.gui.library_menu import LibraryMenu
 from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.recipe_library import RecipeLibrary
@@ -227,9 +227,4 @@ class MeasurePanel(QWidget):
         (self.resume_asked if self._state is RunState.PAUSED else self.pause_asked).emit()
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "The measurement's file", self.file.text(), "NeXus (*.nxs)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("nxs")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: self.set_file(Path(name)))
-        dialog.open()
+        ask_target(self, "The measurement's file", "NeXus (*.nxs)", self.file.text(), self.set_file, suffix="nxs")

@@ -80,7 +80,7 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
         actions[name] = action
 
     help_menu = window.menuBar().addMenu("&Help")
-    _add(help_menu, "&Keys", lambda: ShortcutsDialog(window).open(), "F1")
+    _add(help_menu, "&Keys", lambda: ShortcutsDialog(window).show(), "F1")
     return actions
 
 

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from halidescope.acquisition.batch import Analysis
 from halidescope.acquisition.results import Number
+from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
 from halidescope.analysis.figures import emitting_window
 from halidescope.gui.report import Picture, Report, Row, Section
 from halidescope.gui.values import field_words
 
 
-def scan_report(scan: Scan, analysis: Analysis | None) -> Report:
+def scan_report(scan: Scan, analysis: StoredAnalysis | None) -> Report:
     """The report; numbers are those of ``analysis``, or of the online analysis that the file holds."""
     about = scan.metadata
     if analysis is not None:
@@ -26,7 +26,8 @@ def scan_report(scan: Scan, analysis: Analysis | None) -> Report:
     return Report(
         title=str(about["title"]), subtitle=f"{scan.source}: {int(scan.valid.sum())} of {scan.valid.size} spectra",
         simulated=scan.simulated, rows=[_row(name, number) for name, number in numbers.items()],
-        sections=[_section(scan)], notes=notes, provenance=_provenance(about),
+        sections=[_section(scan)], notes=notes,
+        provenance=[*_provenance(about), *(_made_of(analysis) if analysis is not None else [])],
     )
 
 
@@ -70,3 +71,13 @@ def _provenance(about: dict[str, Any] | Any) -> list[tuple[str, str]]:
         for role, who in about["identities"].items()
     ]
     return rows
+
+
+def _made_of(run: StoredAnalysis) -> list[tuple[str, str]]:
+    origin = run.about.origin
+    return [
+        ("analysed", run.about.made_at),
+        *((f"{one['file']} ({one['bytes']} bytes)", f"sha256 {one['sha256']}") for one in origin.get("inputs", ())),
+        *((f"{name} of the analysis", str(one)) for name, one in origin.get("versions", {}).items()),
+        ("settings", str(origin.get("settings", "not known"))),
+    ]

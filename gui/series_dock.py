@@ -4,7 +4,6 @@ One cursor is in all plots: dragged, or moved by the arrow keys, it names a mome
 tells it to whoever shows that moment's spectrum. Other series can be laid over the shares.
 """
 
-from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
@@ -13,7 +12,6 @@ from qtpy.QtCore import QEvent, QObject, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -23,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from halidescope.analysis.composition import HC_EV_NM
+from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.map_tools import COLOURS
 from halidescope.gui.peak_fits import PeakFits
 from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
@@ -209,11 +208,10 @@ class SeriesPanel(QWidget):
         if self.others:
             self.end_comparing()
             return
-        dialog = QFileDialog(self, "Series to be laid over this one", "", "Scans (*.nxs *.journal)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: [self.compare_asked.emit(Path(name)) for name in names])
-        dialog.open()
+        ask_files(
+            self, "Series to be laid over this one", SAVED_SCANS,
+            lambda paths: [self.compare_asked.emit(path) for path in paths], many=True,
+        )
 
     def compare_with(self, data: RunData, name: str) -> str:
         """Lay another series' growing share and fit over this one's; returns why not, or nothing."""

@@ -117,11 +117,17 @@ class SpectrumView(QWidget):
         """Show a spectrum, shape (channels,)."""
         values = np.asarray(counts, dtype=float)
         self.curve.setData(self._wavelength_nm, values)
-        visible = values[self._window]
-        if len(visible) and self._range.follow(min(0.0, float(visible.min())), float(visible.max())):
-            self.plot.setYRange(self._range.low, self._range.high, padding=0)
-
+        self._follow()
         self._scale_references(values)
+
+    def _follow(self) -> None:
+        """Keep the spectrum and its parts in sight; a part of a reference that does not fit can be higher than both."""
+        shown = [values for curve in (self.curve, *self.part_curves) if (values := curve.getData()[1]) is not None]
+        visible = [values[self._window] for values in shown if len(values[self._window])]
+        if visible:
+            low, high = min(float(one.min()) for one in visible), max(float(one.max()) for one in visible)
+            if self._range.follow(min(0.0, low), high):
+                self.plot.setYRange(self._range.low, self._range.high, padding=0)
 
     def show_references(self, shown: bool) -> None:
         """Show the endmembers too, or not."""
@@ -148,6 +154,7 @@ class SpectrumView(QWidget):
             return
         for curve, part in zip(self.part_curves, parts, strict=False):
             curve.setData(self._wavelength_nm, part)
+        self._follow()
         self.sum_curve.setData(self._wavelength_nm, parts.sum(axis=0))
         left = np.asarray(residual, dtype=float)
         self.residual_curve.setData(self._wavelength_nm, left)

@@ -123,7 +123,7 @@ def test_a_map_is_seen_growing_and_opened_again(
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: state(window) is RunState.PAUSED, timeout=15000)
     assert truth(bench, "laser.emission") is False
-    qtbot.waitUntil(lambda: "pixels missing" in window.views.map.missing.text(), timeout=15000)
+    qtbot.waitUntil(lambda: "missing (grey)" in window.views.map.missing.text(), timeout=15000)
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: state(window) is RunState.FINISHED, timeout=30000)
     qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured", timeout=15000)
