@@ -178,7 +178,7 @@ def take(
 def fit_traces(
     time: Array, traces: Array, rising: bool, weights: Array, grid: Array, out: Array, covariances: Array
 ) -> None:
-    """Two exponentials and one exponential for every row of ``traces`` (n, m); samples that are not finite are left out.
+    """Two exponentials and one exponential for every row of ``traces`` (n, m); what is not finite is left out.
 
     ``weights`` is (n, m), or (1, m) for all. ``grid`` holds the rates to start from, ascending, the first may be 0.
     Results: ``out`` (n, COLUMNS), the columns named above, SINGLE being rate, amplitude, χ² and information of the
@@ -194,7 +194,8 @@ def fit_traces(
     inverse, right, heights = np.empty(size), np.empty(size), np.empty(size)
     places, starts = np.empty(size, dtype=np.int64), np.empty((2 * size, 2), dtype=np.int64)
     y, w, old, values = np.empty(length), np.empty(length), np.full(length, -1.0), np.empty(length)
-    e1, e2, f1, f2, single = (np.empty(length), np.empty(length), np.empty(length), np.empty(length), np.empty(length))
+    e1, e2, f1, f2 = np.empty(length), np.empty(length), np.empty(length), np.empty(length)
+    single = np.empty(length)
     s, q = np.empty(SUMS), np.empty(SUMS)
     found, best = np.empty(FOUND), np.empty(FOUND)
     gram, factor = np.empty((4, 4)), np.empty((4, 4))

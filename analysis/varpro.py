@@ -2,9 +2,9 @@
 
 For given rates the amplitudes are a linear problem and are eliminated (G. H. Golub, V. Pereyra, SIAM J. Numer. Anal.
 10, 1973, 413). Everything that a step needs, the exact second derivatives included, is a handful of sums
-Σ w t^p e_a e_b and Σ w t^p e_a y with p ≤ 2, so one pass over the samples makes a whole Newton step. Where the curvature
-does not point to a minimum, or a step does not go downhill, Gauss-Newton steps damped as by Levenberg and Marquardt
-take over.
+Σ w t^p e_a e_b and Σ w t^p e_a y with p ≤ 2, so one pass over the samples makes a whole Newton step. A step that does
+not go downhill is damped as by Levenberg and Marquardt; where the curvature does not point to a minimum, that of Gauss
+and Newton is taken.
 """
 
 import numpy as np
@@ -206,8 +206,8 @@ def bounded(rate: float, step: float, fastest: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def polish(
-    time: Array, samples: Array, weights: Array, values: Array, total: float, fastest: float, start: tuple[float, float],
-    e1: Array, e2: Array, f1: Array, f2: Array, s: Array, q: Array, found: Array,
+    time: Array, samples: Array, weights: Array, values: Array, total: float, fastest: float,
+    start: tuple[float, float], e1: Array, e2: Array, f1: Array, f2: Array, s: Array, q: Array, found: Array,
 ) -> None:  # fmt: skip
     """Settle two rates, fast one first, from their start; fills ``found`` (FOUND,).
 
