@@ -91,6 +91,8 @@ def arrays_of(scan: Scan, analysis: Analysis) -> dict[str, tuple[ArrayLike, str]
         light, unit = (np.ones(scan.valid.shape), "counts")
         if analysis.conditions is not None:
             light, unit = analysis.conditions.light.scale, analysis.conditions.light.unit
+            if analysis.conditions.light.asked:      # what amplitudes times it are counts again
+                found["light"] = (light, ".".join(unit.split("/")[1:]))
         found |= {
             "shares": (unmixed.shares, ""), "shares_se": (unmixed.shares_se, ""),
             "amplitudes": (unmixed.amplitudes / light[..., None], unit),

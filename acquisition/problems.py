@@ -6,6 +6,7 @@ Problems of instruments are in :mod:`halidescope.drivers.errors`.
 from pydantic import ValidationError
 
 LONGEST = 1500      # characters of a sentence that somebody still reads
+SHOWN = 120         # of a value that is wrong
 
 
 class ProblemError(Exception):
@@ -52,5 +53,7 @@ def sentence_of(error: ValidationError, source: str) -> str:
         elif problem["type"] == "missing":
             parts.append(f"'{where}' is missing")
         else:
-            parts.append(f"'{where}' = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+            given = repr(problem["input"])
+            shown = given if len(given) <= SHOWN else f"{given[:SHOWN]} …"
+            parts.append(f"'{where}' = {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
     return f"{source}: " + "; ".join(parts)

@@ -13,7 +13,7 @@ import numpy as np
 import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from halidescope.acquisition.map_recipes import AdaptiveMap, Motion, Order, RasterMap, Seed, require_lines
+from halidescope.acquisition.map_recipes import AdaptiveMap, DriftLine, Motion, Order, RasterMap, Seed, require_lines
 from halidescope.acquisition.problems import BadFileError, sentence_of
 from halidescope.acquisition.recipe_base import (
     AnalysisRequest,
@@ -111,6 +111,7 @@ class ExposureAndMaps(Recipe):
     order: Order = "serpentine"
     seed: Seed = 0
     motion: Motion = "steps"
+    drift_line_points: DriftLine = 0
 
     @model_validator(mode="after")
     def _lines_have_an_order(self) -> Self:
@@ -209,6 +210,7 @@ def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
                 order=recipe.order,
                 seed=recipe.seed,
                 motion=recipe.motion,
+                drift_line_points=recipe.drift_line_points,
                 **_common(recipe),
             )
             yield around

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from halidescope.acquisition.problems import BadFileError, sentence_of
 
 Model = TypeVar("Model", bound=BaseModel)
+DEEPEST = 20     # tables inside tables; what is deeper was written by nobody
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -31,9 +32,16 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 def parse_toml(text: str, source: str) -> dict[str, Any]:
     """The tables of a text; raises :class:`BadFileError` that begins with ``source``."""
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:     # numbers of thousands of digits, brackets without end
         raise BadFileError(f"{source}: not valid TOML: {error}") from error
+    level: list[Any] = [values]
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+                 if isinstance(inner, (dict, list))]
+    if level:
+        raise BadFileError(f"{source}: not valid: tables and lists more than {DEEPEST} deep")
+    return values
 
 
 def checked(model: type[Model], values: object, source: str) -> Model:

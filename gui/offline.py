@@ -266,7 +266,7 @@ class ScanWindow(QMainWindow):
         header = header_of(self.scan)
         form = DescriptionForm(description_of(header), header.history, str(header.details.get("operator", "")), self)
         form.edited.connect(self.describe)
-        form.open()
+        form.show()
         self.form = form
 
     def describe(self, edited: Edited) -> None:

@@ -68,13 +68,15 @@ def results_of(scan: Scan, run: StoredAnalysis) -> OnlineResults:
         )
     index = np.flatnonzero(run.arrays["valid"])
 
-    def rows(name: str) -> Any:
-        return _listed(run.arrays[name].reshape(scan.valid.size, -1)[index])
+    light = run.arrays.get("light", np.ones(scan.valid.shape)).reshape(-1, 1)      # views are in counts
+
+    def rows(name: str, scale: np.ndarray | float = 1.0) -> Any:
+        return _listed((run.arrays[name].reshape(scan.valid.size, -1) * scale)[index])
 
     return OnlineResults(
         kind=scan.kind, labels=run.about.labels, references=run.endmembers.tolist(), count=len(index), first=0,
         reference_note="analysed again: " + ", ".join(Path(one).name for one in run.about.sources),
-        index=index.tolist(), time_s=scan.time_s.ravel()[index].tolist(), amplitudes=rows("amplitudes"),
+        index=index.tolist(), time_s=scan.time_s.ravel()[index].tolist(), amplitudes=rows("amplitudes", light),
         shares=rows("shares"), shares_se=rows("shares_se"),
         residual_rms=_listed(run.arrays["residual_rms"].ravel()[index]),
         numbers={name: number for name, number in run.numbers.items() if name in ONLINE},

@@ -16,7 +16,7 @@ from halidescope.acquisition.transport import COLUMNS, extras_from, scan_of
 
 _OTHERS = {"flags": np.int64, "sequence": np.int64, "valid": bool, "saturated": bool, "averaged": np.int64}
 _ABSENT = {"sequence": -1}        # where nothing was measured; numbers are NaN, the rest 0
-_NAMES = {text: name for name, text in HEADINGS.items()}
+_NAMES = {text: name for name, text in HEADINGS.items()} | {"dose (J/cm^2)": "dose_j_cm2"}     # as 0.1.0 wrote it
 MOST_BYTES = 64_000_000_000       # of one array; a small file can claim to hold anything
 
 
@@ -45,6 +45,8 @@ def _csv(path: Path, file: IO[str]) -> Scan:
     described, row = "", next(table)
     while row[0].startswith(EXTRAS_MARK):
         described += row[0].removeprefix(EXTRAS_MARK)
+        row = next(table)
+    while row[0].startswith("#"):                          # for people
         row = next(table)
     extras = extras_from(described, str(path))
     shape = tuple(len(axis) for axis in extras.header.axes.values())

@@ -45,13 +45,13 @@ def test_images_of_a_map_as_ome_tiff_and_as_a_table(measured, tmp_path):
             planes, described = file.asarray(), file.ome_metadata
         assert planes.shape == (7, 3, 4)
         assert np.allclose(planes[0], sums, equal_nan=True)
-        for words in ('PhysicalSizeX="4.0"', 'PhysicalSizeXUnit="µm"', "counts_sum (counts)", "SIMULATED"):
+        for words in ('PhysicalSizeX="4.0"', 'PhysicalSizeXUnit="µm"', "counts_sum ({counts})", "SIMULATED"):
             assert words in described
         with (tmp_path / "film.maps.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 12
-        assert float(rows[5]["counts_sum (counts)"]) == sums[1, 1]
-        assert rows[11]["counts_sum (counts)"] == ""
+        assert float(rows[5]["counts_sum ({counts})"]) == sums[1, 1]
+        assert rows[11]["counts_sum ({counts})"] == ""
         dark = scan.spectra[1, 1] - scan.dark.mean
         assert float(rows[5]["maximum_at (nm)"]) == scan.wavelength_nm[dark.argmax()]
         with pytest.raises(RefusedRunError, match="has no images"):

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from halidescope.acquisition.analysis_file import parse_analysis
+from halidescope.acquisition.analysis_file import AnalysisFile, parse_analysis
 from halidescope.acquisition.batch import analyse_scan, load_endmembers
 from halidescope.acquisition.findings import findings
 from halidescope.acquisition.microscope import load_microscope
@@ -29,6 +29,7 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.series import analyse_series
 from halidescope.gui.cli import run
 from halidescope.gui.cli_analyse import gathered
+from halidescope.gui.reanalysis import results_of
 from halidescope.gui.simulated import SimulatorProcess
 from tests.acquisition.vendor_files import write_sif, write_spe3
 
@@ -406,3 +407,13 @@ def test_powers_that_nobody_knows_are_said_not_taken_as_one(
     (tmp_path / "analysis.toml").write_text('[corrections]\nnormalise = ["power"]\n', encoding="utf-8")
     assert run(["analyse", str(tmp_path / "series.npy"), "--config", str(tmp_path / "analysis.toml")]) == 1
     assert "power of 80 of 80 spectra is not known" in capsys.readouterr().err
+
+
+def test_views_show_counts_also_of_an_analysis_per_second_and_microwatt(measured: Path) -> None:
+    asked = parse_analysis('[corrections]\nnormalise = ["exposure", "power"]\n')
+    with open_scan(measured / "series.nxs") as scan:
+        plain, per_light = (findings(scan, analyse_scan(scan, settings=one), {}) for one in (AnalysisFile(), asked))
+        assert per_light.units["light"] == "s.uW"
+        shown, again = (np.array(results_of(scan, run).amplitudes) for run in (plain, per_light))
+    np.testing.assert_allclose(again, shown, rtol=1e-12)
+    assert not np.allclose(plain.arrays["amplitudes"], per_light.arrays["amplitudes"])
