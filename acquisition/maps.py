@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from halidescope.acquisition.problems import RefusedRunError
+from halidescope.acquisition.quantities import ucum
 from halidescope.acquisition.scan import Scan
 
 # name → unit; the order of the planes
@@ -18,6 +19,7 @@ QUANTITIES = {
     "counts_sum": "counts", "maximum": "counts", "maximum_at": "nm", "centroid": "nm", "dose": "J/cm^2", "power": "uW",
     "time": "s",
 }
+HEADINGS = [f"{name} ({ucum(unit)})" for name, unit in QUANTITIES.items()]
 
 
 def map_quantities(scan: Scan) -> dict[str, NDArray[np.float64]]:
@@ -60,7 +62,7 @@ def write_ome_tiff(scan: Scan, path: Path) -> None:
         compression="zlib",
         metadata={
             "axes": "CYX", "PhysicalSizeX": steps["x"], "PhysicalSizeXUnit": "µm", "PhysicalSizeY": steps["y"],
-            "PhysicalSizeYUnit": "µm", "Channel": {"Name": [f"{name} ({unit})" for name, unit in QUANTITIES.items()]},
+            "PhysicalSizeYUnit": "µm", "Channel": {"Name": HEADINGS},
             "Description": str(scan.metadata["title"]) + (" SIMULATED" if scan.simulated else ""),
         },
     )
@@ -71,7 +73,7 @@ def write_maps_csv(scan: Scan, path: Path) -> None:
     images = map_quantities(scan)
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["x (um)", "y (um)", *(f"{name} ({unit})" for name, unit in QUANTITIES.items())])
+        table.writerow(["x (um)", "y (um)", *HEADINGS])
         for row, y_um in enumerate(scan.axes["y"].tolist()):
             for column, x_um in enumerate(scan.axes["x"].tolist()):
                 values = (images[name][row, column].item() for name in QUANTITIES)
