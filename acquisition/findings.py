@@ -37,6 +37,10 @@ def findings(scan: Scan, analysis: Analysis, origin: Mapping[str, object]) -> St
         if analysis.unmixing is not None:
             signal = "grown_share"
             found["grown_share"] = (np.asarray(analysis.unmixing.shares)[..., -1], "")
+    if isinstance(analysis.result, SeriesResult):       # the noise of the references is taken out of these
+        fitted = np.full(scan.valid.shape, np.nan)
+        fitted[scan.valid & np.isfinite(scan.time_s)] = analysis.result.share
+        found["fitted_share"] = (fitted, "")
     return StoredAnalysis(
         about=About(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"), data_file=Path(scan.source).name,

@@ -192,6 +192,7 @@ def figure_7(
         scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], track, dark,
         fit=(result.kinetics.evaluate(track.time_s), band.low, band.high),
         labels=(analysis.labels[0], analysis.labels[-1]), power_words=f"{power:.0f} µW", unit=unit_of(analysis),
+        grown_is_bromide=grown_is_bromide(analysis),
     )  # fmt: skip
 
 
@@ -231,8 +232,13 @@ def peak_track(scan: Scan, analysis: Analysis, *, shift_s: float = 0.0) -> PeakT
 def grown_is_bromide(analysis: Analysis) -> bool:
     """True if the phase that grows emits bluer than the first endmember."""
     assert analysis.endmembers is not None
-    wavelength, spectra = analysis.endmembers.wavelength_nm, np.maximum(analysis.endmembers.spectra, 0.0)
-    centres = spectra @ wavelength / spectra.sum(axis=1)
+    return bluer_is_last(analysis.endmembers.wavelength_nm, analysis.endmembers.spectra)
+
+
+def bluer_is_last(wavelength_nm: Numbers, endmembers: Numbers) -> bool:
+    """True if the last endmember (of (k, channels)) emits bluer than the first."""
+    spectra = np.maximum(endmembers, 0.0)
+    centres = spectra @ wavelength_nm / spectra.sum(axis=1)
     return bool(centres[-1] < centres[0])
 
 

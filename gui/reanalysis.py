@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from halidescope.acquisition.analysis_file import AnalysisFile, ReferencesTable
-from halidescope.acquisition.analyst import choose_endmembers
 from halidescope.acquisition.batch import Endmembers, analyse_scan, load_endmembers
 from halidescope.acquisition.findings import findings
 from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.provenance import provenance
-from halidescope.acquisition.recipes import Sample, TimeSeries
+from halidescope.acquisition.references import model_phases
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.analysis.composition import energy_ev
 from halidescope.gui.values import field_words, plus_minus
 
 ONLINE = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
@@ -38,12 +38,12 @@ def endmembers_for(scan: Scan, asked: Asked) -> Endmembers:
     """The endmembers that were asked for; raises :class:`BadFileError` if there are none."""
     if asked.references:
         return load_endmembers(asked.references, asked.labels)
-    recipe = TimeSeries(sample_power_uw=1.0, duration_s=1.0, sample=Sample(composition=asked.composition))
-    chosen = choose_endmembers(recipe, scan.wavelength_nm)
-    if isinstance(chosen, str):
-        raise BadFileError(f"{chosen}; choose reference files, or a composition between 0 and 3")
-    nothing = np.zeros_like(chosen.spectra)
-    return Endmembers(scan.wavelength_nm, chosen.spectra, nothing, chosen.labels, (chosen.note,))
+    if asked.composition is None or not 0 < asked.composition < 3:
+        raise BadFileError(f"{scan.source}: no endmembers; choose reference files, or a composition between 0 and 3")
+    try:
+        return model_phases(scan.wavelength_nm, asked.composition, np.asarray(energy_ev(scan.wavelength_nm)))
+    except ValueError as error:
+        raise BadFileError(f"{scan.source}: no endmembers: {error}; choose reference files") from error
 
 
 def analyse_again(scan: Scan, asked: Asked) -> StoredAnalysis:

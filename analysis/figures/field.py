@@ -188,7 +188,7 @@ def composition_figure(
         ]
         style.note(spread, words, "upper left")
         spread.set_ylim(top=1.3 * float(np.nanmax(profile.evaluate(fine))))
-    spread.set(xlabel="x (µm)", ylabel=f"intensity ({unit})", title="diffusion profile, bromide-rich")
+    spread.set(xlabel="x (µm)", ylabel=f"intensity ({unit})", title="profile of the grown phase")
     style.legend(spread, loc="upper right")
     style.panel_letters(left, line, spread)
     return figure

@@ -23,6 +23,7 @@ from halidescope.acquisition.replay import differences, replay
 from halidescope.acquisition.run import run_recipe
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import open_scan
+from halidescope.acquisition.stored_pictures import pictures_of
 from halidescope.analysis.detector import Detector
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.series import analyse_series
@@ -223,6 +224,22 @@ def test_figures_are_drawn_from_scans(measured: Path) -> None:
             figure_2(field, in_map)
         with pytest.raises(ScanFileError, match="no halo"):
             figure_4(series, in_series)
+
+
+def test_stored_analyses_and_scans_without_one_are_drawn_the_same_way(measured: Path) -> None:
+    for name, panels in (("series.nxs", ["time (s)"] * 2), ("map.nxs", ["x (µm)"] * 6)):
+        with open_scan(measured / name) as scan:
+            fresh = analyse_scan(scan)
+            kept = pictures_of(scan, findings(scan, fresh, {"versions": {}}))
+            labels = [axes.get_xlabel() for figure, _ in kept for axes in figure.axes]
+            assert sum(label == panels[0] for label in labels) >= len(panels) - 1
+            drawn = kept[0][0].axes[2 if name == "series.nxs" else 3]
+            own = (figure_2 if name == "series.nxs" else figure_4)(scan, fresh).axes[2 if name == "series.nxs" else 3]
+            for mine, theirs in zip(drawn.get_lines(), own.get_lines(), strict=True):
+                np.testing.assert_allclose(mine.get_xydata(), theirs.get_xydata(), rtol=1e-3, atol=1e-3)
+            for figure, words in (*kept, *pictures_of(scan, None)):
+                assert words.endswith(".")
+                figure.canvas.draw()
 
 
 def test_a_dask_cluster_gives_the_same(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
