@@ -13,6 +13,7 @@ from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.peaks_kernels import fit_rows
+from halidescope.analysis.readable import for_kernels
 
 Numbers = NDArray[np.float64]
 Model = Literal["gaussian", "bigaussian", "emg", "voigt", "two-gaussians"]
@@ -115,7 +116,7 @@ def fit_peaks(
     ValueError
         Energies that are not finite or not monotonic, lengths that do not match, an unknown model or noise.
     """
-    energy = np.asarray(energy_ev, dtype=np.float64)
+    energy = for_kernels(np.asarray(energy_ev, dtype=np.float64))
     data = with_nan(spectra)
     if model not in MODELS:
         raise ValueError(f"model is {model!r}, allowed are {', '.join(MODELS)}")
