@@ -138,6 +138,7 @@ class Following(QObject):
             panel.show_status(status)
         self._show_question(status)
         self._show_commander(status)
+        window.setProperty("simulated", status.simulated)       # pictures of its views say so
         marks = [Path(status.file).stem] if status.file else []
         window.setWindowTitle(" · ".join(["Halidescope", *marks, *(["SIMULATED"] if status.simulated else [])]))
 

@@ -40,8 +40,8 @@ def test_what_was_stored_is_read_back_whole_and_nothing_is_replaced(measured):
     assert [one.number for one in stored] == [1, 2]
     for one, run in zip(stored, runs, strict=True):
         assert one.about == run.about
-        assert one.numbers.keys() == run.numbers.keys()
-        assert one.arrays.keys() == run.arrays.keys()
+        assert list(one.numbers) == list(run.numbers)
+        assert list(one.arrays) == list(run.arrays)
         for name, array in run.arrays.items():
             assert one.arrays[name].dtype == array.dtype
             assert np.array_equal(one.arrays[name], array, equal_nan=array.dtype.kind == "f")
