@@ -136,11 +136,14 @@ def _keep(file: Path, done: Done, out: Path | None, targets: Sequence[Path]) -> 
 def _show_stored(measured: Sequence[Path], *, as_json: bool) -> None:
     for file in measured:
         runs = read_results(file)
+        if not runs and not file.exists():
+            raise ScanFileError(f"{file}: is not there, nor analyses of it; check the path")
         if as_json:
             for run in runs:
                 say_json({"file": str(file), **run.plain()})
             continue
-        typer.echo(f"{file}: {len(runs)} analyses stored" if runs else f"{file}: no analysis stored (--store adds one)")
+        stored = f"{len(runs)} {'analysis' if len(runs) == 1 else 'analyses'} stored"
+        typer.echo(f"{file}: {stored if runs else 'no analysis stored (--store adds one)'}")
         for run in runs:
             typer.echo("\n".join(_words(run)))
 
