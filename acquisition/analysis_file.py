@@ -4,14 +4,13 @@ Only what is asked for is here; doing it is in :mod:`halidescope.acquisition.bat
 ``docs/analysis.md``.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from halidescope.acquisition.microscope import Table
-from halidescope.acquisition.problems import BadFileError, sentence_of
+from halidescope.acquisition.toml_files import checked, parse_toml, read_toml
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -65,6 +64,11 @@ class CorrectionsTable(Table):
         (), max_length=10, description="c0, c1, …: dark-corrected counts s are divided by c0 + c1 s + …"
     )
     linearity_valid_to: Positive | None = Field(None, description="highest count for which that was measured")
+    normalise: tuple[Literal["exposure", "power"], ...] = Field(
+        (), description="what emission is divided by: results in counts per s, per µW, or both"
+    )
+    exposure_s: Positive | None = Field(None, description="of every spectrum, for files that do not say it")
+    sample_power_uw: Positive | None = Field(None, description="at the sample, for files that do not say it")
     response: str = Field("", description="CSV of two columns, wavelength in nm and relative efficiency")
 
 
@@ -112,12 +116,7 @@ class AnalysisFile(Table):
 
 def parse_analysis(text: str, *, source: str = "analysis file") -> AnalysisFile:
     """An analysis file from its text; raises :class:`BadFileError` with one sentence."""
-    try:
-        return AnalysisFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadFileError(f"{source}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        raise BadFileError(sentence_of(error, source)) from error
+    return checked(AnalysisFile, parse_toml(text, source), source)
 
 
 def load_analysis(path: Path) -> AnalysisFile:
@@ -128,13 +127,8 @@ def load_analysis(path: Path) -> AnalysisFile:
     BadFileError
         The file is missing, is not TOML, or holds an unknown or impossible value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadFileError(f"analysis file {path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"analysis file {path}: not UTF-8 text; save it as UTF-8") from error
-    return anchored(parse_analysis(text, source=f"analysis file {path}"), path.absolute().parent)
+    values = read_toml(path, "analysis file")
+    return anchored(checked(AnalysisFile, values, f"analysis file {path}"), path.absolute().parent)
 
 
 def anchored(settings: AnalysisFile, folder: Path) -> AnalysisFile:

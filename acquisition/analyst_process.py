@@ -27,9 +27,9 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class News(msgspec.Struct, frozen=True):
-    """A line from the worker."""
+    """A line from the worker; without results, those before stay what they are."""
 
-    results: OnlineResults = OnlineResults()
+    results: OnlineResults | None = None
     finished: bool = False
     problem: str = ""
 
@@ -86,6 +86,8 @@ class AnalystProcess:
 
     def finish(self, spectra: int, timeout_s: float = 30.0) -> OnlineResults:
         """No more spectra will come: wait until the worker has analysed all of them, and give everything."""
+        if not self._following:
+            return self.results(0)      # its word would come to the next measurement
         self._send(Order(complete=spectra))
         if not self._finished.wait(timeout_s):
             self._complain("online analysis did not keep up; analyse the finished file again")
@@ -137,12 +139,13 @@ class AnalystProcess:
 
     def _keep(self, news: News) -> None:
         with self._lock:
-            for name, values in self._rows.items():
-                values.extend(getattr(news.results, name))
-            references = news.results.references or self._results.references
-            self._results = msgspec.structs.replace(
-                news.results, references=references, **{name: [] for name in _ROWS}
-            )
+            if news.results is not None:
+                for name, values in self._rows.items():
+                    values.extend(getattr(news.results, name))
+                references = news.results.references or self._results.references
+                self._results = msgspec.structs.replace(
+                    news.results, references=references, **{name: [] for name in _ROWS}
+                )
         if news.problem:
             self._complain(news.problem)
         if news.finished:

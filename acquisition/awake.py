@@ -4,10 +4,10 @@ wakepy asks Windows (SetThreadExecutionState), macOS (caffeinate) and the deskto
 manager of systemd is asked through ``systemd-inhibit``, whose child ends with this process.
 """
 
+import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -15,29 +15,34 @@ from typing import Self
 from wakepy import keep
 
 WHY = "a measurement runs"
-START_S = 0.3     # a refused systemd-inhibit ends within this
+ASK_S = 10.0      # the longest that it takes to ask everybody, none of whom answers
+START_S = 1.0     # systemd-inhibit takes some hundredths; longer, and the login manager does not answer
+HELD = b"held"    # what the child of systemd-inhibit says: it is started only when the login manager has agreed
 
 
 class Awake:
     """A context in which the computer stays awake, if somebody there can be asked for it.
 
-    Parameters
+    Attributes
     ----------
-    note : callable
-        Told the sentence, and ``info`` or ``warning``: how it is kept awake, or that it is not.
+    by : str
+        Who keeps it awake, inside the context; empty if nobody agreed.
     """
 
-    def __init__(self, note: Callable[[str, str], object]) -> None:
-        self._note = note
+    def __init__(self) -> None:
+        self.by = ""
         self._stack = ExitStack()
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """The sentence for window and file, and ``info`` or ``warning``."""
+        if self.by:
+            return f"the computer is kept awake ({self.by})", "info"
+        return "nobody here can keep the computer awake; switch its sleep off for long measurements", "warning"
 
     def __enter__(self) -> Self:
         mode = self._stack.enter_context(keep.running(on_fail="pass"))
-        by = str(mode.method) if mode.active else self._login_manager()
-        if by:
-            self._note(f"the computer is kept awake ({by})", "info")
-        else:
-            self._note("nobody here can keep the computer awake; switch its sleep off for long measurements", "warning")
+        self.by = str(mode.method) if mode.active else self._login_manager()
         return self
 
     def __exit__(
@@ -51,18 +56,19 @@ class Awake:
         if program is None:
             return ""
         child = subprocess.Popen(
-            [program, "--what=sleep:idle", "--mode=block", "--who=Halidescope", f"--why={WHY}", "cat"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            [program, "--what=sleep:idle", "--mode=block", "--who=Halidescope", f"--why={WHY}",
+             "sh", "-c", f"echo {HELD.decode()}; exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )
-        self._stack.callback(_end, child)
-        try:
-            child.wait(START_S)
-        except subprocess.TimeoutExpired:
+        assert child.stdout is not None
+        spoke, _, _ = select.select([child.stdout], [], [], START_S)
+        if spoke and child.stdout.readline().strip() == HELD:
+            self._stack.callback(_end, child)
             return "systemd-inhibit"
+        child.kill()             # refused, or nobody answers
+        child.communicate()
         return ""
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    assert child.stdin is not None
-    child.stdin.close()      # cat ends, and with it the inhibition
-    child.wait()
+    child.communicate()      # closes its input: cat ends, and with it the inhibition

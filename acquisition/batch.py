@@ -258,7 +258,8 @@ def _map(
     profile = None
     if settings.map.diffusion_time_s is not None:
         row = int(np.argmin(np.abs(y_um - halo.centre_um[1])))
-        counts, errors = halo.unmixing.amplitudes[row, :, -1], halo.unmixing.amplitudes_se[row, :, -1]
+        light = found.light.scale[row]
+        counts, errors = halo.unmixing.amplitudes[row, :, -1] / light, halo.unmixing.amplitudes_se[row, :, -1] / light
         good = np.isfinite(counts) & (errors > 0) & scan.valid[row]
         profile = fit_profile(x_um[good], counts[good], settings.map.diffusion_time_s, errors[good], offset=True)
         time_s = settings.map.diffusion_time_s
@@ -281,6 +282,8 @@ def _besides(
     assert unmixed is not None
     shapes = unit_sum(endmembers.spectra, found.detector.response)
     numbers, notes = dict(analysis.numbers), list(analysis.notes)
+    if found.light.asked and (emission := _emission(scan, found, unmixed)) is not None:
+        numbers[f"mean_emission_{found.light.ending}"] = emission
     residuals = weighted = nuisance = None
     detector = found.detector
     if settings.unmixing.whiteness and len(scan.wavelength_nm) >= FEWEST_CHANNELS:
@@ -327,6 +330,16 @@ def _besides(
     return replace(
         analysis, residuals=residuals, weighted=weighted, nuisance=nuisance, numbers=numbers, notes=tuple(notes)
     )
+
+
+def _emission(scan: Scan, found: Conditions, unmixed: Unmixing) -> Number | None:
+    """Mean over the scan of the emission of all endmembers, per second or microwatt where that is asked for."""
+    good = scan.valid & unmixed.valid
+    if not good.any():
+        return None
+    light = found.light.scale[good]
+    total, variance = unmixed.amplitudes[good].sum(axis=-1), unmixed.covariance[good].sum(axis=(-2, -1))
+    return Number(float(np.mean(total / light)), float(np.sqrt(np.sum(variance / light**2)) / good.sum()))
 
 
 def _free_kinetics(

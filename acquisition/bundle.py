@@ -13,7 +13,7 @@ import msgspec
 
 from halidescope.acquisition.description import description_of
 from halidescope.acquisition.quantities import axis_label
-from halidescope.acquisition.results_file import results_path
+from halidescope.acquisition.results_file import ENDING, take_results_along
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import file_hash, save_scan
 from halidescope.acquisition.tables import write_csv
@@ -35,12 +35,10 @@ def write_bundle(scan: Scan, path: Path) -> None:
         folder = Path(text)
         save_scan(scan, folder / f"{name}.nxs")
         write_csv(scan, folder / f"{name}.csv")
-        results = results_path(Path(scan.source))
-        if results.exists():
-            (folder / results.name).write_bytes(results.read_bytes())
+        count = take_results_along(Path(scan.source), folder / f"{name}{ENDING}")
         about = {**description_of(header_of(scan)), **_facts(scan)}
         (folder / "description.json").write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n")
-        (folder / "README.md").write_text(_readme(scan, name, about, results.name if results.exists() else ""), "utf-8")
+        (folder / "README.md").write_text(_readme(scan, name, about, count), "utf-8")
         files = sorted(folder.iterdir())
         sums = "".join(f"{file_hash(file)}  {file.name}\n" for file in files)
         (folder / "SHA256SUMS").write_text(sums, encoding="ascii")
@@ -64,7 +62,7 @@ def _facts(scan: Scan) -> dict[str, Any]:
     }
 
 
-def _readme(scan: Scan, name: str, about: dict[str, Any], results: str) -> str:
+def _readme(scan: Scan, name: str, about: dict[str, Any], analyses: int) -> str:
     axes = ", ".join(f"{axis_label(axis)}: {count}" for axis, count in about["axes"].items())
     rows = [
         f"# {about['title']}" + (" (SIMULATED)" if scan.simulated else ""), "",
@@ -77,7 +75,9 @@ def _readme(scan: Scan, name: str, about: dict[str, Any], results: str) -> str:
         "subtracted, axes with units beside them; times, positions, power, dose (J/cm^2) of each point in "
         "`entry/halidescope`.",
         f"- `{name}.csv`: the same as a table, one row per spectrum, units in the header.",
-        *([f"- `{results}`: results of analyses, with settings and versions."] if results else []),
+        *([f"- `{name}{ENDING}`: {analyses} analys{'i' if analyses == 1 else 'e'}s; in each `run_N` its results per "
+           "point (`data`), single numbers with errors (`numbers`), endmembers, and in `process/about` settings, "
+           "versions, and the hashes of what it was made from."] if analyses else []),
         "- `description.json`: sample, instruments, calibration, versions, history.",
         "- `SHA256SUMS`: check with `sha256sum -c SHA256SUMS`.", "", "## Reading", "", "```python", "import h5py",
         f'with h5py.File("{name}.nxs") as file:', '    counts = file["entry/data/intensity"][()]',

@@ -12,7 +12,7 @@ from halidescope.acquisition.kinds import make_measurement
 from halidescope.acquisition.listing import Listing, write_listing
 from halidescope.acquisition.plan import Plan, limits_of, plan_hash, plan_part
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
-from halidescope.acquisition.recipes import AnyRecipe, SingleRecipe, main_part, part_paths, parts_of
+from halidescope.acquisition.recipes import AnyRecipe, RasterMap, SingleRecipe, main_part, part_paths, parts_of
 from halidescope.acquisition.resume import Past, finished_spectra, look_back, require_match
 from halidescope.acquisition.states import RunState
 
@@ -80,7 +80,9 @@ class Chain:
             journal = journal_path(part.out).exists()
             finished = finished_spectra(part.out)
             whole = whole and finished is not None and not journal
-            past = None if finished is not None else look_back(part.out)
+            past = None
+            if finished is None:
+                past = look_back(part.out, part.recipe.drift_line_points if isinstance(part.recipe, RasterMap) else 0)
             if past is not None:
                 require_match(
                     past, part.out, part.plan.plan_hash, instruments.identities(),
@@ -105,8 +107,11 @@ class Chain:
                 )
         return ""
 
-    def run(self) -> tuple[RunState, str]:
-        """Measure every part that is not finished; returns how it ended, and why."""
+    def run(self, note: tuple[str, str]) -> tuple[RunState, str]:
+        """Measure every part that is not finished; returns how it ended, and why.
+
+        ``note`` is the text and level of an event that belongs into every part's file.
+        """
         state, reason = RunState.FINISHED, ""
         before: Path | None = None
         for part in self.parts:
@@ -118,6 +123,7 @@ class Chain:
                 measurement = make_measurement(
                     self._engine, part.recipe, part.plan, part.out, past=part.past, before=before
                 )
+                measurement.note(*note)
                 state, reason = measurement.run()
                 if state is not RunState.FINISHED:
                     break

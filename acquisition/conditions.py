@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from halidescope.acquisition.analysis_file import CorrectionsTable
 from halidescope.acquisition.microscope import parse_microscope
+from halidescope.acquisition.per_light import PerLight, per_light
 from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.scan import Scan
-from halidescope.analysis.corrections import linearise
+from halidescope.analysis.corrections import linearise, noise_floor
 from halidescope.analysis.cosmic import CosmicRays, find_cosmic_rays, without_cosmic_rays
 from halidescope.analysis.detector import Detector
 
@@ -36,6 +37,8 @@ class Conditions:
         Every hit found, whether replaced or not; None if they were not looked for.
     replaced : bool
     notes : tuple of str
+    light : PerLight
+        What emission is divided by in the results.
     """
 
     counts: NDArray[np.generic]
@@ -43,6 +46,7 @@ class Conditions:
     cosmic: CosmicRays | None
     replaced: bool
     notes: tuple[str, ...]
+    light: PerLight
 
 
 def conditions_of(scan: Scan, asked: CorrectionsTable) -> Conditions:
@@ -53,8 +57,9 @@ def conditions_of(scan: Scan, asked: CorrectionsTable) -> Conditions:
     BadFileError
         The response file cannot be used.
     ScanFileError
-        Counts beyond the validity of the linearity polynomial.
+        Counts beyond the validity of the linearity polynomial; exposures or powers that are not known.
     """
+    light = per_light(scan, asked)
     notes: list[str] = []
     dark, dark_se = scan.dark.mean, np.nan_to_num(scan.dark.mean_se, nan=0.0)
     if asked.dark_counts is not None:
@@ -69,7 +74,16 @@ def conditions_of(scan: Scan, asked: CorrectionsTable) -> Conditions:
     else:
         gain = 1.0
         notes.append("The gain of the detector is not known: 1 electron per count is taken, and errors follow it.")
-    read_noise = read_noise_counts(scan) if asked.read_noise_counts is None else asked.read_noise_counts
+    if asked.read_noise_counts is not None:
+        read_noise = asked.read_noise_counts
+    elif scan.dark.count >= 2:
+        read_noise = read_noise_counts(scan)
+    else:
+        read_noise = noise_floor(scan.spectra[scan.valid], dark)
+        notes.append(
+            f"The read noise is not known: {read_noise:.3g} counts are taken, from the dimmest channels; set "
+            "read_noise_counts if you know it."
+        )
     saturation = asked.saturation_counts
     if saturation is None:
         told = dict(scan.metadata.get("calibration") or {}).get("saturation_counts")
@@ -99,7 +113,9 @@ def conditions_of(scan: Scan, asked: CorrectionsTable) -> Conditions:
     detector = Detector(
         dark=dark, dark_se=dark_se, gain=gain, read_noise=read_noise, saturation=saturation, response=response
     )
-    return Conditions(counts, detector, cosmic, replaced, tuple(notes))
+    if light.asked:
+        notes.append(f"Emission is given in {light.words}.")
+    return Conditions(counts, detector, cosmic, replaced, tuple(notes), light)
 
 
 def read_noise_counts(scan: Scan) -> float:

@@ -11,6 +11,8 @@ from halidescope.acquisition.bundle import write_bundle
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.maps import write_maps_csv, write_ome_tiff
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
+from halidescope.acquisition.results_file import is_results
+from halidescope.acquisition.results_table import convert_results
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.storage import save_scan, write_finished
 from halidescope.acquisition.tables import write_csv, write_npz
@@ -18,8 +20,10 @@ from halidescope.acquisition.tables import write_csv, write_npz
 JOURNAL_SUFFIX = ".journal"
 
 
-def convert(source: Path, out: Path) -> None:
+def convert(source: Path, out: Path, *, run: int | None = None) -> None:
     """Write the measurement ``source`` as ``out``, in the format of its ending (:data:`WRITERS`, or .nxs).
+
+    A file of results becomes a table of its newest analysis, or of number ``run``.
 
     Raises
     ------
@@ -31,6 +35,9 @@ def convert(source: Path, out: Path) -> None:
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
     ending_of(out)
+    if is_results(source):
+        convert_results(source, out, run)
+        return
     if out.suffix == ".nxs" and source.suffix == JOURNAL_SUFFIX:
         write_finished(source, out)
         return

@@ -3,7 +3,6 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from halidescope.acquisition.measurement import Measurement
 from halidescope.acquisition.nexus_file import NexusFile
@@ -13,9 +12,6 @@ from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.resume import Past, schedule_shift_s
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.stopping import Stopping
-
-if TYPE_CHECKING:
-    pass
 
 STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
 DELAY_S = 0.02         # real seconds that asking for a spectrum and getting it may take, on top of its exposure

@@ -7,23 +7,34 @@ file anew beside the old one, raw data untouched, and adds to its history who ch
 import os
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
 import msgspec
+from pydantic import BaseModel, ValidationError
 
-from halidescope.acquisition.microscope import MicroscopeFile
+from halidescope.acquisition.microscope import CalibrationTable, MicroscopeFile, OpticsTable
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.nexus_setup import add_optics, add_people, add_sample, new_field
 from halidescope.acquisition.problems import BadFileError, ScanFileError
-from halidescope.acquisition.recipe_base import Recipe
+from halidescope.acquisition.recipe_base import About, Recipe, Sample
 from halidescope.acquisition.records import Header
+from halidescope.acquisition.vetting import Holds, vet
 
 TEXTS = ("operator", "laboratory", "notes")
 TABLES = ("sample", "objective", "calibration", "environment", "extra")
-NUMBERS = ("composition", "thickness_nm", "magnification", "numerical_aperture", "temperature_c", "humidity_percent")
+# table → the model whose rules hold, its fields by the entries' names, and whether other names are allowed
+RULES: dict[str, tuple[type[BaseModel], dict[str, str], bool]] = {
+    "sample": (Sample, {name: name for name in Sample.model_fields}, False),
+    "objective": (
+        OpticsTable,
+        {"name": "objective", "magnification": "magnification", "numerical_aperture": "numerical_aperture"}, False,
+    ),
+    "calibration": (CalibrationTable, {name: name for name in CalibrationTable.model_fields}, False),
+    "environment": (About, {name: name for name in ("temperature_c", "humidity_percent", "atmosphere")}, True),
+}
 
 
 def details_of(recipe: Recipe, microscope: MicroscopeFile) -> dict[str, object]:
@@ -71,25 +82,31 @@ def edit_description(path: Path, changes: Mapping[str, object], *, by: str, why:
     Returns
     -------
     list of dict
-        The entries added to the history.
+        The entries added to the history; what stays the same is none.
 
     Raises
     ------
     BadFileError
-        A key that there is not, a number that is none, or nobody's name.
+        A key that there is not, a value that it cannot have, nobody's name, or a file that is no finished one of ours.
     ScanFileError
         The file cannot be read or written; it is then as it was.
     """
     if not by.strip():
         raise BadFileError(f"{path}: a change needs the name of who makes it")
+    if reason := why_not_changed(path):
+        raise BadFileError(reason)
     file = NexusFile(path)
     header = file.header
     file.close()
     now = datetime.now(UTC).isoformat()
     made: list[dict[str, object]] = []
-    for key, value in changes.items():
-        header, before = _changed(header, key, _value(key, value))
-        made.append({"at": now, "by": by, "key": key, "from": before, "to": _value(key, value), "why": why})
+    for key, given in changes.items():
+        value = checked(key, given)
+        header, before = _changed(header, key, value)
+        if value != before:
+            made.append({"at": now, "by": by, "key": key, "from": before, "to": value, "why": why})
+    if not made:
+        return []
     header = msgspec.structs.replace(header, history=[*header.history, *made])
     part = path.with_name(path.name + ".part")
     try:
@@ -107,31 +124,83 @@ def edit_description(path: Path, changes: Mapping[str, object], *, by: str, why:
     return made
 
 
-def _value(key: str, value: object) -> object:
-    name = key.rpartition(".")[2]
-    if name in NUMBERS and value != "":
-        try:
-            return float(str(value))
-        except ValueError as error:
-            raise BadFileError(f"{key} = {value!r}: must be a number") from error
-    if key == "filters" and isinstance(value, str):
-        return [one.strip() for one in value.split(",") if one.strip()]
-    return value
+def why_not_changed(path: Path) -> str:
+    """Why the description of a file cannot be changed; empty if it can."""
+    if path.name.endswith(".journal"):
+        out = path.with_name(path.name.removesuffix(".journal"))
+        return (
+            f"{path}: is the journal of a measurement that was not finished; finish it first "
+            f"(halidescope convert {path.name} --out {out.name})"
+        )
+    if path.suffix != ".nxs":
+        return f"{path}: only .nxs files are described anew; save it as .nxs first (halidescope convert)"
+    if vet(path) is Holds.LIST:
+        return f"{path}: is a list of measurements; describe its parts one by one"
+    return ""
 
 
-def _changed(header: Header, key: str, value: object) -> tuple[Header, object]:
-    """A header with one entry changed, and what it was."""
+def history_words(entry: Mapping[str, Any]) -> str:
+    """One change, for people."""
+    before, after = (value_words(entry.get(name)) or "nothing" for name in ("from", "to"))
+    why = f" ({entry['why']})" if entry.get("why") else ""
+    when = str(entry.get("at", ""))[:16].replace("T", " ")
+    return f"{when} {entry.get('by', '')}: {entry.get('key', '')}: {before} → {after}{why}"
+
+
+def value_words(value: object) -> str:
+    """A value as a person types it."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def checked(key: str, value: object) -> object:
+    """A value as it is stored, by the rules of recipe and microscope file; an empty text takes an entry away.
+
+    Raises
+    ------
+    BadFileError
+        There is no such entry, or it cannot have this value.
+    """
     table, dot, name = key.partition(".")
-    if key == "title":
-        return msgspec.structs.replace(header, title=str(value)), header.title
-    if key in (*TEXTS, "filters"):
-        details = {**header.details, key: value}
-        return msgspec.structs.replace(header, details=_said(details)), header.details.get(key, "")
-    if not dot or table not in TABLES or not name:
+    known = (table in TABLES and name) if dot else key in ("title", "filters", *TEXTS)
+    if not known:
         raise BadFileError(
             f"unknown entry {key!r}; there are title, {', '.join(TEXTS)}, filters, and {', '.join(TABLES)} followed "
             "by a dot and a name, as sample.substrate"
         )
+    if key == "title" and not str(value).strip():
+        raise BadFileError("title: a measurement needs one")
+    if key == "filters" and isinstance(value, str):
+        return [one.strip() for one in value.split(",") if one.strip()]
+    if table not in RULES:
+        return value
+    model, names, free = RULES[table]
+    if name not in names:
+        if free:
+            return value
+        raise BadFileError(f"unknown entry {key!r}; {table} has {', '.join(names)}; what else there is, is extra.NAME")
+    if value == "":
+        return value
+    try:
+        if table == "calibration":
+            date.fromisoformat(str(value))
+        return getattr(model.model_validate({names[name]: value}), names[name])
+    except ValidationError as error:
+        told = error.errors()[0]["msg"]
+        raise BadFileError(f"{key} = {value!r}: {told[0].lower()}{told[1:]}") from error
+    except ValueError as error:
+        raise BadFileError(f"{key} = {value!r}: must be a day, written YYYY-MM-DD") from error
+
+
+def _changed(header: Header, key: str, value: object) -> tuple[Header, object]:
+    """A header with one entry changed, and what it was."""
+    table, _, name = key.partition(".")
+    if key == "title":
+        return msgspec.structs.replace(header, title=str(value)), header.title
+    if key in (*TEXTS, "filters"):
+        before = header.details.get(key, [] if key == "filters" else "")
+        return msgspec.structs.replace(header, details=_said({**header.details, key: value})), before
     if table == "sample":
         known: Any = header.recipe.get("sample", {})
         recipe = {**header.recipe, "sample": _said({**known, name: value})}

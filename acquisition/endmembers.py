@@ -17,6 +17,7 @@ from halidescope.analysis.library import BAND_SIGMA_EV, model_band
 
 BROMIDE_RICH_EV = 2.42           # PL peak of the x = 0 film (da Cunha et al. 2025, table of films)
 IODIDE_RICH_EV = HC_EV_NM / 688  # PL peak after phase segregation at x = 2 (ibid.)
+TURNS_AT_X = 1.75                # between the films that reconstruct and those that segregate
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class Endmembers:
     spectra: NDArray[np.float64]
     labels: tuple[str, ...]
     note: str
+
+
+def phases_of(x: float) -> tuple[tuple[str, float], tuple[str, float]]:
+    """Names and PL peaks in eV of a film of composition x, 0 < x < 3, as made and as light makes it.
+
+    Up to x = 1.5 light reconstructs towards bromide, beyond it segregates towards iodide (ibid., table of films).
+    """
+    grown = ("Br-rich", BROMIDE_RICH_EV) if x < TURNS_AT_X else ("I-rich", IODIDE_RICH_EV)
+    return ("pristine", float(peak_energy(x))), grown
 
 
 def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> Endmembers | str:
@@ -60,16 +70,14 @@ def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> End
         return "no unmixing: the recipe names neither references nor the film's composition"
     if not 0 < x < 3:
         return f"no unmixing: a film of x = {x:g} has one phase only; name references to compare it with"
-    pristine_ev = float(peak_energy(x))
-    # up to x = 1.5 light reconstructs towards bromide, beyond it segregates towards iodide (ibid., table of films)
-    grown_ev, grown = (BROMIDE_RICH_EV, "Br-rich") if x < 1.75 else (IODIDE_RICH_EV, "I-rich")
+    (pristine, pristine_ev), (grown, grown_ev) = phases_of(x)
     energy_ev = HC_EV_NM / wavelength_nm
     try:
         bands = np.stack([model_band(energy_ev, centre_ev) for centre_ev in (pristine_ev, grown_ev)])
     except ValueError as error:
         return f"no unmixing: {error}"
     return Endmembers(
-        bands, ("pristine", grown),
+        bands, (pristine, grown),
         f"model bands ({pristine_ev:.3f} and {grown_ev:.3f} eV, σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: "
         "shares are indicative; name measured references in the recipe",
     )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from halidescope.acquisition.analyst_process import AnalystProcess
-from halidescope.acquisition.awake import Awake
+from halidescope.acquisition.awake import ASK_S, Awake
 from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
@@ -330,9 +330,10 @@ class Engine:
                 self._over(item, ItemState.REFUSED, f"not started: {error}")
                 command.accepted.set_exception(error)
                 return
-            with Awake(self.events.note):
-                command.accepted.set_result(None)
-                state, reason = chain.run()
+            command.accepted.set_result(None)
+            self.expect(ASK_S)
+            with Awake() as awake:
+                state, reason = chain.run(awake.told)
             self.rest()
             skipped = self.door.skip_wanted and state is RunState.ABORTED
             self._over(item, ItemState.SKIPPED if skipped else ItemState(state.value), reason)

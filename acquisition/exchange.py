@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.quantities import axis_label, axis_unit, is_length, is_time, to_nm, to_s, to_um
+from halidescope.acquisition.quantities import axis_label, axis_unit, is_length, is_time, to_nm, to_s, to_um, ucum
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.transport import extras_from, extras_of, scan_of, unit_of_column
+from halidescope.acquisition.transport import extras_from, extras_of, scan_of, ucum_of, unit_of_column
 
 EXTRAS = "halidescope"      # the name under which the JSON text travels
 
@@ -24,20 +24,25 @@ def to_xarray(scan: Scan) -> Any:
 
     points = tuple(scan.axes)
     coordinates: dict[str, Any] = {
-        name: (name, values, {"units": axis_unit(name), "long_name": axis_label(name)})
+        name: (name, values, {**units_of(axis_unit(name)), "long_name": axis_label(name)})
         for name, values in scan.true_axes.items()
     }
-    coordinates["wavelength"] = ("wavelength", scan.wavelength_nm, {"units": "nm", "long_name": "wavelength (nm)"})
+    coordinates["wavelength"] = ("wavelength", scan.wavelength_nm, {**units_of("nm"), "long_name": "wavelength (nm)"})
     spectra = scan.spectra
     for name, values in scan.columns.items():
-        coordinates[name] = (points, values, {"units": unit_of_column(name)})
+        coordinates[name] = (points, values, units_of(unit_of_column(name)))
     return xr.DataArray(
         spectra, dims=(*points, "wavelength"), coords=coordinates, name="intensity",
         attrs={
-            "units": "counts", "kind": scan.kind, "simulated": int(scan.simulated), "source": scan.source,
+            **units_of("counts"), "kind": scan.kind, "simulated": int(scan.simulated), "source": scan.source,
             EXTRAS: msgspec.json.encode(extras_of(scan)).decode(),
         },
     )
+
+
+def units_of(unit: str) -> dict[str, str]:
+    """A unit as attributes, for people's programs and as UCUM; a plain number has UCUM's ``1``."""
+    return {"units": unit, "ucum": ucum(unit)}
 
 
 def from_xarray(array: Any) -> Scan:
@@ -75,7 +80,7 @@ def to_hyperspy(scan: Scan) -> Any:
     signal.metadata.add_dictionary({"halidescope": {"kind": scan.kind, "simulated": scan.simulated}})
     signal.original_metadata.add_dictionary({
         "halidescope": {
-            "extras": msgspec.json.encode(extras_of(scan)).decode(),
+            "extras": msgspec.json.encode(extras_of(scan)).decode(), "ucum": ucum_of(scan),
             "columns": {name: np.ascontiguousarray(values) for name, values in scan.columns.items()},
         }
     })

@@ -1,65 +1,102 @@
-"""Results stored beside the raw data: one NeXus/HDF5 file with the arrays of an analysis and a link to what was
-analysed.
+"""What of an analysis is kept: everything that a table, a picture or a window needs to show it again.
 
-``NAME.analysis.nxs``: ``/entry/data`` holds shares, peaks and tests with the scan's axes, ``/entry/numbers`` the single
-results, ``/entry/process`` program, settings and provenance; ``/entry/measurement`` links to the raw file's entry.
+How it lies in a file is in :mod:`halidescope.acquisition.results_file`.
 """
 
-import io
-import json
+import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
-import h5py
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from halidescope.acquisition.batch import Analysis
+from halidescope.acquisition.results_file import About, StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.analysis.series import SeriesResult
 
-UNITS = {"y": "um", "x": "um", "time": "s"}
+CURVE_POINTS = 200      # of a series' fit
 
 
-def findings(scan: Scan, analysis: Analysis, origin: Mapping[str, object], *, link: str | None) -> bytes:
-    """The file's bytes.
+def findings(scan: Scan, analysis: Analysis, origin: Mapping[str, object]) -> StoredAnalysis:
+    """An analysis as it is stored.
 
     Parameters
     ----------
     origin : dict
         From :func:`halidescope.acquisition.provenance.provenance`.
-    link : str, optional
-        Path of the raw NeXus file as seen from the folder of this one; None if the raw file is something else.
     """
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", libver=("v108", "v110")) as file:
-        file.attrs.update(NX_class="NXroot", default="entry", creator="halidescope")
-        entry = _group(file, "entry", "NXentry", default="data")
-        entry["title"] = f"analysis of {Path(scan.source).name}"
-        entry["simulated"] = scan.simulated
-        process = _group(entry, "process", "NXprocess")
-        process["program"] = "halidescope"
-        process["version"] = str(dict(origin["versions"])["halidescope"])    # type: ignore[call-overload]
-        process["provenance"] = json.dumps(origin)
-        process["notes"] = "\n".join(analysis.notes)
-        process["wavelengths_in"] = analysis.medium
-        numbers = _group(entry, "numbers", "NXcollection")
-        for name, number in analysis.numbers.items():
-            numbers[name] = number.value
-            if number.se is not None:
-                numbers[f"{name}_se"] = number.se
-        _write_data(entry, scan, analysis)
-        if link is not None:
-            entry["measurement"] = h5py.ExternalLink(link, "/entry")
-    return buffer.getvalue()
+    found = arrays_of(scan, analysis)
+    signal: str = next(name for name in ("peak", "residual_rms", "valid") if name in found)
+    members = analysis.endmembers
+    shapes = np.empty((0, 0))
+    if members is not None:
+        shapes = np.asarray(members.spectra, np.float64)
+        shapes = shapes / shapes.sum(axis=1, keepdims=True)
+        if analysis.unmixing is not None:
+            signal = "grown_share"
+            found["grown_share"] = (np.asarray(analysis.unmixing.shares)[..., -1], "")
+    if isinstance(analysis.result, SeriesResult):       # the noise of the references is taken out of these
+        fitted = np.full(scan.valid.shape, np.nan)
+        fitted[scan.valid & np.isfinite(scan.time_s)] = analysis.result.share
+        found["fitted_share"] = (fitted, "")
+    return StoredAnalysis(
+        about=About(
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"), data_file=Path(scan.source).name,
+            data_sha256=data_hash(scan), kind=scan.kind, simulated=scan.simulated, medium=analysis.medium,
+            labels=analysis.labels, sources=members.sources if members is not None else (), notes=analysis.notes,
+            origin=dict(origin),
+        ),
+        numbers=dict(analysis.numbers), axes={name: np.asarray(axis) for name, axis in scan.true_axes.items()},
+        arrays={name: np.asarray(values) for name, (values, _) in found.items()},
+        units={name: unit for name, (_, unit) in found.items() if unit}, signal=signal,
+        wavelength_nm=scan.wavelength_nm if members is not None else np.empty(0), endmembers=shapes,
+        curve=_curve(analysis), cosmic=_hits(analysis),
+    )  # fmt: skip
+
+
+def data_hash(scan: Scan) -> str:
+    """SHA-256 of the spectra and their wavelengths: tells whether results belong to what a file holds now."""
+    digest = hashlib.sha256(np.ascontiguousarray(scan.wavelength_nm).data)
+    digest.update(np.ascontiguousarray(scan.spectra).data)
+    return digest.hexdigest()
+
+
+def _curve(analysis: Analysis) -> dict[str, NDArray]:
+    if not isinstance(analysis.result, SeriesResult):
+        return {}
+    kinetics = analysis.result.kinetics
+    fine = np.linspace(0.0, float(analysis.result.time_s.max()), CURVE_POINTS)
+    band = kinetics.band(fine)
+    return {
+        "time": fine, "share": np.asarray(kinetics.evaluate(fine)), "low": np.asarray(band.low),
+        "high": np.asarray(band.high),
+    }
+
+
+def _hits(analysis: Analysis) -> dict[str, NDArray]:
+    if (rays := analysis.cosmic) is None:
+        return {}
+    return {
+        "spectrum": np.asarray(rays.spectrum), "channel": np.asarray(rays.channel),
+        "excess_counts": np.asarray(rays.excess),
+    }
 
 
 def arrays_of(scan: Scan, analysis: Analysis) -> dict[str, tuple[ArrayLike, str]]:
     """Per-point results by name, each with its unit; shape points, or points + (k,) for the endmembers."""
     found: dict[str, tuple[ArrayLike, str]] = {"valid": (scan.valid, "")}
     if (unmixed := analysis.unmixing) is not None:
+        light, unit = (np.ones(scan.valid.shape), "counts")
+        if analysis.conditions is not None:
+            light, unit = analysis.conditions.light.scale, analysis.conditions.light.unit
+            if analysis.conditions.light.asked:      # what amplitudes times it are counts again
+                found["light"] = (light, ".".join(unit.split("/")[1:]))
         found |= {
             "shares": (unmixed.shares, ""), "shares_se": (unmixed.shares_se, ""),
-            "amplitudes": (unmixed.amplitudes, "counts"), "amplitudes_se": (unmixed.amplitudes_se, "counts"),
+            "amplitudes": (unmixed.amplitudes / light[..., None], unit),
+            "amplitudes_se": (unmixed.amplitudes_se / light[..., None], unit),
             "residual_rms": (unmixed.residual_rms, "counts"), "flags": (unmixed.flags, ""),
         }  # fmt: skip
     if (weighted := analysis.weighted) is not None:
@@ -82,32 +119,3 @@ def arrays_of(scan: Scan, analysis: Analysis) -> dict[str, tuple[ArrayLike, str]
             "iodine_se": (peaks.composition.x_se, ""), "iodine_flags": (peaks.composition.flags, ""),
         }  # fmt: skip
     return found
-
-
-def _write_data(entry: h5py.Group, scan: Scan, analysis: Analysis) -> None:
-    data = _group(entry, "data", "NXdata")
-    names = list(scan.axes)
-    for name, values in scan.axes.items():
-        data[name] = values
-        data[name].attrs["units"] = UNITS.get(name, "")
-    arrays = arrays_of(scan, analysis)
-    signal: str = next(name for name in ("peak", "residual_rms", "valid") if name in arrays)
-    if analysis.unmixing is not None and analysis.labels:
-        last = analysis.unmixing.shares[..., -1]
-        arrays["grown_share"] = (last, "")
-        signal = "grown_share"
-        data["endmember"] = np.array(analysis.labels, dtype=h5py.string_dtype())
-    data.attrs.update(signal=signal, axes=names)
-    for name, (found, unit) in arrays.items():
-        array = np.asarray(found)
-        data.create_dataset(name, data=array.astype(np.uint8) if array.dtype == bool else array)
-        data[name].attrs["units"] = unit
-    if (rays := analysis.cosmic) is not None:
-        hits = _group(entry, "cosmic_rays", "NXcollection")
-        hits["spectrum"], hits["channel"], hits["excess_counts"] = rays.spectrum, rays.channel, rays.excess
-
-
-def _group(parent: h5py.Group, name: str, kind: str, **attributes: str) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs.update(NX_class=kind, **attributes)
-    return group

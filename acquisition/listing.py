@@ -11,6 +11,7 @@ import msgspec
 
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import SCHEMA_VERSION
+from halidescope.acquisition.vetting import Holds, vet
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,5 +83,5 @@ def read_listing(path: Path) -> Listing | None:
 
 def parts_in(path: Path) -> list[Path]:
     """The measurements behind a file: its parts if it is a list, else itself."""
-    listing = read_listing(path) if path.is_file() else None
+    listing = read_listing(path) if path.is_file() and vet(path) is Holds.LIST else None
     return [path] if listing is None else list(listing.paths(path).values())

@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from halidescope.acquisition.recipe_base import Coordinate, Length, Point, ProbeRecipe
+from halidescope.acquisition.slide import FEWEST
 
 MapOrder = Literal["serpentine", "raster", "interleaved", "random"]
 Order = Annotated[
@@ -22,6 +23,22 @@ Motion = Annotated[
     Field(description="stop at every point, or run along each line without stopping, one pixel an exposure"),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="of the random order; the same seed gives the same order")]
+
+
+def _none_or_a_line(points: int) -> int:
+    if 0 < points < FEWEST:
+        raise ValueError(f"{points} points are no line; give 0, or {FEWEST} or more")
+    return points
+
+
+DriftLine = Annotated[
+    int,
+    Field(ge=0, le=64, description=(
+        "after a cut-off: measured points along x, and as many along y, that are measured again to tell how far the "
+        "film slid; they get their light twice. 0: one point, which tells only whether the film changed"
+    )),
+    AfterValidator(_none_or_a_line),
+]  # fmt: skip
 
 
 def order_of_taking(shape: tuple[int, int], order: MapOrder, seed: int) -> NDArray[np.int64]:
@@ -75,6 +92,7 @@ class RasterMap(FieldRecipe):
     order: Order = "serpentine"
     seed: Seed = 0
     motion: Motion = "steps"
+    drift_line_points: DriftLine = 0
 
     @model_validator(mode="after")
     def _lines_have_an_order(self) -> Self:

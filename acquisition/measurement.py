@@ -26,9 +26,10 @@ from halidescope.acquisition.plan import Plan
 from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.recipes import Point, SingleRecipe
 from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
-from halidescope.acquisition.resume import Past, drift_words, retakes
+from halidescope.acquisition.resume import Past, retakes
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
+from halidescope.acquisition.second_look import look_again
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import finish_elsewhere
 from halidescope.drivers.errors import InstrumentError
@@ -171,6 +172,7 @@ class Measurement(Generic[R]):
         self.engine.ledger.keep(self._page, self._past.spots if self._past else ())
         if self._sought_at is not None:
             self.engine.ledger.write_down(self._sought_at.x_um, self._sought_at.y_um)
+        self._write_events()
         self.note(f"{self._plan.title}: preparing")
         if self._past is not None:
             if self._past.lit_until_unknown:
@@ -242,24 +244,24 @@ class Measurement(Generic[R]):
         return self._clock.now_s() - self._zero_s
 
     def _look_again(self) -> None:
-        """While lit, after a cut-off: a spectrum at a point that has one shows how far stage and film drifted."""
-        then = self._past.reference if self._past else None
-        if then is None:
-            return
-        assert self._past is not None
+        """While lit, after a cut-off: points that have a spectrum show how far stage and film drifted."""
+        if self._past is not None:
+            look_again(self, self._past, self._dark)
+
+    def repeat(self, then: SpectrumRecord, sequence: int) -> SpectrumRecord | None:
+        """A point that has its spectrum is measured again, and kept beside it; None, with a word, if it cannot be."""
         assert self._journal is not None
-        place, repeats = _place_of(then), self._past.repeats
+        place = _place_of(then)
         try:
             now, _ = self._mender.persist(
-                lambda: self._spectrum(place, then.index, repeats), f"point {then.index} again", at=place,
+                lambda: self._spectrum(place, then.index, sequence), f"point {then.index} again", at=place,
                 skippable=True,
             )
         except SkippedError as error:
             self.note(f"point {then.index} could not be looked at again: {error}", "warning")
-            return
+            return None
         self._journal.append_repeat(now)
-        wavelength_nm = np.asarray(self._past.header.wavelength_nm)
-        self.note(f"point {then.index} again: {drift_words(then, now, self._dark, wavelength_nm)}")
+        return now
 
     def _wait_until(self, at_s: float) -> None:
         """Sleep, at most until the next look at the beam is due; wishes end it early."""
@@ -458,6 +460,14 @@ class Measurement(Generic[R]):
             self._journal.append_event(event)
             self._noted.add(event.sequence)
 
+    def _write_events(self) -> None:
+        """Into the journal what was noted before there was one, and by other threads."""
+        assert self._journal is not None
+        for event in self._events.since(self._first_event):
+            if event.sequence not in self._noted:
+                self._journal.append_event(event)
+                self._noted.add(event.sequence)
+
     # the end
 
     def _end(self, state: RunState, reason: str) -> tuple[RunState, str]:
@@ -503,9 +513,7 @@ class Measurement(Generic[R]):
             if skipped := sum(reason.startswith(SKIPPED) for reason in self._reasons.values()):
                 self.note(f"{skipped} spectra are missing after faults, each with its reason", "warning")
             self.note("emission proven off" if not self.beam.on else "EMISSION COULD NOT BE PROVEN OFF")
-            for event in self._events.since(self._first_event):      # what other threads noted meanwhile
-                if event.sequence not in self._noted:
-                    journal.append_event(event)
+            self._write_events()
             dark_at_s = self.beam.dark_at_s
             journal.end(Ending(
                 state=state.value, reason=reason, ended_at=self._clock.wall().isoformat(),

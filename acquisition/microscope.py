@@ -5,14 +5,13 @@ Only the file and the arithmetic of the beam are here; connecting is in :mod:`ha
 
 import json
 import math
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from halidescope.acquisition.faults import FaultsTable
-from halidescope.acquisition.problems import BadFileError, sentence_of
+from halidescope.acquisition.toml_files import checked, parse_toml, read_toml
 
 _DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
@@ -147,12 +146,7 @@ def _table(value: object) -> bool:
 
 def parse_microscope(text: str, *, source: str = "microscope file") -> MicroscopeFile:
     """A microscope file from its text; raises :class:`BadFileError` with one sentence."""
-    try:
-        return MicroscopeFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadFileError(f"{source}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        raise BadFileError(sentence_of(error, source)) from error
+    return checked(MicroscopeFile, parse_toml(text, source), source)
 
 
 def load_microscope(path: Path) -> MicroscopeFile:
@@ -163,10 +157,4 @@ def load_microscope(path: Path) -> MicroscopeFile:
     BadFileError
         The file is missing, is not TOML, or holds an unknown or impossible value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadFileError(f"microscope file {path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"microscope file {path}: not UTF-8 text; save it as UTF-8") from error
-    return parse_microscope(text, source=f"microscope file {path}")
+    return checked(MicroscopeFile, read_toml(path, "microscope file"), f"microscope file {path}")

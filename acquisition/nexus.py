@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.chunks import CubeWriter, make_cube
 from halidescope.acquisition.contents import Contents
 from halidescope.acquisition.nexus_setup import add_instrument, add_people, add_sample, describe, new_field, new_group
-from halidescope.acquisition.quantities import axis_label, axis_unit
+from halidescope.acquisition.quantities import axis_label, axis_unit, ucum
 from halidescope.acquisition.records import SCHEMA_VERSION, runs_of
 from halidescope.acquisition.transport import COLUMNS
 
@@ -67,7 +67,8 @@ def _spectra(
     data = new_group(entry, "data", "NXdata", signal="intensity", axes=names, interpretation="spectrum")
     data.attrs.update({f"{name}_indices": index for index, name in enumerate(names)})
     intensity = make_cube(data, "intensity", (*shape, channels), kind)
-    intensity.attrs.update(units="counts", long_name="photoluminescence (counts)", interpretation="spectrum")
+    intensity.attrs.update(units="counts", ucum=ucum("counts"), interpretation="spectrum")
+    intensity.attrs["long_name"] = "photoluminescence (counts)"
     crc, sums = np.zeros(shape, np.uint32), np.zeros(shape)
     with ExitStack() as stack:
         raw = stack.enter_context(CubeWriter(intensity))

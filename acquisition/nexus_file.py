@@ -20,8 +20,8 @@ from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.transport import COLUMNS, FIELDS, require_known
+from halidescope.acquisition.untrusted import dataset_in, group_at, numbers_in, text_in
 
-MOST_BYTES = 1 << 30           # of anything but the spectra
 _NEEDED = ("valid", "flags", *FIELDS, "x_um", "y_um")
 _OPTIONAL = (*(name for name in COLUMNS if name not in _NEEDED), "sequence", "averaged")
 
@@ -45,6 +45,10 @@ class NexusFile:
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
+            if "truncated file" in str(error):
+                raise ScanFileError(
+                    f"{path}: was cut off, {path.stat().st_size} bytes are left of it; copy it again from where it came"
+                ) from error
             raise ScanFileError(f"{path}: not a readable NeXus file ({error})") from error
         try:
             self._read()
@@ -59,32 +63,32 @@ class NexusFile:
             raise ScanFileError(f"{path}: not a measurement of Halidescope, or damaged ({error})") from error
 
     def _read(self) -> None:
-        own = self._group("entry/halidescope")
+        own = group_at(self._file, "entry/halidescope")
         version = own.attrs.get_id("schema_version")
         if version.shape != ():
             raise ValueError("its schema version is no number")
         require_known(int(own.attrs["schema_version"]), str(self._path))
-        self.header = msgspec.json.decode(self._text(own, "header"), type=Header)
-        self.ending = msgspec.json.decode(self._text(own, "ending"), type=Ending | None)
-        self.events = msgspec.json.decode(self._text(own, "events"), type=tuple[Event, ...])
-        self.results = msgspec.json.decode(self._text(own, "online_results"), type=OnlineResults | None)
-        self.damaged = msgspec.json.decode(self._text(own, "damaged_points"), type=tuple[int, ...])
-        data = self._group("entry/data")
-        self.wavelength_nm: NDArray[np.float64] = self._numbers(data, "wavelength")
-        self.intensity = self._dataset(data, "intensity")
+        self.header = msgspec.json.decode(text_in(own, "header"), type=Header)
+        self.ending = msgspec.json.decode(text_in(own, "ending"), type=Ending | None)
+        self.events = msgspec.json.decode(text_in(own, "events"), type=tuple[Event, ...])
+        self.results = msgspec.json.decode(text_in(own, "online_results"), type=OnlineResults | None)
+        self.damaged = msgspec.json.decode(text_in(own, "damaged_points"), type=tuple[int, ...])
+        data = group_at(self._file, "entry/data")
+        self.wavelength_nm: NDArray[np.float64] = numbers_in(data, "wavelength")
+        self.intensity = dataset_in(data, "intensity")
         shape = self.intensity.shape[:-1]
         self._check_size(shape)
         self.damaged_columns: list[str] = []
         names = [*_NEEDED, *(name for name in _OPTIONAL if name in own)]
         self.columns = {name: self._column(own, name, shape) for name in names}
         self.columns["valid"] = self.columns["valid"].astype(bool)
-        self._crc = self._numbers(own, "counts_crc") if "counts_crc" in own else None
-        self.counts_sum = self._numbers(own, "counts_sum") if "counts_sum" in own else None
+        self._crc = numbers_in(own, "counts_crc") if "counts_crc" in own else None
+        self.counts_sum = numbers_in(own, "counts_sum") if "counts_sum" in own else None
         for extra in (self._crc, self.counts_sum):
             if extra is not None and extra.shape != shape:
                 raise ValueError("its CRCs have another shape than its spectra")
         points = max(int(np.prod(shape)), int(np.prod(self.header.shape)))      # a series may have ended early
-        runs = msgspec.json.decode(self._text(own, "missing_points"), type=dict[str, list[tuple[int, int]]])
+        runs = msgspec.json.decode(text_in(own, "missing_points"), type=dict[str, list[tuple[int, int]]])
         self.missing = {
             point: why for why, stretches in runs.items() for first, last in stretches
             for point in range(max(first, 0), min(last, points - 1) + 1)
@@ -93,48 +97,14 @@ class NexusFile:
         self.light_spots = self._light_spots(own)
         darks = "dark_spectra" in own
         nothing = np.empty((0, len(self.wavelength_nm)), self.header.count_type)
-        self.dark_spectra = self._numbers(own, "dark_spectra") if darks else nothing
-        self.dark_exposure_s = self._numbers(own, "dark_exposure_s") if darks else np.empty(0)
-        self.dark_start_s = self._numbers(own, "dark_start_s") if darks else np.empty(0)
+        self.dark_spectra = numbers_in(own, "dark_spectra") if darks else nothing
+        self.dark_exposure_s = numbers_in(own, "dark_exposure_s") if darks else np.empty(0)
+        self.dark_start_s = numbers_in(own, "dark_start_s") if darks else np.empty(0)
         if self.dark_spectra.ndim != 2 or self.dark_spectra.shape[1] != len(self.wavelength_nm):
             raise ValueError("its dark spectra have another length than its wavelength axis")
 
-    # nothing is trusted
-
-    def _group(self, name: str) -> h5py.Group:
-        group: h5py.Group = self._file
-        for step in name.split("/"):
-            link = group.get(step, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise KeyError(f"{name} is {'missing' if link is None else 'a link to elsewhere'}")
-            group = group[step]
-            if not isinstance(group, h5py.Group):
-                raise KeyError(f"{name} is no group")
-        return group
-
-    def _dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise KeyError(f"{name} is {'missing' if link is None else 'a link to elsewhere'}")
-        dataset = group[name]
-        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-            raise KeyError(f"{name} is no dataset of this file")
-        return dataset
-
-    def _numbers(self, group: h5py.Group, name: str) -> NDArray:
-        dataset = self._dataset(group, name)
-        if dataset.dtype.kind not in "uifb" or dataset.nbytes > MOST_BYTES:
-            raise ValueError(f"{name} holds {dataset.nbytes} bytes of {dataset.dtype}")
-        return dataset[()]
-
-    def _text(self, group: h5py.Group, name: str) -> bytes:
-        dataset = self._dataset(group, name)
-        if dataset.shape != () or dataset.dtype.kind not in "OS" or dataset.dtype.itemsize > MOST_BYTES:
-            raise ValueError(f"{name} is no text")
-        return dataset[()]
-
     def _column(self, group: h5py.Group, name: str, shape: tuple[int, ...]) -> NDArray:
-        values = self._numbers(group, name)
+        values = numbers_in(group, name)
         if values.shape != shape:
             raise ScanFileError(f"{self._path}: spectra and axes do not fit together; the file is damaged")
         crc = group[name].attrs.get("crc32")
@@ -160,13 +130,13 @@ class NexusFile:
     def _light_spots(self, own: h5py.Group) -> tuple[LitSpot, ...]:
         if "light_spots" not in own:
             return ()
-        spots = self._numbers(own, "light_spots")
+        spots = numbers_in(own, "light_spots")
         if spots.ndim != 2 or spots.shape[1] not in (3, 4):      # 3: up to 0.1.0, without doubt
             raise ValueError("its lit spots are no list of places and doses")
         return tuple(LitSpot(*map(float, spot)) for spot in spots)
 
     def _repeats(self, group: h5py.Group) -> tuple[SpectrumRecord, ...]:
-        columns = {name: self._numbers(group, name) for name in ("counts", "sequence", "index", "flags", *COLUMNS)}
+        columns = {name: numbers_in(group, name) for name in ("counts", "sequence", "index", "flags", *COLUMNS)}
         return tuple(
             SpectrumRecord(
                 sequence=int(columns["sequence"][k]), index=int(columns["index"][k]),

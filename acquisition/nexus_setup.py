@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import msgspec
 
-from halidescope.acquisition.quantities import ucum
+from halidescope.acquisition.quantities import split_unit, ucum
 from halidescope.acquisition.records import Ending, Header
 
 
@@ -126,7 +126,7 @@ def add_people(entry: h5py.Group, header: Header) -> None:
     if around:
         environment = new_group(entry, "environment", "NXenvironment")
         for key, value in around.items():
-            name, unit = _split_unit(key)
+            name, unit = split_unit(key)
             new_field(environment, name, value if isinstance(value, (int, float)) else str(value), unit)
     if details.get("notes"):
         note = new_group(entry, "notes", "NXnote")
@@ -136,11 +136,3 @@ def add_people(entry: h5py.Group, header: Header) -> None:
     for name, values in (("details", details), ("history", header.history), ("processing", header.processing)):
         if values:
             new_field(own, name, msgspec.json.format(msgspec.json.encode(values)).decode())
-
-
-def _split_unit(key: str) -> tuple[str, str]:
-    """``temperature_c`` → (``temperature``, ``degC``): our names carry their units."""
-    for ending, unit in (("_c", "degC"), ("_k", "K"), ("_percent", "percent"), ("_mbar", "mbar"), ("_nm", "nm")):
-        if key.endswith(ending):
-            return key.removesuffix(ending), unit
-    return key, ""

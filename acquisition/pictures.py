@@ -98,7 +98,7 @@ def figure_2(scan: Scan, analysis: Analysis | None = None) -> Figure:
         scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], result.share,
         result.unmixing.shares_se[..., -1], labels=(analysis.labels[0], analysis.labels[-1]),
         fit=(result.kinetics.evaluate(result.time_s), band.low, band.high), numbers=numbers,
-        grown_is_bromide=grown_is_bromide(analysis),
+        grown_is_bromide=grown_is_bromide(analysis), unit=unit_of(analysis),
     )  # fmt: skip
 
 
@@ -142,6 +142,7 @@ def figure_4(scan: Scan, analysis: Analysis | None = None) -> Figure:
         scan.axes["x"], scan.axes["y"], scan.wavelength_nm, net_counts(scan, analysis), share, halo.centre_um,
         halo.radius_um if known else float("nan"), share_se=halo.unmixing.shares_se[..., -1], label=analysis.labels[-1],
         profile_fit=(x, halo.halo.evaluate(x, np.full_like(x, row))) if known else None, whiteness=whiteness,
+        unit=unit_of(analysis),
     )  # fmt: skip
 
 
@@ -155,12 +156,14 @@ def figure_5(scan: Scan, analysis: Analysis | None = None) -> Figure:
     sound = scan.valid & np.asarray(found.peaks.converged) & (np.asarray(found.peaks.flags) == 0)
     content = np.where(sound, found.composition.x, np.nan)
     row = int(np.argmin(np.abs(scan.axes["y"] - halo.centre_um[1])))
-    amplitudes = np.where(scan.valid[row], halo.unmixing.amplitudes[row, :, -1], np.nan)
+    light = 1.0 if analysis.conditions is None else analysis.conditions.light.scale[row]
+    amplitudes = np.where(scan.valid[row], halo.unmixing.amplitudes[row, :, -1] / light, np.nan)
     x = scan.metadata.get("recipe", {}).get("sample", {}).get("composition")
     return composition_figure(
         scan.axes["x"], scan.axes["y"], content, np.where(sound, found.composition.x_se, np.nan), halo.centre_um,
         flagged=sound & ((found.composition.flags & Flag.OUTSIDE) != 0), film_x=x, profile=analysis.profile,
-        profile_points=(scan.axes["x"], amplitudes, halo.unmixing.amplitudes_se[row, :, -1]),
+        profile_points=(scan.axes["x"], amplitudes, halo.unmixing.amplitudes_se[row, :, -1] / light),
+        unit=unit_of(analysis),
     )  # fmt: skip
 
 
@@ -188,7 +191,8 @@ def figure_7(
     return segregation_figure(
         scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], track, dark,
         fit=(result.kinetics.evaluate(track.time_s), band.low, band.high),
-        labels=(analysis.labels[0], analysis.labels[-1]), power_words=f"{power:.0f} µW",
+        labels=(analysis.labels[0], analysis.labels[-1]), power_words=f"{power:.0f} µW", unit=unit_of(analysis),
+        grown_is_bromide=grown_is_bromide(analysis),
     )  # fmt: skip
 
 
@@ -228,16 +232,30 @@ def peak_track(scan: Scan, analysis: Analysis, *, shift_s: float = 0.0) -> PeakT
 def grown_is_bromide(analysis: Analysis) -> bool:
     """True if the phase that grows emits bluer than the first endmember."""
     assert analysis.endmembers is not None
-    wavelength, spectra = analysis.endmembers.wavelength_nm, np.maximum(analysis.endmembers.spectra, 0.0)
-    centres = spectra @ wavelength / spectra.sum(axis=1)
+    return bluer_is_last(analysis.endmembers.wavelength_nm, analysis.endmembers.spectra)
+
+
+def bluer_is_last(wavelength_nm: Numbers, endmembers: Numbers) -> bool:
+    """True if the last endmember (of (k, channels)) emits bluer than the first."""
+    spectra = np.maximum(endmembers, 0.0)
+    centres = spectra @ wavelength_nm / spectra.sum(axis=1)
     return bool(centres[-1] < centres[0])
 
 
 def net_counts(scan: Scan, analysis: Analysis) -> Numbers:
-    """Counts above the dark as they were analysed, shape points + (channels,); NaN where nothing was measured."""
-    assert analysis.conditions is not None
-    counts = analysis.conditions.counts - np.asarray(analysis.conditions.detector.dark)
+    """Light above the dark as it was analysed, shape points + (channels,); NaN where nothing was measured.
+
+    In counts, or divided by exposure and power where the analysis is.
+    """
+    found = analysis.conditions
+    assert found is not None
+    counts = (found.counts - np.asarray(found.detector.dark)) / found.light.scale[..., None]
     return np.where(scan.valid[..., None], counts, np.nan)
+
+
+def unit_of(analysis: Analysis) -> str:
+    """Of :func:`net_counts`, for people."""
+    return "counts" if analysis.conditions is None else analysis.conditions.light.words
 
 
 def _halo(scan: Scan, analysis: Analysis) -> HaloResult:

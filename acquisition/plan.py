@@ -41,6 +41,8 @@ TURN_S = 0.06              # assumed for the turn from one continuous line to th
 SWITCH_S = 0.1             # assumed for a shutterless laser's switching on and off around one exposure
 FRESH = 4.0                # in beam waists: spots farther apart are not in each other's light (see the dose ledger)
 PIXELS, COUNT_BYTES = 2068, 2   # assumed without a connected spectrometer: the largest supported one of 16 bit
+# keys of a recipe that may change before a measurement goes on
+NOT_DECIDING = dict.fromkeys(("sample", "about", "analysis", "change", "drift_line_points"), True)
 DISK_FACTOR = 3.0          # journal, finished file and its view, side by side
 
 
@@ -222,7 +224,7 @@ def preflight_words(plan: Plan, out: Path) -> str:
 def plan_hash(recipe: AnyRecipe, microscope: MicroscopeFile) -> str:
     """SHA-256 over what decides the measurement: the recipe, the path transmission and the focus."""
     what = {
-        "recipe": recipe.model_dump(mode="json", exclude={"sample", "about", "analysis", "change"}),
+        "recipe": recipe.model_dump(mode="json", exclude={**NOT_DECIDING, "recipes": {"__all__": NOT_DECIDING}}),
         "sample_uw_per_head_mw": microscope.laser.sample_uw_per_head_mw, "waist_um": microscope.optics.waist_um,
     }
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()

@@ -5,6 +5,9 @@ Problems of instruments are in :mod:`halidescope.drivers.errors`.
 
 from pydantic import ValidationError
 
+LONGEST = 1500      # characters of a sentence that somebody still reads
+SHOWN = 120         # of a value that is wrong
+
 
 class ProblemError(Exception):
     """Something a person can mend; the text says what it is, what is allowed, and what to do.
@@ -13,6 +16,11 @@ class ProblemError(Exception):
     """
 
     exit_code = 2
+
+    def __init__(self, sentence: str) -> None:
+        # libraries' words inside may have lines, or quote a file's content at length
+        words = " ".join(sentence.split())
+        super().__init__(words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
 
 
 class BadFileError(ProblemError):
@@ -45,5 +53,7 @@ def sentence_of(error: ValidationError, source: str) -> str:
         elif problem["type"] == "missing":
             parts.append(f"'{where}' is missing")
         else:
-            parts.append(f"'{where}' = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+            given = repr(problem["input"])
+            shown = given if len(given) <= SHOWN else f"{given[:SHOWN]} …"
+            parts.append(f"'{where}' = {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
     return f"{source}: " + "; ".join(parts)

@@ -19,7 +19,12 @@ AXES = {    # planned axes of a measurement's points: unit, and what it is
     "spectrum": ("", "number of the spectrum"), "wavelength": ("nm", "wavelength"),
 }
 
-_UCUM = {"": "1", "counts": "{counts}", "counts/s": "{counts}/s", "J/cm^2": "J/cm2", "W/cm^2": "W/cm2"}
+_UCUM = {"counts": "{counts}", "degC": "Cel", "percent": "%", "": "1"}      # whose code is another word
+_OF_NAMES = {   # endings of our names that are units
+    "counts_per_s_uw": "counts/s/uW", "counts_per_s": "counts/s", "counts_per_uw": "counts/uW",
+    "per_s": "1/s", "m2_s": "m^2/s", "j_cm2": "J/cm^2", "w_cm2": "W/cm^2", "ev2": "eV^2", "um": "um", "nm": "nm",
+    "ev": "eV", "uw": "uW", "mw": "mW", "mbar": "mbar", "percent": "percent", "s": "s", "k": "K", "c": "degC",
+}  # fmt: skip
 
 # how other programs write the units of a spectral axis
 _WAVELENGTH_NM = {"nm": 1.0, "nanometer": 1.0, "nanometers": 1.0, "um": 1e3, "micrometer": 1e3, "a": 0.1,
@@ -44,8 +49,16 @@ def axis_label(name: str) -> str:
 
 
 def ucum(unit: str) -> str:
-    """UCUM code of a unit of ours."""
-    return _UCUM.get(unit, unit)
+    """UCUM code of a unit of ours, part by part: powers are written without a sign."""
+    return "/".join(_UCUM.get(part, part.replace("^", "")) for part in unit.split("/"))
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """``temperature_c`` → (``temperature``, ``degC``): our names carry their units; none, if there is none."""
+    for ending, unit in _OF_NAMES.items():
+        if name.endswith(f"_{ending}"):
+            return name.removesuffix(f"_{ending}"), unit
+    return name, ""
 
 
 def plain_unit(unit: object) -> str:

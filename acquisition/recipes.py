@@ -5,7 +5,6 @@ The recipes of one measurement are in :mod:`halidescope.acquisition.single_recip
 with its own file, dark spectra, time zero and fits; :mod:`halidescope.acquisition.chain` runs them one after another.
 """
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypeGuard
@@ -14,7 +13,7 @@ import numpy as np
 import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from halidescope.acquisition.map_recipes import AdaptiveMap, Motion, Order, RasterMap, Seed, require_lines
+from halidescope.acquisition.map_recipes import AdaptiveMap, DriftLine, Motion, Order, RasterMap, Seed, require_lines
 from halidescope.acquisition.problems import BadFileError, sentence_of
 from halidescope.acquisition.recipe_base import (
     AnalysisRequest,
@@ -29,6 +28,7 @@ from halidescope.acquisition.recipe_base import (
     Sample,
 )
 from halidescope.acquisition.single_recipes import Background, DarkRecovery, TimeSeries
+from halidescope.acquisition.toml_files import read_toml
 
 __all__ = [
     "RECIPES", "AdaptiveMap", "AnalysisRequest", "AnyRecipe", "AutoExposure", "Background", "ChangeEstimate",
@@ -111,6 +111,7 @@ class ExposureAndMaps(Recipe):
     order: Order = "serpentine"
     seed: Seed = 0
     motion: Motion = "steps"
+    drift_line_points: DriftLine = 0
 
     @model_validator(mode="after")
     def _lines_have_an_order(self) -> Self:
@@ -209,6 +210,7 @@ def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
                 order=recipe.order,
                 seed=recipe.seed,
                 motion=recipe.motion,
+                drift_line_points=recipe.drift_line_points,
                 **_common(recipe),
             )
             yield around
@@ -252,11 +254,4 @@ def load_recipe(path: Path) -> AnyRecipe:
     BadFileError
         The file is missing, is not TOML, or holds an unknown or impossible value.
     """
-    try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
-    except OSError as error:
-        raise BadFileError(f"recipe {path}: cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadFileError(f"recipe {path}: not valid TOML: {error}") from error
-    return parse_recipe(values, source=f"recipe {path}")
+    return parse_recipe(read_toml(path, "recipe"), source=f"recipe {path}")

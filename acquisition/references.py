@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halidescope.acquisition.analysis_file import ReferencesTable
+from halidescope.acquisition.endmembers import phases_of
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.scan import MeanSpectrum, Scan
@@ -22,6 +23,10 @@ from halidescope.analysis.library import BAND_SIGMA_EV, library_spectrum, model_
 
 Numbers = NDArray[np.float64]
 AXIS_TOLERANCE_NM = 0.01
+MODELLED = (
+    f"The endmembers are model bands (σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: shares are indicative, and their "
+    "errors do not contain this."
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,16 @@ def endmembers_for(scan: Scan, asked: ReferencesTable, detector: Detector, mediu
     return _of_the_recipe(scan, energy)
 
 
+def model_phases(wavelength_nm: Numbers, x: float, energy: Numbers) -> Endmembers:
+    """Model bands of the two phases of a film of composition x, 0 < x < 3; ValueError outside the wavelengths."""
+    (pristine, pristine_ev), (grown, grown_ev) = phases_of(x)
+    bands = np.array([model_band(energy, centre) for centre in (pristine_ev, grown_ev)])
+    return Endmembers(
+        wavelength_nm, bands, np.zeros(bands.shape), (pristine, grown),
+        (f"model band of x = {x:g}", f"model band at {grown_ev:.3f} eV"), MODELLED,
+    )  # fmt: skip
+
+
 def same_axis(one: Numbers, other: Numbers, name: str, against: str) -> None:
     """Raise BadFileError unless two wavelength axes are the same channels of one calibration."""
     if len(one) != len(other):
@@ -149,8 +164,7 @@ def _models(
     return Endmembers(
         wavelength_nm, bands, np.zeros(bands.shape), tuple(labels) or tuple(f"x = {x:g}" for x in compositions),
         tuple(f"model band of x = {x:g}" for x in compositions),
-        f"The endmembers are model bands (σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: shares are indicative, and "
-        "their errors do not contain this.",
+        MODELLED,
     )  # fmt: skip
 
 
@@ -179,14 +193,4 @@ def _of_the_recipe(scan: Scan, energy: Numbers) -> Endmembers | None:
             )
         return load_endmembers([Path(name) for name in files], asked.get("labels", ()))
     x = recipe.get("sample", {}).get("composition")
-    if x is None or not 0 < x < 3:
-        return None
-    from halidescope.acquisition.endmembers import BROMIDE_RICH_EV, IODIDE_RICH_EV
-
-    grown_ev, grown = (BROMIDE_RICH_EV, "Br-rich") if x < 1.75 else (IODIDE_RICH_EV, "I-rich")
-    bands = np.array([model_band(energy, centre) for centre in (float(peak_energy(x)), grown_ev)])
-    model = _models(scan.wavelength_nm, (x,), ("pristine",), energy)
-    return Endmembers(
-        scan.wavelength_nm, bands, np.zeros(bands.shape), ("pristine", grown),
-        (f"model band of x = {x:g}", f"model band at {grown_ev:.3f} eV"), model.warning,
-    )  # fmt: skip
+    return None if x is None or not 0 < x < 3 else model_phases(scan.wavelength_nm, x, energy)

@@ -1,137 +1,393 @@
-"""Analysis results beside the raw data, never in them: ``NAME.analysis.nxs`` next to ``NAME.nxs``.
+"""Analyses stored beside the raw data, never in them: ``NAME.analysis.nxs`` next to ``NAME.nxs``.
 
-Each run of an analysis is one ``NXprocess`` group with its program, version, settings, the SHA-256 of the data it was
-made from, and its arrays with units. Runs are added and none is overwritten; the file is replaced whole or not at all.
+Every analysis is an entry ``run_1``, ``run_2``, … of its own: ``data`` with the per-point results on the scan's axes,
+``numbers``, ``endmembers``, ``fit`` of a series, ``process`` with program, settings, versions and the hashes of what
+it was made from, and ``measurement``, a link to the raw file. Runs are added and none is overwritten; the file is
+replaced whole or not at all. What of an analysis is kept is decided in :mod:`halidescope.acquisition.findings`.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h5py
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from halidescope.acquisition.nexus_setup import new_field, new_group
 from halidescope.acquisition.problems import ScanFileError
-from halidescope.acquisition.storage import file_hash
+from halidescope.acquisition.quantities import axis_label, axis_unit, split_unit, ucum
+from halidescope.acquisition.results import Number
+from halidescope.acquisition.session import default_session_path
+from halidescope.acquisition.untrusted import dataset_in, group_at, numbers_in, text_in
+from halidescope.acquisition.vetting import Holds, vet
+
+RESULTS_VERSION = 1
+MARK = "halidescope_results"       # attribute of the file: the version of this layout
+ENDING = ".analysis.nxs"
+COMPLAINTS = (
+    OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError, MemoryError, RecursionError,
+    msgspec.MsgspecError,
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class StoredResult:
-    """One run of an analysis.
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What an analysis was made from, and how.
+
+    ``data_sha256`` is that of the spectra and wavelengths, so it outlives a change of the file's description;
+    ``origin`` is what :func:`halidescope.acquisition.provenance.provenance` says: inputs with their hashes, versions,
+    settings.
+    """
+
+    made_at: str                       # ISO 8601, UTC
+    data_file: str
+    data_sha256: str
+    kind: str                          # the recipe's
+    simulated: bool
+    medium: str                        # in which wavelengths are given
+    labels: tuple[str, ...] = ()       # of the endmembers; the last is the phase that grows
+    sources: tuple[str, ...] = ()      # where they come from
+    notes: tuple[str, ...] = ()
+    origin: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredAnalysis:
+    """One analysis of a scan, whole; *points* is the shape of the scan's points.
 
     Attributes
     ----------
-    name, made_at, version : str
-        What it is; when (ISO 8601, UTC); the program's version.
-    settings : dict
-        All that decides the result.
-    data_sha256 : str
-        Of the raw file that it was made from.
+    about : About
+    numbers : dict
+        Single results, units in the names.
+    axes : dict
+        Of the points, as in the scan.
     arrays : dict
-        Name → values.
+        Per-point results, shape points or points + (k,) for k endmembers.
     units : dict
-        Name → unit.
+        Name of an array → its unit; a plain number has none.
+    signal : str
+        The array that is shown first.
+    wavelength_nm : ndarray, shape (channels,)
+    endmembers : ndarray, shape (k, channels)
+        With unit sum; k is 0 if there are none.
+    curve : dict
+        ``time`` in s, ``share``, ``low`` and ``high`` (95 % band) of a series' fit; empty if there is none.
+    cosmic : dict
+        ``spectrum``, ``channel``, ``excess_counts`` of hits by cosmic rays; empty if nobody looked.
+    number : int
+        Its place among those stored, from 1; 0 before it is stored.
     """
 
-    name: str
-    made_at: str
-    version: str
-    settings: dict[str, object]
-    data_sha256: str
+    about: About
+    numbers: dict[str, Number]
+    axes: dict[str, NDArray]
     arrays: dict[str, NDArray]
     units: dict[str, str]
+    signal: str
+    wavelength_nm: NDArray[np.float64]
+    endmembers: NDArray[np.float64]
+    curve: dict[str, NDArray] = field(default_factory=dict)
+    cosmic: dict[str, NDArray] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know."""
+        return self.about.notes
+
+    @property
+    def title(self) -> str:
+        """A few words to tell it from others."""
+        when = self.about.made_at[:16].replace("T", " ")
+        of = ", ".join(self.about.labels) or "no endmembers"
+        return f"{self.number or 'new'}: {when} UTC, {of}"
+
+    def plain(self) -> dict[str, object]:
+        """For JSON: everything but the arrays."""
+        numbers = {name: number.value for name, number in self.numbers.items()}
+        errors = {f"{name}_se": number.se for name, number in self.numbers.items()}
+        return {"run": self.number, **msgspec.to_builtins(self.about), **numbers, **errors}
 
 
 def results_path(data: Path) -> Path:
     """Where the results about a measured file are."""
-    name = data.name.removesuffix(".journal").removesuffix(".nxs")
-    return data.with_name(f"{name}.analysis.nxs")
+    return data.with_name(data.name.removesuffix(".journal").removesuffix(".nxs") + ENDING)
 
 
-def store_results(
-    data: Path, name: str, arrays: Mapping[str, ArrayLike], *, units: Mapping[str, str], settings: Mapping[str, object],
-) -> Path:
-    """Add one run's results to the file beside the data.
+def store_results(data: Path, run: StoredAnalysis, *, path: Path | None = None, link: str | None = None) -> Path:
+    """Add an analysis to those beside the data, durably, and read it back.
 
     Parameters
     ----------
     data : Path
         The measured file.
-    name : str
-        The analysis, e.g. ``unmixing``.
-    arrays, units : mapping
-        Values by name, and their units (a name without a unit is a plain number).
-    settings : mapping
-        All that decides the result, as plain values.
+    path : Path, optional
+        Elsewhere than beside the data.
+    link : str, optional
+        Path of the raw NeXus file as seen from the folder of the results; its name if they lie beside it.
+
+    Returns
+    -------
+    Path
+        The file of results.
 
     Raises
     ------
     ScanFileError
-        The data cannot be read, or the file cannot be written; what was there stays.
+        What has that name is no file of results, or it cannot be written; what was there stays.
     """
-    path = results_path(data)
+    path = results_path(data) if path is None else path
+    if link is None:
+        link = data.name
+    if data.suffix != ".nxs":      # a journal, or another program's file, cannot be linked to
+        link = None
     part = path.with_name(path.name + ".part")
     try:
-        made_from = file_hash(data)
-        with h5py.File(part, "w", libver=("v108", "v110")) as file:
-            if path.exists():
-                with h5py.File(path, "r") as before:
-                    before.copy("entry", file)
-                entry = file["entry"]
-            else:
-                entry = new_group(file, "entry", "NXentry")
-                new_field(entry, "title", f"analysis of {data.name}")
-            number = 1 + sum(key.startswith("run_") for key in entry)
-            run = new_group(entry, f"run_{number}", "NXprocess")
-            new_field(run, "program", "halidescope")
-            new_field(run, "version", version("halidescope"))
-            new_field(run, "date", datetime.now(UTC).isoformat())
-            new_field(run, "name", name)
-            new_field(run, "settings", msgspec.json.encode(dict(settings)).decode())
-            new_field(run, "data_file", data.name, sha256=made_from)
-            for key, values in arrays.items():
-                new_field(run, key, np.asarray(values), units.get(key, ""), result=True)
-            file.attrs.update(NX_class="NXroot", default="entry", creator="halidescope")
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        part.unlink(missing_ok=True)
-        raise ScanFileError(f"{path}: results cannot be stored ({error}); the data are untouched") from error
+        with _alone():
+            try:
+                _add(path, part, run, link)
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)      # before the next one makes its own
+    except COMPLAINTS as error:
+        raise ScanFileError(f"{path}: results cannot be stored ({error}); what was there is untouched") from error
     return path
 
 
-def read_results(data: Path) -> list[StoredResult]:
-    """All runs about a measured file, the oldest first; none if there is no such file.
+def read_results(data: Path) -> list[StoredAnalysis]:
+    """All analyses stored beside a measured file, the oldest first; none if there is no such file.
 
     Raises
     ------
     ScanFileError
-        The file of results is damaged.
+        The file of results is damaged, from a newer version, or something else.
     """
     path = results_path(data)
-    if not path.exists():
-        return []
+    return read_results_file(path) if path.exists() else []
+
+
+def read_results_file(path: Path) -> list[StoredAnalysis]:
+    """All analyses in a file of results, the oldest first; errors as :func:`read_results`."""
     try:
-        with h5py.File(path, "r") as file:
-            entry = file["entry"]
-            runs = sorted((key for key in entry if key.startswith("run_")), key=lambda key: int(key[4:]))
-            return [_result(entry[key]) for key in runs]
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, msgspec.MsgspecError) as error:
+        _require_results(path)
+        return _runs(path)
+    except COMPLAINTS as error:
         raise ScanFileError(f"{path}: results cannot be read ({error}); the file is damaged") from error
 
 
-def _result(run: h5py.Group) -> StoredResult:
-    fields = [key for key in run if run[key].attrs.get("result", False)]
-    return StoredResult(
-        name=run["name"].asstr()[()], made_at=run["date"].asstr()[()], version=run["version"].asstr()[()],
-        settings=msgspec.json.decode(run["settings"][()], type=dict[str, object]),
-        data_sha256=str(run["data_file"].attrs["sha256"]), arrays={key: run[key][()] for key in fields},
-        units={key: str(run[key].attrs["units"]) for key in fields if "units" in run[key].attrs},
+def take_results_along(data: Path, target: Path) -> int:
+    """Copy the stored analyses of a file to where a copy of its data goes, linked to that; returns how many.
+
+    Raises
+    ------
+    ScanFileError
+        They are damaged.
+    """
+    path = results_path(data)
+    if not path.exists():
+        return 0
+    raw = target.name.removesuffix(ENDING) + ".nxs"
+    count = len(read_results_file(path))
+    shutil.copyfile(path, target)
+    with h5py.File(target, "r+") as file:
+        for name in [name for name in file if _number(name)]:
+            if file[name].get("measurement", getlink=True) is not None:
+                del file[name]["measurement"]
+            file[f"{name}/measurement"] = h5py.ExternalLink(raw, "/entry")
+    return count
+
+
+def is_results(path: Path) -> bool:
+    """Whether a file holds results of analyses, and no measurement."""
+    return path.name.endswith(ENDING) and vet(path) is Holds.RESULTS
+
+
+def _add(path: Path, part: Path, run: StoredAnalysis, link: str | None) -> None:
+    """Write ``part``: what ``path`` holds, and one more."""
+    if path.exists():
+        _require_results(path)
+        shutil.copyfile(path, part)
+    with h5py.File(part, "a" if path.exists() else "w", libver=("v108", "v110")) as file:
+        number = 1 + max((_number(name) for name in file), default=0)
+        file.attrs.update(
+            {"NX_class": "NXroot", "default": f"run_{number}", "creator": "halidescope", MARK: RESULTS_VERSION}
+        )
+        _write(new_group(file, f"run_{number}", "NXentry", default="data"), run)
+        if link is not None:
+            file[f"run_{number}/measurement"] = h5py.ExternalLink(link, "/entry")
+    with part.open("rb+") as written:
+        os.fsync(written.fileno())
+    if not _same(_runs(part)[-1], run):
+        raise OSError("it reads back differently; check the disk")
+
+
+def _require_results(path: Path) -> None:
+    vet(path)
+    with h5py.File(path, "r") as file:
+        if MARK not in file.attrs:
+            raise ScanFileError(f"{path}: is no file of results, and not written over; rename one of the two")
+        if (found := int(file.attrs[MARK])) > RESULTS_VERSION:
+            raise ScanFileError(
+                f"{path}: results of version {found}, this program knows up to {RESULTS_VERSION}; update halidescope"
+            )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process of this user at a time stores results: each must see what the one before has added.
+
+    The operating system gives the lock back when a process ends, however it ends.
+    """
+    folder = default_session_path().parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "results.lock").open("a+b") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+            try:
+                yield
+            finally:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _number(name: str) -> int:
+    word, _, digits = name.partition("_")
+    return int(digits) if word == "run" and digits.isdecimal() else 0
+
+
+def _write(entry: h5py.Group, run: StoredAnalysis) -> None:
+    about = run.about
+    new_field(entry, "title", f"analysis of {about.data_file}" + (" (SIMULATED)" if about.simulated else ""))
+    process = new_group(entry, "process", "NXprocess")
+    new_field(process, "program", "halidescope")
+    new_field(process, "version", version("halidescope"))
+    new_field(process, "date", about.made_at)
+    new_field(process, "about", msgspec.json.format(msgspec.json.encode(about)).decode())
+    numbers = _ordered(entry, "numbers", "NXcollection")
+    for name, number in run.numbers.items():
+        unit = split_unit(name)[1]
+        new_field(numbers, name, float(number.value), unit)
+        if number.se is not None:
+            new_field(numbers, f"{name}_se", float(number.se), unit)
+    data = _ordered(entry, "data", "NXdata", signal=run.signal, axes=list(run.axes))
+    for name, values in run.axes.items():
+        new_field(data, name, values, axis_unit(name), long_name=axis_label(name))
+    for name, array in run.arrays.items():
+        values = array.astype(np.uint8) if array.dtype == bool else array
+        packed = {"compression": 4, "shuffle": True} if array.size > 500 else {}
+        made = data.create_dataset(name, data=values, **packed)
+        if run.units.get(name):
+            made.attrs.update(units=run.units[name], ucum=ucum(run.units[name]))
+    if len(run.endmembers):
+        shapes = new_group(entry, "endmembers", "NXdata", signal="spectra", axes=["number", "wavelength"])
+        new_field(shapes, "number", np.arange(len(run.endmembers)), long_name=", ".join(about.labels))
+        new_field(shapes, "wavelength", run.wavelength_nm, "nm")
+        new_field(shapes, "spectra", run.endmembers)
+    if run.curve:
+        fit = new_group(entry, "fit", "NXdata", signal="share", axes=["time"], auxiliary_signals=["low", "high"])
+        for name, values in run.curve.items():
+            new_field(fit, name, values, axis_unit(name))
+    if run.cosmic:
+        hits = new_group(entry, "cosmic_rays", "NXcollection")
+        for name, values in run.cosmic.items():
+            new_field(hits, name, values, "counts" if name.endswith("_counts") else "")
+
+
+def _ordered(entry: h5py.Group, name: str, kind: str, **attributes: Any) -> h5py.Group:
+    """A group that keeps the order of what is put into it."""
+    group = entry.create_group(name, track_order=True)
+    group.attrs.update(NX_class=kind, **attributes)
+    return group
+
+
+def _runs(path: Path) -> list[StoredAnalysis]:
+    with h5py.File(path, "r") as file:
+        names = sorted((name for name in file if _number(name)), key=_number)
+        return [_run(group_at(file, name), _number(name), 1100 * path.stat().st_size) for name in names]
+
+
+def _run(entry: h5py.Group, number: int, most_bytes: int) -> StoredAnalysis:
+    """One run; deflate packs 1032 : 1 at most, what claims more was not written by us."""
+    about = msgspec.json.decode(text_in(group_at(entry, "process"), "about"), type=About)
+    data = group_at(entry, "data")
+    names = [str(name) for name in data.attrs["axes"]]
+    if sum(dataset_in(data, name).nbytes for name in data) > most_bytes:
+        raise ValueError("claims more numbers than its size allows")
+    axes = {name: numbers_in(data, name) for name in names}
+    arrays = {name: numbers_in(data, name) for name in data if name not in axes}
+    shape = tuple(len(axis) for axis in axes.values())
+    if wrong := [name for name, array in arrays.items() if array.shape[: len(shape)] != shape]:
+        raise ValueError(f"{wrong[0]} does not fit its axes")
+    signal = str(data.attrs["signal"])
+    needed = ("valid", signal, *(("shares", "shares_se", "residual_rms") if "amplitudes" in arrays else ()))
+    if lacking := [name for name in needed if name not in arrays]:
+        raise ValueError(f"{lacking[0]} is missing")
+    if wrong := [name for name in ("amplitudes", "shares", "shares_se") if name in arrays
+                 and arrays[name].shape != (*shape, len(about.labels))]:
+        raise ValueError(f"{wrong[0]} does not fit its endmembers")
+    arrays["valid"] = arrays["valid"].astype(bool)
+    held = {name: float(values) for name, values in _all(entry, "numbers").items()}
+    shapes = _all(entry, "endmembers")
+    wavelength_nm = shapes.get("wavelength", np.empty(0))
+    endmembers = shapes.get("spectra", np.empty((0, 0)))
+    if endmembers.ndim != 2 or len(endmembers) != len(about.labels) or endmembers.shape[1] != len(wavelength_nm):
+        raise ValueError("its endmembers do not fit their wavelengths or their names")
+    return StoredAnalysis(
+        number=number, about=about, axes=axes, arrays=arrays, signal=signal,
+        units={name: str(data[name].attrs["units"]) for name in arrays if "units" in data[name].attrs},
+        numbers={
+            name: Number(value, held.get(f"{name}_se")) for name, value in held.items() if not name.endswith("_se")
+        },
+        wavelength_nm=wavelength_nm, endmembers=endmembers, curve=_all(entry, "fit"),
+        cosmic=_all(entry, "cosmic_rays"),
+    )  # fmt: skip
+
+
+def _all(entry: h5py.Group, name: str) -> dict[str, NDArray]:
+    """Every array of a group, none if there is no such group."""
+    if name not in entry:
+        return {}
+    group = group_at(entry, name)
+    return {key: numbers_in(group, key) for key in group}
+
+
+def _same(one: StoredAnalysis, other: StoredAnalysis) -> bool:
+    """Whether two analyses hold the same, to the bit; which number they have aside."""
+
+    def equal(first: dict[str, NDArray], second: dict[str, NDArray]) -> bool:
+        return first.keys() == second.keys() and all(
+            first[name].dtype == values.dtype
+            and np.array_equal(first[name], values, equal_nan=values.dtype.kind == "f")
+            for name, values in second.items()
+        )
+
+    def plain(values: dict[str, Number]) -> dict[str, NDArray]:
+        return {name: np.array([number.value, np.nan if number.se is None else number.se], float)
+                for name, number in values.items()}
+
+    held = [
+        {"wavelength": run.wavelength_nm, "endmembers": run.endmembers,
+         **{f"{kind} {name}": values for kind, arrays in (("fit", run.curve), ("hits", run.cosmic), ("axis", run.axes))
+            for name, values in arrays.items()}}
+        for run in (one, other)
+    ]  # fmt: skip
+    return (
+        (one.about, one.units, one.signal) == (other.about, other.units, other.signal)
+        and equal(one.arrays, other.arrays) and equal(*held) and equal(plain(one.numbers), plain(other.numbers))
     )

@@ -18,6 +18,7 @@ from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRecord
 from halidescope.acquisition.recovery import bring_home
+from halidescope.acquisition.slide import BANDS, bands, richest_line
 from halidescope.acquisition.storage import compare
 
 SCHEDULED = ("time-series", "dark-recovery")       # their points mean nothing at another time
@@ -43,6 +44,8 @@ class Past:
     darks : tuple of DarkRecord
     reference : SpectrumRecord or None
         A point to look at again, with its counts.
+    lines : tuple of tuple of SpectrumRecord
+        Of a map, on request: a short line along x and one along y to look at again, with their counts.
     lost : dict
         Point of a schedule → reason, where a fault cost it and its time is over; a map's are taken later instead.
     spots : tuple of LitSpot
@@ -60,6 +63,7 @@ class Past:
     repeats: int
     darks: tuple[DarkRecord, ...]
     reference: SpectrumRecord | None
+    lines: tuple[tuple[SpectrumRecord, ...], ...] = ()
     lost: dict[int, str] = field(default_factory=dict)
     spots: tuple[LitSpot, ...] = ()
     lit_until_unknown: bool = False
@@ -78,8 +82,10 @@ class Past:
             ledger.book(record.x_commanded_um, record.y_commanded_um, record.dose_j_cm2)
 
 
-def look_back(out: Path) -> Past | None:
+def look_back(out: Path, line_points: int = 0) -> Past | None:
     """What is there of the measurement that is to become, or has partly become, the file ``out``.
+
+    ``line_points`` is how many neighbours of a map are to be looked at again, along x and along y.
 
     None if there is nothing. A file that is finished has no journal; one that was aborted or failed is brought back
     into a journal, and replaced when that is complete; a journal that was rescued when its folder vanished is fetched.
@@ -102,12 +108,13 @@ def look_back(out: Path) -> Past | None:
         darks, _ = reader.dark()
         in_doubt = _in_doubt(kept, reader.header, page)
         kept = [in_doubt.get(record.sequence, record) for record in kept]
+        sure = [record for record in kept if not record.flags & Flag.LIGHT_IN_DOUBT]
         return Past(
             header=reader.header,
             records=tuple(replace(record, counts=record.counts[:0]) for record in kept),
             damaged=len(places) - len(kept), rows=max(places.values(), default=-1) + 1,
             repeats=len(reader.repeats()), darks=tuple(darks), in_doubt=tuple(in_doubt.values()),
-            reference=_choose([record for record in kept if not record.flags & Flag.LIGHT_IN_DOUBT]),
+            reference=_choose(sure), lines=_lines(sure, reader.header, darks, line_points),
             lost={} if retakes(reader.header.kind) else {
                 point: why for point, why in reader.missing().items() if why.startswith(SKIPPED) and point not in places
             },
@@ -171,37 +178,28 @@ def require_match(
         )
 
 
-def drift_words(then: SpectrumRecord, now: SpectrumRecord, dark: np.ndarray, wavelength_nm: np.ndarray) -> str:
-    """How a point's second spectrum and position compare with its first, as a sentence with numbers.
-
-    Parameters
-    ----------
-    dark : ndarray, shape (pixels,)
-        Mean dark spectrum in counts.
-    """
-    first, second = then.counts - dark, now.counts - dark
-    stage = f"stage reads ({now.x_um - then.x_um:+.3f}, {now.y_um - then.y_um:+.3f}) µm from then"
-    if np.std(first) == 0 or np.std(second) == 0 or first.sum() <= 0 or second.sum() <= 0:
-        return f"{stage}; too dark there to compare the spectra"
-    correlation = float(np.corrcoef(first, second)[0, 1])
-    shift_nm = _centroid(second, wavelength_nm) - _centroid(first, wavelength_nm)
-    return (
-        f"{stage}; the film is {float(second.sum() / first.sum()):.3f} times as bright, its emission's centroid "
-        f"{shift_nm:+.2f} nm from then, correlation {correlation:.4f}"
-    )
-
-
-def _centroid(counts: np.ndarray, wavelength_nm: np.ndarray) -> float:
-    """Mean wavelength of what rises above a fifth of the maximum, where noise has no say."""
-    weights = np.where(counts > 0.2 * counts.max(), counts, 0.0)
-    return float((weights * wavelength_nm).sum() / weights.sum())
-
-
 def _choose(records: list[SpectrumRecord]) -> SpectrumRecord | None:
     """The brightest of the last spectra; not the very last, whose spot was lit until somebody noticed the end."""
     recent = records[-RECENT:-1] or records
     usable = [record for record in recent if not record.flags & Flag.SATURATED] or recent
     return max(usable, key=lambda record: int(record.counts.sum(dtype=np.int64)), default=None)
+
+
+def _lines(
+    records: list[SpectrumRecord], header: Header, darks: list[DarkRecord], points: int
+) -> tuple[tuple[SpectrumRecord, ...], ...]:
+    """Along x and along y, the neighbours on a map's grid that differ most."""
+    if points == 0 or header.kind != "raster-map" or not darks:
+        return ()
+    shape = (len(header.axes["y"]), len(header.axes["x"]))
+    grid = np.full((*shape, BANDS), np.nan)
+    found = bands(np.array([one.counts for one in records]), np.mean([dark.counts for dark in darks], axis=0))
+    grid.reshape(-1, BANDS)[[one.index for one in records]] = found
+    by_index = {one.index: one for one in records}
+    along_x, along_y = richest_line(grid, points), richest_line(grid.swapaxes(0, 1), points)
+    row, column = along_y % shape[0], along_y // shape[0]
+    places = (along_x, row * shape[1] + column)
+    return tuple(tuple(by_index[int(place)] for place in line) for line in places if len(line))
 
 
 def _in_doubt(records: list[SpectrumRecord], header: Header, page: PageContent) -> dict[int, SpectrumRecord]:

@@ -6,8 +6,9 @@ Reading is in :mod:`halidescope.acquisition.storage`; nothing here knows a file 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,9 @@ from halidescope.acquisition.map_recipes import AdaptiveMap
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Event, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
+
+if TYPE_CHECKING:
+    from halidescope.acquisition.results_file import StoredAnalysis
 
 Floats = NDArray[np.float64]
 Counts = NDArray[Any]                    # raw: unsigned integers; imported or averaged: floats too
@@ -284,6 +288,18 @@ class Scan:
         from halidescope.acquisition.exchange import to_hyperspy
 
         return to_hyperspy(self)
+
+    def stored_analyses(self) -> "list[StoredAnalysis]":
+        """Analyses stored beside the file, the oldest first (:mod:`halidescope.acquisition.results_file`).
+
+        Raises
+        ------
+        ScanFileError
+            The file of results is damaged.
+        """
+        from halidescope.acquisition.results_file import read_results
+
+        return read_results(Path(self.source))
 
     @property
     def true_axes(self) -> dict[str, Floats]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ from halidescope.acquisition.transport import metadata_of
 MORE = (
     "planned_s", "start_s", "x_commanded_um", "y_commanded_um", "measured_power_uw", "sequence", "flags", "averaged",
 )  # fmt: skip
-JOURNAL_MARK, HDF5_MARK = b"SQLite format 3", b"\x89HDF"
+JOURNAL_MARK = b"SQLite format 3"
 
 
 def finish(out: Path, *, overwrite: bool = False) -> list[int]:
@@ -219,19 +218,6 @@ def open_scan(path: Path | str, *, part: int | None = None) -> Scan:
         return _from_journal(path)
     listing = read_listing(path)
     return _from_nexus(path) if listing is None else _from_list(path, listing, part)
-
-
-def is_ours(path: Path, start: bytes) -> bool:
-    """Whether a file that begins so is a journal, or a NeXus file or list that Halidescope wrote (or seems to have)."""
-    if start.startswith(JOURNAL_MARK):
-        return True
-    if not start.startswith(HDF5_MARK):
-        return path.suffix == ".nxs"
-    try:
-        with h5py.File(path, "r") as file:
-            return "entry/halidescope" in file or "halidescope/list" in file or path.suffix == ".nxs"
-    except (OSError, KeyError, RuntimeError):
-        return path.suffix == ".nxs"      # damaged: whoever opens it says how
 
 
 def _from_list(path: Path, listing: Listing, part: int | None) -> Scan:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.quantities import axis_unit, ucum
 from halidescope.acquisition.records import SCHEMA_VERSION, Ending, Event, Header
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.scan import Scan, dark_of
@@ -58,6 +59,14 @@ def require_known(version: int, source: str) -> None:
 def unit_of_column(name: str) -> str:
     """Unit of a per-point quantity; empty for masks, numbers and what nobody knows."""
     return COLUMNS.get(name, "")
+
+
+def ucum_of(scan: Scan) -> dict[str, str]:
+    """UCUM codes of a scan's arrays, by name, where they have a unit."""
+    units = {"spectra": "counts", "dark": "counts", "wavelength_nm": "nm", "position_um": "um"}
+    units |= {name: unit_of_column(name) for name in scan.columns}
+    units |= {name: axis_unit(name) for name in scan.axes}
+    return {name: ucum(unit) for name, unit in units.items() if unit}
 
 
 def header_of(scan: Scan) -> Header:

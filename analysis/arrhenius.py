@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import R, e, k
 from scipy.optimize import least_squares
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from halidescope.analysis.linear import inverse_of, propagate
 
@@ -19,7 +21,8 @@ class Arrhenius:
     """Activation energy and prefactor.
 
     ``covariance`` (2, 2) is of (Ea in eV, ln k0): the prefactor's error is wide and symmetric only in the logarithm.
-    ``prefactor`` has the unit of the rates.
+    ``prefactor`` has the unit of the rates. ``degrees_of_freedom`` are those of the scatter that the errors were taken
+    from; infinite where the rates came with their errors.
     """
 
     activation_energy_ev: float
@@ -32,6 +35,14 @@ class Arrhenius:
     log_prefactor_se: float
     covariance: Numbers
     reduced_chi2: float
+    degrees_of_freedom: float
+
+    def energy_interval_ev(self, level: float = 0.6827) -> tuple[float, float]:
+        """Ends of the confidence interval of Ea; from the scatter of few points wider than ± standard errors."""
+        tail, free = 0.5 + level / 2, self.degrees_of_freedom
+        quantile = student.ppf(tail, free) if np.isfinite(free) else norm.ppf(tail)
+        reach = float(quantile) * self.activation_energy_ev_se
+        return self.activation_energy_ev - reach, self.activation_energy_ev + reach
 
     def evaluate(self, temperature_k: ArrayLike) -> Numbers:
         """Rates at temperatures in K."""
@@ -122,6 +133,7 @@ def fit_arrhenius(
         log_prefactor_se=float(log_se),
         covariance=covariance,
         reduced_chi2=float(reduced),
+        degrees_of_freedom=float("inf") if sigma is not None else temperature.size - 2.0,
     )
 
 

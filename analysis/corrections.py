@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Numbers = NDArray[np.float64]
+FLOOR_CHANNELS, FLOOR_SPECTRA = 20, 2000   # fewest and most that the noise floor is taken from
 OUTLIER = 6.0   # robust standard deviations beyond which a dark sample is a cosmic ray
 
 
@@ -85,6 +86,33 @@ def photon_variance(
         raise ValueError(f"gain is {gain} electrons per count, it must be positive")
     signal = np.maximum(np.asarray(counts, dtype=np.float64) - np.asarray(dark, dtype=np.float64), 0.0)
     return signal / gain + np.asarray(read_noise, dtype=np.float64) ** 2 + np.asarray(dark_se, dtype=np.float64) ** 2
+
+
+def noise_floor(spectra: ArrayLike, dark: ArrayLike = 0.0) -> float:
+    """Standard deviation of one channel where there is hardly any light, for detectors whose darks nobody kept.
+
+    From second differences along the spectrum, median over the dimmest fifth of the channels, so that neither a slope
+    nor single hits count. Light that is left there counts as noise; channels that a program has smoothed or
+    interpolated seem quieter than they were. 0 where there are fewer than 20 channels.
+
+    Parameters
+    ----------
+    spectra : (…, channels)
+        Counts; spectra with values that are not finite are left out.
+    dark : scalar or (channels,)
+        Subtracted first: a pattern of the detector is no noise.
+    """
+    counts = np.asarray(spectra)
+    counts = counts.reshape(-1, counts.shape[-1])[:FLOOR_SPECTRA].astype(np.float64) - np.asarray(dark, np.float64)
+    counts = counts[np.isfinite(counts).all(axis=1)]
+    channels = counts.shape[1]
+    if channels < FLOOR_CHANNELS or not len(counts):
+        return 0.0
+    level = counts.mean(axis=0)
+    level = np.maximum(np.maximum(level[:-2], level[1:-1]), level[2:])
+    dimmest = np.argsort(level, kind="stable")[: channels // 5]
+    bend = np.diff(counts, 2, axis=1)[:, dimmest]
+    return float(np.median(np.abs(bend)) / (0.6745 * np.sqrt(6.0)))
 
 
 def linearise(

@@ -14,13 +14,28 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from halidescope.analysis.flags import Flag
-from halidescope.analysis.kinetics_kernels import CLOSEST, fit_traces
-from halidescope.analysis.linear import inverse_of, propagate
+from halidescope.analysis.kinetics_kernels import (
+    AMPLITUDES,
+    AT_BOUND,
+    CHI2,
+    COLUMNS,
+    GOOD,
+    RATES,
+    RMS,
+    SCATTER,
+    SETTLED,
+    SINGLE,
+    fit_traces,
+    move_to_zero,
+)
+from halidescope.analysis.linear import propagate
+from halidescope.analysis.parallel import over_rows
 
 Numbers = NDArray[np.float64]
 PARAMETERS = 4
 FEWEST_POINTS = PARAMETERS + 1
-STARTING_RATES = 17
+STARTING_RATES = 1.75    # from one to the next
+SLOWEST = 0.05           # of the rates to start from that are not 0, in 1/duration
 FARTHEST_BACK = 300.0   # lifetimes from time 0 to the first sample, beyond which amplitudes at time 0 mean nothing
 
 
@@ -135,7 +150,7 @@ def fit_biexponential(
         trace with fewer than five good samples. In a stack such a trace is flagged TOO_FEW_POINTS instead.
     """
     times = np.asarray(t, dtype=np.float64)
-    traces = np.asarray(y, dtype=np.float64)
+    traces = np.require(y, np.float64, ["C", "W"])    # one kind of array, one compiled kernel
     if times.ndim != 1 or not np.isfinite(times).all():
         raise ValueError("t must be one list of finite times")
     if len(np.unique(times)) < FEWEST_POINTS:
@@ -144,39 +159,35 @@ def fit_biexponential(
         raise ValueError(f"y has shape {traces.shape}, expected (…, {times.size}) like t")
     alone = traces.ndim == 1
     traces = np.atleast_2d(traces)
-    weights = _weights(traces, sigma)
-    good = np.count_nonzero(weights, axis=1)
-    if alone and good[0] < FEWEST_POINTS:
-        raise ValueError(f"{good[0]} good samples, two exponentials need at least {FEWEST_POINTS}")
-    origin, span = times.min(), np.ptp(times)
-    falling = np.where(weights > 0, 1.0 - traces if rising else traces, 0.0)
     n = len(traces)
-    rates, amplitudes, single = np.zeros((n, 2)), np.zeros((n, 2)), np.zeros((n, 4))
-    grams, squares, settled = np.zeros((n, 4, 4)), np.zeros(n), np.zeros(n, dtype=np.bool_)
-    plain = np.zeros(n)
+    origin, span = times.min(), np.ptp(times)
     scaled = (times - origin) / span
     grid = starting_rates(scaled)
-    fit_traces(scaled, falling, weights, grid, rates, amplitudes, grams, squares, settled, single, plain)
+    weights = _weights(traces, sigma)
+    out, covariance = np.zeros((n, COLUMNS)), np.zeros((n, 4, 4))
 
-    starved = good < FEWEST_POINTS
+    def work(rows: slice) -> None:
+        own = rows if len(weights) > 1 else slice(None)
+        fit_traces(scaled, traces[rows], rising, weights[own], grid, out[rows], covariance[rows])
+
+    over_rows(work, n)
+    good, squares, single = out[:, GOOD], out[:, CHI2], out[:, SINGLE : SINGLE + 4]
+    if alone and good[0] < FEWEST_POINTS:
+        raise ValueError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")
+    starved, settled = good < FEWEST_POINTS, out[:, SETTLED] > 0
     flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
-    at_bound = (rates[:, 1] <= 0) | (rates[:, 0] >= grid[-1]) | (rates[:, 0] <= 1.0001 * CLOSEST * rates[:, 1])
-    flags[at_bound & ~starved] |= Flag.AT_BOUND
+    flags[(out[:, AT_BOUND] > 0) & ~starved] |= Flag.AT_BOUND
     flags[~settled] |= Flag.NOT_CONVERGED
     known = sigma is not None
     noise = np.ones(n) if known else squares / np.maximum(good - PARAMETERS, 1)
-    covariance = noise[:, None, None] * inverse_of(grams)
+    rates, amplitudes = out[:, RATES : RATES + 2], out[:, AMPLITUDES : AMPLITUDES + 2]
     # amplitudes at time 0 instead of at the first sample, rates per unit of time
     backwards = rates * origin / span
     hidden = (backwards > FARTHEST_BACK).any(axis=1)
     lift = np.exp(np.clip(backwards, -FARTHEST_BACK, FARTHEST_BACK))
     flags[hidden] |= Flag.OUTSIDE
     k, k0 = rates / span, amplitudes * lift
-    back = np.zeros((n, 4, 4))
-    back[:, 0, 0] = back[:, 1, 1] = 1 / span
-    back[:, 2, 2], back[:, 3, 3] = lift[:, 0], lift[:, 1]
-    back[:, 2, 0], back[:, 3, 1] = k0[:, 0] * origin / span, k0[:, 1] * origin / span
-    covariance = back @ covariance @ np.swapaxes(back, 1, 2)
+    move_to_zero(covariance, noise, lift, k0, origin, span)
 
     total = k0.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -185,13 +196,11 @@ def fit_biexponential(
         average_se = propagate(slope, covariance)
         single_noise = np.ones(n) if known else single[:, 2] / np.maximum(good - 2, 1)
         single_se = np.sqrt(single_noise / single[:, 3]) / span
-    scatter = np.einsum("nt,nt->n", weights, falling**2)
-    aicc, bic = _criteria(squares, scatter, good, PARAMETERS, known)
-    single_aicc, single_bic = _criteria(single[:, 2], scatter, good, 2, known)
+    aicc, bic = _criteria(squares, out[:, SCATTER], good, PARAMETERS, known)
+    single_aicc, single_bic = _criteria(single[:, 2], out[:, SCATTER], good, 2, known)
     suffices = single_bic <= bic
     average = np.where(suffices, single[:, 0] / span, average)
     average_se = np.where(suffices, single_se, average_se)
-    rms = np.sqrt(plain / np.maximum(good, 1))
     errors = np.sqrt(np.einsum("nii->ni", covariance))
 
     numbers = {
@@ -200,7 +209,7 @@ def fit_biexponential(
         "average_rate": average, "average_rate_se": average_se, "covariance": covariance,
         "single_rate": single[:, 0] / span, "single_rate_se": single_se,
         "single_amplitude": single[:, 1] * np.exp(np.minimum(single[:, 0] * origin / span, FARTHEST_BACK)),
-        "aicc": aicc, "bic": bic, "single_aicc": single_aicc, "single_bic": single_bic, "residual_rms": rms,
+        "aicc": aicc, "bic": bic, "single_aicc": single_aicc, "single_bic": single_bic, "residual_rms": out[:, RMS],
     }  # fmt: skip
     for values in numbers.values():
         values[starved | hidden] = np.nan
@@ -218,24 +227,26 @@ def starting_rates(scaled: Numbers) -> Numbers:
     """Rates to start from for samples at 0 … 1: a plateau, then evenly in the logarithm up to what sampling shows."""
     smallest = np.diff(np.unique(scaled)).min()
     fastest = min(max(5.0 / smallest, 50.0), 1e6)
-    return np.concatenate([[0.0], np.geomspace(0.05, fastest, STARTING_RATES - 1)])
+    count = 2 + int(np.log(fastest / SLOWEST) / np.log(STARTING_RATES))
+    return np.concatenate([[0.0], np.geomspace(SLOWEST, fastest, count)])
 
 
 def _weights(traces: Numbers, sigma: ArrayLike | None) -> Numbers:
-    finite = np.isfinite(traces)
+    """1/σ², (n, time), or (1, time) where the errors of all traces are the same."""
     if sigma is None:
-        return finite.astype(np.float64)
+        return np.ones((1, traces.shape[1]))
     errors = np.asarray(sigma, dtype=np.float64)
     if errors.shape not in ((), traces.shape[-1:], traces.shape):
         raise ValueError(f"sigma has shape {errors.shape}, expected a number, {traces.shape[-1:]} or {traces.shape}")
-    errors = np.broadcast_to(errors, traces.shape)
-    if not (errors[finite] > 0).all():
+    errors = np.broadcast_to(errors, traces.shape if errors.shape == traces.shape else (1, traces.shape[1]))
+    wrong = ~(errors > 0)
+    if wrong.any() and (wrong & np.isfinite(traces)).any():
         raise ValueError("sigma must be positive wherever y is finite")
-    return np.where(finite, 1.0 / np.where(finite, errors, 1.0) ** 2, 0.0)
+    return np.where(wrong, 0.0, 1.0 / np.where(wrong, 1.0, errors) ** 2)
 
 
 def _criteria(
-    squares: Numbers, scatter: Numbers, good: NDArray[np.int64], model: int, known: bool
+    squares: Numbers, scatter: Numbers, good: Numbers, model: int, known: bool
 ) -> tuple[Numbers, Numbers]:
     """AICc and BIC; data without noise are given a floor, so that rounding never counts as evidence."""
     count = np.maximum(good, 1)

@@ -1,326 +1,273 @@
-"""Compiled loops of :mod:`halidescope.analysis.kinetics`: variable projection for one or two exponentials.
+"""Compiled loop of :mod:`halidescope.analysis.kinetics` over traces: one and two exponentials from many starts.
 
-Time is dimensionless here (0 … 1). For given rates the amplitudes are a linear problem and are eliminated; the rates
-move by Gauss-Newton steps on what is left (L. Kaufman, BIT 15, 1975, 49), damped as by Levenberg and Marquardt.
+Time is dimensionless here (0 … 1). A grid of rates is common to all traces: what every pair of its rates explains of a
+trace is known from one sum for each rate. Only pairs that explain more than their neighbours are starts, so that each
+leads to a minimum of its own, and the best of these is the result.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.fast_exp import exp_below_zero
+from halidescope.analysis.linear import invert_sized
+from halidescope.analysis.varpro import (
+    A1,
+    A2,
+    CLOSEST,
+    FAST,
+    FIRST_SUM,
+    FOUND,
+    K1,
+    K2,
+    PLAIN,
+    QUIET,
+    SQUARES,
+    SUMS,
+    decay,
+    dot,
+    dot_and_moment,
+    one_sums,
+    polish,
+    polish_one,
+)
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
-CLOSEST = 1.05     # k1 / k2 at least: closer rates are one rate within any error, and their covariance is singular
-MOST_STEPS = 100
-SETTLED = 1e-6     # last relative step of a rate: the error left is its square
-FAST = {"reassoc", "contract", "nsz", "arcp"}
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def decay(time: Array, rate: float, out: Array) -> None:
-    """e^(−rate · time), rate and times not negative."""
-    for j in range(time.size):
-        out[j] = exp_below_zero(-rate * time[j])
+# columns of the result
+RATES, AMPLITUDES, CHI2, RMS, SETTLED, AT_BOUND, SINGLE, SCATTER, GOOD = 0, 2, 4, 5, 6, 7, 8, 12, 13
+COLUMNS = 15
+FEWEST = 5      # samples, one more than parameters
+LITTLE = 40.0   # variances of a sample that the second exponential explains: below, it may be the noise
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def moments(time: Array, values: Array, weights: Array, e1: Array, e2: Array, out: Array) -> None:
-    """Σ w t^p e_a e_b for p = 0, 1, 2 and (a, b) = (1, 1), (1, 2), (2, 2); Σ w t^p e_a y for p = 0, 1 and a = 1, 2."""
-    p0 = p1 = p2 = q0 = q1 = q2 = r0 = r1 = r2 = 0.0
-    c0 = c1 = d0 = d1 = 0.0
-    for j in range(time.size):
-        t = time[j]
-        a = e1[j]
-        b = e2[j]
-        wa = weights[j] * a
-        wb = weights[j] * b
-        aa = wa * a
-        ab = wa * b
-        bb = wb * b
-        p0 += aa
-        p1 += aa * t
-        p2 += aa * t * t
-        q0 += ab
-        q1 += ab * t
-        q2 += ab * t * t
-        r0 += bb
-        r1 += bb * t
-        r2 += bb * t * t
-        ya = wa * values[j]
-        yb = wb * values[j]
-        c0 += ya
-        c1 += ya * t
-        d0 += yb
-        d1 += yb * t
-    out[0], out[1], out[2] = p0, p1, p2
-    out[3], out[4], out[5] = q0, q1, q2
-    out[6], out[7], out[8] = r0, r1, r2
-    out[9], out[10], out[11], out[12] = c0, c1, d0, d1
+@njit(cache=True, nogil=True, error_model="numpy")
+def overlap(shapes: Array, weights: Array, w: Array, part: Array, rest: Array, inverse: Array) -> None:
+    """For all pairs of rates how much of one lies in the other, and the inverse of what is left.
 
-
-@njit(cache=True, nogil=True)
-def project(
-    time: Array, values: Array, weights: Array, total: float, rates: Array, work: Array, amplitudes: Array, gram: Array,
-    slope: Array,
-) -> float:  # fmt: skip
-    """Best amplitudes at two rates; fills the 4 × 4 Gram matrix of (e1, e2, ∂1, ∂2) and the slopes; returns χ².
-
-    ∂i = ∂model/∂k_i = −a_i t e^(−k_i t). ``total`` is Σ w y²; χ² is exact to its rounding. ``work`` (3, time).
+    ``part[i, m]`` = o_im / o_ii, ``rest[i, m]`` = 1 / (o_mm − o_im² / o_ii) with o = Σ w e e, 0 where nothing is left,
+    ``inverse[i]`` = 1 / o_ii.
     """
-    decay(time, rates[0], work[0])
-    decay(time, rates[1], work[1])
-    s = work[2]
-    moments(time, values, weights, work[0], work[1], s)
-    determinant = s[0] * s[6] - s[3] * s[3]
-    if determinant > 1e-13 * s[0] * s[6]:
-        a = (s[6] * s[9] - s[3] * s[11]) / determinant
-        b = (s[0] * s[11] - s[3] * s[9]) / determinant
-    else:   # one of the two is not visible in these samples
-        a = 0.0
-        b = s[11] / s[6] if s[6] > 0.0 else 0.0
-    amplitudes[0], amplitudes[1] = a, b
-    gram[0, 0], gram[1, 0], gram[1, 1] = s[0], s[3], s[6]
-    gram[2, 0], gram[2, 1], gram[3, 0], gram[3, 1] = -a * s[1], -a * s[4], -b * s[4], -b * s[7]
-    gram[2, 2], gram[3, 2], gram[3, 3] = a * a * s[2], a * b * s[5], b * b * s[8]
-    for i in range(4):
+    size, length = shapes.shape
+    for i in range(size):
+        for j in range(length):
+            w[j] = weights[j] * shapes[i, j]
+        for m in range(size):
+            part[i, m] = dot(w, shapes[m])
+    for i in range(size):
+        inverse[i] = 1.0 / part[i, i] if part[i, i] > 0.0 else 0.0
+    for i in range(size):
         for m in range(i):
-            gram[m, i] = gram[i, m]
-    slope[0] = -a * (s[10] - a * s[1] - b * s[4])
-    slope[1] = -b * (s[12] - a * s[4] - b * s[7])
-    return max(total - a * s[9] - b * s[11], 0.0)
+            left = part[m, m] - part[i, m] * part[i, m] * inverse[i]
+            rest[i, m] = 1.0 / left if left > 1e-12 * part[m, m] else 0.0
+    for i in range(size):
+        for m in range(i):
+            part[i, m] *= inverse[i]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def residual_squares(values: Array, weights: Array, a: float, e1: Array, b: float, e2: Array) -> float:
-    """χ² sample by sample."""
-    squares = 0.0
-    for j in range(values.size):
-        residual = values[j] - a * e1[j] - b * e2[j]
-        squares += weights[j] * residual * residual
-    return squares
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def explain(shapes: Array, values: Array, part: Array, rest: Array, inverse: Array, right: Array, gains: Array) -> int:
+    """χ² that every pair of rates (i > m) explains, in ``gains``; the best single rate is returned."""
+    size = shapes.shape[0]
+    single, most = 0, -1.0
+    for i in range(size):
+        right[i] = dot(shapes[i], values)
+        gain = right[i] * right[i] * inverse[i]
+        if gain > most:
+            single, most = i, gain
+        for m in range(i):
+            left = right[m] - part[i, m] * right[i]
+            gains[i, m] = gain + left * left * rest[i, m] if rest[i, m] > 0.0 else 0.0
+    return single
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def weighted(a: Array, b: Array, weights: Array) -> float:
-    """Σ w a b."""
-    total = 0.0
-    for j in range(a.size):
-        total += weights[j] * a[j] * b[j]
-    return total
+@njit(cache=True, nogil=True, error_model="numpy")
+def crest(left: float, top: float, right: float) -> float:
+    """Height of the parabola through three points whose middle is the highest."""
+    bend = 2.0 * top - left - right
+    return top + 0.125 * (left - right) ** 2 / bend if bend > 0.0 else top
 
 
-@njit(cache=True, nogil=True)
-def reduced_step(gram: Array, slope: Array, damping: float, step: Array) -> None:
-    """Damped Gauss-Newton step of the two rates with the amplitudes eliminated (Schur complement)."""
-    g11, g12, g22 = gram[0, 0], gram[0, 1], gram[1, 1]
-    s11, s12, s22 = gram[2, 2], gram[2, 3], gram[3, 3]
-    determinant = g11 * g22 - g12 * g12
-    if determinant > 1e-13 * g11 * g22:
-        p0, p1, q0, q1 = gram[2, 0], gram[2, 1], gram[3, 0], gram[3, 1]
-        s11 -= (p0 * (g22 * p0 - g12 * p1) + p1 * (g11 * p1 - g12 * p0)) / determinant
-        s12 -= (p0 * (g22 * q0 - g12 * q1) + p1 * (g11 * q1 - g12 * q0)) / determinant
-        s22 -= (q0 * (g22 * q0 - g12 * q1) + q1 * (g11 * q1 - g12 * q0)) / determinant
-    s11 += damping * gram[2, 2]
-    s22 += damping * gram[3, 3]
-    determinant = s11 * s22 - s12 * s12
-    if determinant > 1e-15 * abs(s11 * s22):
-        step[0] = (s22 * slope[0] - s12 * slope[1]) / determinant
-        step[1] = (s11 * slope[1] - s12 * slope[0]) / determinant
-    else:
-        step[0] = slope[0] / s11 if s11 > 0.0 else 0.0
-        step[1] = slope[1] / s22 if s22 > 0.0 else 0.0
+@njit(cache=True, nogil=True, error_model="numpy")
+def choose_starts(gains: Array, heights: Array, places: Indices, starts: Indices) -> int:
+    """Pairs to start from, in ``starts`` (2 size, 2); how many they are is returned.
 
-
-@njit(cache=True, nogil=True)
-def bounded(rate: float, step: float, fastest: float) -> float:
-    """A rate after its step: not more than four times away, not negative, not above ``fastest``."""
-    wanted = rate + step
-    return min(max(wanted, 0.0 if rate < 1e-3 else 0.25 * rate), max(4.0 * rate, 0.1), fastest)
-
-
-@njit(cache=True, nogil=True)
-def polish(
-    time: Array, values: Array, weights: Array, total: float, fastest: float, work: Array, rates: Array,
-    amplitudes: Array, gram: Array,
-) -> tuple[float, bool]:  # fmt: skip
-    """Settle two rates from their start, in place, fast one first; returns χ² and whether it settled."""
-    slope = np.empty(2)
-    step = np.empty(2)
-    trial = np.empty(2)
-    trial_amplitudes = np.empty(2)
-    trial_gram = np.empty((4, 4))
-    trial_slope = np.empty(2)
-    rounding = 1e-14 * total
-    best = project(time, values, weights, total, rates, work, amplitudes, gram, slope)
-    damping = 1e-3
-    settled = False
-    for _ in range(MOST_STEPS):
-        reduced_step(gram, slope, damping, step)
-        trial[0] = bounded(rates[0], step[0], fastest)
-        trial[1] = bounded(rates[1], step[1], fastest)
-        if trial[0] < trial[1]:
-            trial[0], trial[1] = trial[1], trial[0]
-        if trial[0] < CLOSEST * trial[1]:
-            middle = np.sqrt(trial[0] * trial[1])
-            trial[0] = min(middle * np.sqrt(CLOSEST), fastest)
-            trial[1] = trial[0] / CLOSEST
-        squares = project(time, values, weights, total, trial, work, trial_amplitudes, trial_gram, trial_slope)
-        moved = max(abs(trial[0] - rates[0]) / (rates[0] + 1e-3), abs(trial[1] - rates[1]) / (rates[1] + 1e-3))
-        if squares <= best + rounding:
-            best = squares
-            for a in range(2):
-                rates[a], amplitudes[a], slope[a] = trial[a], trial_amplitudes[a], trial_slope[a]
-            for a in range(4):
-                for b in range(4):
-                    gram[a, b] = trial_gram[a, b]
-            damping = max(0.05 * damping, 1e-14)
-            if moved < SETTLED:
-                settled = True
-                break
-        else:
-            if moved < SETTLED or damping > 1e12:
-                settled = True   # no downhill left within rounding
-                break
-            damping *= 10.0
-    decay(time, rates[0], work[0])
-    decay(time, rates[1], work[1])
-    return residual_squares(values, weights, amplitudes[0], work[0], amplitudes[1], work[1]), settled
-
-
-@njit(cache=True, nogil=True)
-def polish_one(
-    time: Array, values: Array, weights: Array, total: float, fastest: float, work: Array, start: float
-) -> tuple[float, float, float, float]:
-    """Settle one exponential: rate, amplitude, χ², inverse variance of the rate with the amplitude eliminated."""
-    rate = candidate = start
-    amplitude = information = 0.0
-    best = np.inf
-    damping, step = 1e-3, 0.0
-    s = work[2]
-    for _ in range(MOST_STEPS):
-        decay(time, candidate, work[0])
-        moments(time, values, weights, work[0], work[0], s)
-        if not s[0] > 0.0:
-            break
-        a = s[9] / s[0]
-        squares = max(total - a * s[9], 0.0)
-        moved = abs(candidate - rate) / (rate + 1e-3)
-        if squares <= best + 1e-14 * total:
-            first = best == np.inf
-            best, rate, amplitude = squares, candidate, a
-            information = a * a * (s[2] - s[1] * s[1] / s[0])
-            if moved < SETTLED and not first:
-                break
-            damping = max(0.05 * damping, 1e-14)
-            slope = -a * (s[10] - a * s[1])
-            curvature = information + damping * a * a * s[2]
-            step = slope / curvature if curvature > 0.0 else 0.0
-        else:
-            damping *= 10.0
-            step *= 0.1
-            if damping > 1e12 or moved < SETTLED:
-                break
-        candidate = bounded(rate, step, fastest)
-    decay(time, rate, work[0])
-    return rate, amplitude, residual_squares(values, weights, amplitude, work[0], 0.0, work[0]), information
-
-
-@njit(cache=True, nogil=True)
-def is_summit(gains: Array, i: int, m: int) -> bool:
-    """No neighbour of a pair of starting rates explains more: only such pairs lead to minima of their own."""
+    The best fit with one rate held, as a function of that rate, has all the minima that matter; this is looked at once
+    with the fast rate held and once with the slow one. A maximum over the pairs themselves would do worse: on the
+    grid a narrow ridge that runs aslant is a chain of islands.
+    """
     size = gains.shape[0]
-    for a in range(max(i - 1, 0), min(i + 2, size)):
-        for b in range(max(m - 1, 0), min(m + 2, size)):
-            if a != b and gains[a, b] > gains[i, m]:
-                return False
-    return True
+    count = 0
+    for held in range(2):
+        first, last = (1, size) if held == 0 else (0, size - 1)     # i > m
+        for i in range(first, last):
+            low, high = (0, i) if held == 0 else (i + 1, size)
+            place, most = low, -1.0
+            for m in range(low, high):
+                gain = gains[i, m] if held == 0 else gains[m, i]
+                if gain > most:
+                    place, most = m, gain
+            if low < place < high - 1:
+                if held == 0:
+                    most = crest(gains[i, place - 1], most, gains[i, place + 1])
+                else:
+                    most = crest(gains[place - 1, i], most, gains[place + 1, i])
+            heights[i], places[i] = most, place
+        for i in range(first, last):
+            if (i == first or heights[i] > heights[i - 1]) and (i == last - 1 or heights[i] >= heights[i + 1]):
+                fast, slow = (i, places[i]) if held == 0 else (places[i], i)
+                new = True
+                for n in range(count):
+                    new = new and not (abs(starts[n, 0] - fast) <= 1 and abs(starts[n, 1] - slow) <= 1)
+                if new:
+                    starts[count, 0], starts[count, 1] = fast, slow
+                    count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def second_rates(
+    time: Array, y: Array, w: Array, shapes: Array, inverse: Array, single: Array, amplitude: float, s: Array,
+    rest: Array, tangent: Array, gains: Array, starts: Indices,
+) -> int:  # fmt: skip
+    """Rates of the grid, in ``starts`` (size,), with which a small second exponential may help a good single one.
+
+    ``single`` is the exponential of the one-exponential fit. What a second rate explains in first order, the first free
+    to follow: its part across ``single`` and t · ``single``, against the residuals. Noise gives it several maxima.
+    """
+    size = shapes.shape[0]
+    for j in range(time.size):
+        rest[j] = w[j] * (y[j] - amplitude * single[j])
+        tangent[j] = w[j] * single[j]
+    one_sums(time, w, rest, single, s)
+    p0, p1, p2 = s[0], s[1], s[2]
+    determinant = p0 * p2 - p1 * p1
+    for i in range(size):
+        x0, x1 = dot_and_moment(time, tangent, shapes[i])
+        left = 1.0 / inverse[i] if inverse[i] > 0.0 else 0.0
+        across = left - ((p2 * x0 - 2.0 * p1 * x1) * x0 + p0 * x1 * x1) / determinant if determinant > 0.0 else 0.0
+        gains[i] = dot(rest, shapes[i]) ** 2 / across if across > 1e-9 * left else -1.0
+    count = 0
+    for i in range(size):
+        if (i == 0 or gains[i] > gains[i - 1]) and (i == size - 1 or gains[i] >= gains[i + 1]):
+            starts[count] = i
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def take(
+    traces: Array, row: int, rising: bool, weights: Array, own: int, y: Array, w: Array, values: Array, old: Array
+) -> tuple[int, float, bool]:
+    """Falling form, weights and their product of one row; good samples, Σ w y², and whether ``old`` are its weights."""
+    total = 0.0
+    good = others = 0
+    for j in range(y.size):
+        sample, weight = traces[row, j], weights[own, j]
+        sound = np.isfinite(sample) and weight > 0.0
+        sample = (1.0 - sample if rising else sample) if sound else 0.0
+        weight = weight if sound else 0.0
+        y[j], w[j], values[j] = sample, weight, weight * sample
+        good += 1 if sound else 0
+        others += 1 if weight != old[j] else 0
+        total += weight * sample * sample
+    return good, total, others == 0
 
 
 @njit(cache=True, nogil=True)
 def fit_traces(
-    time: Array,
-    values: Array,
-    weights: Array,
-    grid: Array,
-    rates: Array,
-    amplitudes: Array,
-    grams: Array,
-    squares: Array,
-    settled: NDArray[np.bool_],
-    single: Array,
-    plain: Array,
+    time: Array, traces: Array, rising: bool, weights: Array, grid: Array, out: Array, covariances: Array
 ) -> None:
-    """Two exponentials and one exponential for every row of ``values`` (n, m).
+    """Two exponentials and one exponential for every row of ``traces`` (n, m); what is not finite is left out.
 
-    ``weights`` is (n, m), 0 where a sample is missing. ``grid`` holds the rates to start from, ascending, the first
-    may be 0. Results: ``rates`` and ``amplitudes`` (n, 2), ``grams`` (n, 4, 4) in the order (k1, k2, a1, a2),
-    ``squares`` (n,), ``settled`` (n,), ``single`` (n, 4): rate, amplitude, χ², information of the rate,
-    ``plain`` (n,): sum of squared residuals without weights.
+    ``weights`` is (n, m), or (1, m) for all. ``grid`` holds the rates to start from, ascending, the first may be 0.
+    Results: ``out`` (n, COLUMNS), the columns named above, SINGLE being rate, amplitude, χ² and information of the
+    rate; ``covariances`` (n, 4, 4) of (k1, k2, a1, a2) for errors as the weights say.
     """
-    size = grid.size
+    size, length = grid.size, time.size
     fastest = grid[size - 1]
-    shapes = np.empty((size, time.size))
+    # all memory is taken here: nothing is allocated or counted in the loop over rows
+    shapes = np.empty((size, length))
     for i in range(size):
         decay(time, grid[i], shapes[i])
-    overlaps, gains = np.empty((size, size)), np.empty((size, size))
-    right = np.empty(size)
-    work = np.empty((3, max(time.size, 13)))
-    trial, trial_amplitudes, trial_gram = np.empty(2), np.empty(2), np.empty((4, 4))
-    for row in range(values.shape[0]):
-        w, y = weights[row], values[row]
-        total = weighted(y, y, w)
-        for i in range(size):
-            right[i] = weighted(shapes[i], y, w)
-        same = row > 0
-        for j in range(time.size):
-            same = same and w[j] == weights[row - 1, j]
+    part, rest, gains = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
+    inverse, right, heights = np.empty(size), np.empty(size), np.empty(size)
+    places, starts = np.empty(size, dtype=np.int64), np.empty((2 * size, 2), dtype=np.int64)
+    y, w, old, values = np.empty(length), np.empty(length), np.full(length, -1.0), np.empty(length)
+    e1, e2, f1, f2 = np.empty(length), np.empty(length), np.empty(length), np.empty(length)
+    single = np.empty(length)
+    s, q = np.empty(SUMS), np.empty(SUMS)
+    found, best = np.empty(FOUND), np.empty(FOUND)
+    gram, factor = np.empty((4, 4)), np.empty((4, 4))
+    for row in range(traces.shape[0]):
+        own = row if weights.shape[0] > 1 else 0
+        good, total, same = take(traces, row, rising, weights, own, y, w, values, old)
+        out[row, GOOD] = good
+        if good < FEWEST:
+            continue
         if not same:
-            for i in range(size):
-                for m in range(i + 1):
-                    overlaps[i, m] = overlaps[m, i] = weighted(shapes[i], shapes[m], w)
-        best_single = -1.0
-        start_single = grid[0]
-        for i in range(size):
-            gain = right[i] * right[i] / overlaps[i, i] if overlaps[i, i] > 0.0 else 0.0
-            if gain > best_single:
-                best_single = gain
-                start_single = grid[i]
-            gains[i, i] = gain
-            for m in range(i):
-                determinant = overlaps[i, i] * overlaps[m, m] - overlaps[i, m] ** 2
-                gain = 0.0
-                if determinant > 1e-12 * overlaps[i, i] * overlaps[m, m]:
-                    gain = (
-                        overlaps[m, m] * right[i] ** 2
-                        - 2.0 * overlaps[i, m] * right[i] * right[m]
-                        + overlaps[i, i] * right[m] ** 2
-                    ) / determinant
-                gains[i, m] = gains[m, i] = gain
-        best = np.inf
-        for i in range(1, size):
-            for m in range(i):
-                if not is_summit(gains, i, m):
-                    continue
-                trial[0], trial[1] = grid[i], grid[m]
-                found, quiet = polish(time, y, w, total, fastest, work, trial, trial_amplitudes, trial_gram)
-                if found < best:
-                    best = found
-                    settled[row] = quiet
-                    for a in range(2):
-                        rates[row, a], amplitudes[row, a] = trial[a], trial_amplitudes[a]
-                    for a in range(4):
-                        for b in range(4):
-                            grams[row, (a + 2) % 4, (b + 2) % 4] = trial_gram[a, b]
-        squares[row] = best
-        decay(time, rates[row, 0], work[0])
-        decay(time, rates[row, 1], work[1])
-        total_plain = 0.0
-        for j in range(time.size):
-            if w[j] > 0.0:
-                residual = y[j] - amplitudes[row, 0] * work[0, j] - amplitudes[row, 1] * work[1, j]
-                total_plain += residual * residual
-        plain[row] = total_plain
-        rate, amplitude, found, information = polish_one(time, y, w, total, fastest, work, start_single)
-        single[row, 0], single[row, 1], single[row, 2], single[row, 3] = rate, amplitude, found, information
+            overlap(shapes, w, f1, part, rest, inverse)
+            for j in range(length):
+                old[j] = w[j]
+        n = explain(shapes, values, part, rest, inverse, right, gains)
+        for j in range(length):
+            single[j] = shapes[n, j]
+        k, a, squares, information = polish_one(time, y, w, values, total, fastest, grid[n], single, f1, s)
+        out[row, SINGLE], out[row, SINGLE + 1] = k, a
+        out[row, SINGLE + 2], out[row, SINGLE + 3] = squares, information
+        best[SQUARES] = np.inf
+        for n in range(choose_starts(gains, heights, places, starts)):
+            i, m = starts[n, 0], starts[n, 1]
+            for j in range(length):
+                e1[j], e2[j] = shapes[i, j], shapes[m, j]
+            polish(time, y, w, values, total, fastest, (grid[i], grid[m]), e1, e2, f1, f2, s, q, found)
+            if found[SQUARES] < best[SQUARES]:
+                best, found = found, best
+        if squares - best[SQUARES] < LITTLE * best[SQUARES] / (good - 4):
+            for n in range(second_rates(time, y, w, shapes, inverse, single, a, s, f1, f2, heights, places)):
+                fast, slow = max(k, grid[places[n]]), min(k, grid[places[n]])
+                fast = min(max(fast, CLOSEST * slow), fastest)
+                slow = min(slow, fast / CLOSEST)
+                decay(time, fast, e1)
+                decay(time, slow, e2)
+                polish(time, y, w, values, total, fastest, (fast, slow), e1, e2, f1, f2, s, q, found)
+                if found[SQUARES] < best[SQUARES]:
+                    best, found = found, best
+        out[row, RATES], out[row, RATES + 1] = best[K1], best[K2]
+        out[row, AMPLITUDES], out[row, AMPLITUDES + 1] = best[A1], best[A2]
+        out[row, CHI2], out[row, SETTLED] = best[SQUARES], best[QUIET]
+        out[row, RMS] = np.sqrt(best[PLAIN] / good)
+        bound = best[K2] <= 0.0 or best[K1] >= fastest or best[K1] <= 1.0001 * CLOSEST * best[K2]
+        out[row, AT_BOUND] = 1.0 if bound else 0.0
+        out[row, SCATTER] = total
+        covariance_of(best, gram, factor, covariances[row])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def covariance_of(best: Array, gram: Array, factor: Array, out: Array) -> None:
+    """Inverse Gram matrix of the derivatives by k1, k2, a1, a2 from the sums of a fit; ∂/∂k_i is −a_i t e_i."""
+    a, b = best[A1], best[A2]
+    s = best[FIRST_SUM:]
+    gram[0, 0], gram[1, 0], gram[1, 1] = a * a * s[2], a * b * s[5], b * b * s[8]
+    gram[2, 0], gram[2, 1], gram[3, 0], gram[3, 1] = -a * s[1], -b * s[4], -a * s[4], -b * s[7]
+    gram[2, 2], gram[3, 2], gram[3, 3] = s[0], s[3], s[6]
+    invert_sized(4, gram, factor, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def move_to_zero(covariances: Array, noise: Array, lift: Array, amplitudes: Array, origin: float, span: float) -> None:
+    """Covariances (n, 4, 4) times ``noise``, in rates per unit of time and amplitudes at time 0, in place.
+
+    At time 0 an amplitude is ``lift`` (n, 2) times that at the first sample; ``amplitudes`` are those at time 0.
+    """
+    half = np.empty((4, 4))
+    for row in range(len(covariances)):
+        one = covariances[row]
+        for i in range(2):     # J C, J = [[1/span, 0], [k0 · origin/span, lift]]
+            for j in range(4):
+                half[i, j] = noise[row] * one[i, j] / span
+                half[i + 2, j] = amplitudes[row, i] * origin * half[i, j] + noise[row] * lift[row, i] * one[i + 2, j]
+        for i in range(4):     # (J C) Jᵀ
+            for j in range(2):
+                one[i, j] = half[i, j] / span
+                one[i, j + 2] = amplitudes[row, j] * origin * one[i, j] + lift[row, j] * half[i, j + 2]

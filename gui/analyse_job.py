@@ -13,6 +13,7 @@ from halidescope.acquisition.findings import findings
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.provenance import provenance
+from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.analysis_report import analysis_page
 from halidescope.gui.values import plus_minus
@@ -22,16 +23,15 @@ from halidescope.gui.values import plus_minus
 class Job:
     """A file to be analysed.
 
-    ``path`` is where it is found, ``name`` what the person wrote, ``link`` its path as seen from the stored results,
-    and ``inputs`` are the other files that the results depend on.
+    ``path`` is where it is found, ``name`` what the person wrote, and ``inputs`` are the other files that the results
+    depend on; ``page`` and ``keep`` tell whether a page is wanted, and all that can be stored.
     """
 
     path: str
     name: str
     settings: AnalysisFile
     page: bool = False
-    arrays: bool = False
-    link: str = ""
+    keep: bool = False
     inputs: tuple[str, ...] = ()
 
 
@@ -42,7 +42,7 @@ class Done:
     plain: dict[str, object] = field(default_factory=dict)
     words: str = ""
     page: str = ""
-    arrays: bytes = b""
+    kept: StoredAnalysis | None = None
     problem: str = ""
 
 
@@ -54,12 +54,11 @@ def analyse_file(job: Job) -> Done:
             used = found.endmembers.sources if found.endmembers is not None else ()
             origin = provenance([Path(name) for name in (job.path, *job.inputs, *used)], job.settings)
             plain = found.plain() | {"file": job.name} | _online(scan, found) | {"provenance": origin}
-            link = job.link if Path(job.path).suffix == ".nxs" else None
             return Done(
                 plain=plain,
                 words=_words(job.name, found),
                 page=analysis_page(scan, found, origin, plain).html() if job.page else "",
-                arrays=findings(scan, found, origin, link=link) if job.arrays else b"",
+                kept=findings(scan, found, origin) if job.keep else None,
             )
     except ProblemError as error:
         return Done(problem=str(error))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halidescope.acquisition.batch import Analysis
+from halidescope.acquisition.endmembers import TURNS_AT_X
 from halidescope.acquisition.pictures import figure_2, figure_4, figure_5, figure_7
 from halidescope.acquisition.scan import Scan
 from halidescope.analysis.figures import spectra_figure
@@ -22,7 +23,6 @@ NAMES = {
     "diffusivity_m2_s": ("D, profile through the spot", "m²/s", 1.0),
     "halo_diffusivity_m2_s": ("D, whole halo", "m²/s", 1.0),
 }
-IODIDE_FILM = 1.75     # from this composition on light segregates instead of reconstructing
 
 
 def analysis_page(
@@ -64,7 +64,7 @@ def _sections(scan: Scan, analysis: Analysis) -> list[Section]:
             [Picture(figure_2(scan, analysis), "Spectra against time, spectra at chosen times, shares of emission.")],
         ))  # fmt: skip
         x = scan.metadata.get("recipe", {}).get("sample", {}).get("composition") or 0.0
-        if x >= IODIDE_FILM and analysis.peaks is not None:
+        if x >= TURNS_AT_X and analysis.peaks is not None:
             sections.append(Section(
                 "Peak shift", "The peak of one Gaussian over the whole emission, against time.",
                 [Picture(figure_7((scan, analysis)), "Spectra, shares, and the shift of the peak.")],

@@ -2,13 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 
 from halidescope.acquisition.analysis_file import AnalysisFile, anchored, load_analysis
 from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
+from halidescope.acquisition.results_file import (
+    StoredAnalysis,
+    is_results,
+    read_results,
+    results_path,
+    store_results,
+)
 from halidescope.gui.terminal import complain, say_json
+from halidescope.gui.values import plus_minus
+
+if TYPE_CHECKING:
+    from halidescope.gui.analyse_job import Done
 
 
 def analyse(
@@ -21,7 +33,8 @@ def analyse(
     labels: list[str] = typer.Option([], help="Name of an endmember, in the same order."),
     config: Path | None = typer.Option(None, help="Analysis file (TOML): corrections, endmembers, models."),
     out: Path | None = typer.Option(None, help="Folder for NAME.json, NAME.html and NAME.analysis.nxs of every file."),
-    store: bool = typer.Option(False, help="Write NAME.analysis.nxs beside every measured file."),
+    store: bool = typer.Option(False, help="Add the analysis to NAME.analysis.nxs beside every measured file."),
+    stored: bool = typer.Option(False, help="Show the analyses that are stored beside the files; analyse nothing."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per file."),
     jobs: int | None = typer.Option(None, min=1, help="Files at once; default: one per processor."),
     scheduler: str | None = typer.Option(None, help="Address of a Dask scheduler that shares out the files."),
@@ -35,11 +48,16 @@ def analyse(
     from halidescope.gui.analyse_job import Job, analyse_file
 
     settings = _settings(config, references, labels)
-    measured = [part for file in files for part in parts_in(file)]
+    # `analyse *.nxs` meets its own results
+    measured = [part for file in files for part in parts_in(file) if not is_results(part)]
+    if not measured:
+        raise ScanFileError(f"{files[0]}: holds results of analyses; give the measured file beside it")
+    if stored:
+        _show_stored(measured, as_json=as_json)
+        return
     targets = _targets(measured, out, store)
     work = [
-        Job(str(file.absolute()), str(file), settings, page=out is not None, arrays=bool(targets[file]),
-            link=str(file.absolute()) if out is not None else file.name,
+        Job(str(file.absolute()), str(file), settings, page=out is not None, keep=bool(targets[file]),
             inputs=tuple(str(path) for path in _inputs(settings, config)))
         for file in measured
     ]  # fmt: skip
@@ -54,11 +72,12 @@ def analyse(
         else:
             typer.echo(done.words)
         try:
-            _write(file, done.plain, done.page, done.arrays, out, targets[file])
-        except OSError as error:
-            raise ScanFileError(f"results of {file}: cannot be written ({error})") from error
+            _keep(file, done, out, targets[file])
+        except ScanFileError as error:
+            complain(str(error))
+            failed += 1
     if failed:
-        raise ScanFileError(f"{failed} of {len(measured)} files could not be analysed; see above")
+        raise ScanFileError(f"{failed} of {len(measured)} files could not be analysed or stored; see above")
 
 
 def gathered(arguments: Sequence[str]) -> list[str]:
@@ -111,20 +130,48 @@ def _targets(measured: Sequence[Path], out: Path | None, store: bool) -> dict[Pa
             raise RefusedRunError(f"{twice[0]}: two files have this name; analyse them into different folders")
         out.mkdir(parents=True, exist_ok=True)
     folders = {file: [*([out] if out is not None else []), *([file.parent] if store else [])] for file in measured}
-    return {file: [folder / f"{file.name}.analysis.nxs" for folder in where] for file, where in folders.items()}
+    return {
+        file: list({folder.absolute(): results_path(folder / file.name) for folder in where}.values())
+        for file, where in folders.items()
+    }
 
 
-def _write(
-    file: Path, plain: dict[str, object], page: str, arrays: bytes, out: Path | None, targets: Sequence[Path]
-) -> None:
+def _keep(file: Path, done: "Done", out: Path | None, targets: Sequence[Path]) -> None:
+    """Write what was found; raises ScanFileError if that cannot be done."""
     if out is not None:
-        text = msgspec.json.format(msgspec.json.encode(plain), indent=2)
-        (out / f"{file.name}.json").write_bytes(text + b"\n")
-        (out / f"{file.name}.html").write_text(page, encoding="utf-8")
-    for target in targets:
-        part = target.with_name(f"{target.name}.part")
-        part.write_bytes(arrays)
-        part.replace(target)
+        name = out / file.name
+        text = msgspec.json.format(msgspec.json.encode(done.plain), indent=2)
+        try:
+            name.with_name(f"{name.name}.json").write_bytes(text + b"\n")
+            name.with_name(f"{name.name}.html").write_text(done.page, encoding="utf-8")
+        except OSError as error:
+            raise ScanFileError(f"results of {file}: cannot be written ({error})") from error
+    if done.kept is not None:
+        for target in targets:
+            beside = target.parent.absolute() == file.parent.absolute()
+            store_results(file, done.kept, path=target, link=None if beside else str(file.absolute()))
+
+
+def _show_stored(measured: Sequence[Path], *, as_json: bool) -> None:
+    for file in measured:
+        runs = read_results(file)
+        if not runs and not file.exists():
+            raise ScanFileError(f"{file}: is not there, nor analyses of it; check the path")
+        if as_json:
+            for run in runs:
+                say_json({"file": str(file), **run.plain()})
+            continue
+        stored = f"{len(runs)} {'analysis' if len(runs) == 1 else 'analyses'} stored"
+        typer.echo(f"{file}: {stored if runs else 'no analysis stored (--store adds one)'}")
+        for run in runs:
+            typer.echo("\n".join(_words(run)))
+
+
+def _words(run: StoredAnalysis) -> list[str]:
+    program = run.about.origin.get("versions", {}).get("halidescope", "?")
+    lines = [f"  {run.title}, halidescope {program}, wavelengths in {run.about.medium}"]
+    lines += [f"    {name:<24} {plus_minus(number)}" for name, number in run.numbers.items()]
+    return [*lines, *(f"    {note}" for note in run.notes)]
 
 
 VERBS = (analyse,)

@@ -8,10 +8,13 @@ from halidescope.gui.terminal import say_json
 
 
 def convert(
-    file: Path = typer.Argument(help="Measured file, journal of one that was cut off, or another program's file."),
+    file: Path = typer.Argument(
+        help="Measured file, journal of one that was cut off, another program's file, or stored results."
+    ),
     out: Path = typer.Option(
         ..., help="File to write: .nxs, .csv, .npz, .hspy, .zspy; of a map .ome.tif, .maps.csv; .zip to publish it."
     ),
+    run: int | None = typer.Option(None, min=1, help="Of stored results, which analysis; default: the newest."),
 ) -> None:
     """Write a measurement in another format; a journal becomes the finished file that it lacks.
 
@@ -19,7 +22,7 @@ def convert(
     """
     from halidescope.acquisition.convert import convert as convert_file
 
-    convert_file(file, out)
+    convert_file(file, out, run=run)
     typer.echo(f"wrote {out}")
 
 
@@ -31,9 +34,9 @@ def describe(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Show what a measured file says about sample, operator, optics and circumstances, or change it, with a history."""
-    from halidescope.acquisition.description import description_of, edit_description
+    from halidescope.acquisition.description import description_of, edit_description, history_words, value_words
+    from halidescope.acquisition.importers import open_any
     from halidescope.acquisition.problems import BadFileError
-    from halidescope.acquisition.storage import open_scan
     from halidescope.acquisition.transport import header_of
 
     if changes:
@@ -41,7 +44,7 @@ def describe(
         if wrong := [change for change in changes if "=" not in change]:
             raise BadFileError(f"--set {wrong[0]}: write it as entry=value, e.g. sample.substrate=sapphire")
         edit_description(file, pairs, by=by, why=why)
-    with open_scan(file) as scan:
+    with open_any(file) as scan:
         header = header_of(scan)
     shown = {**description_of(header), "history": header.history}
     if as_json:
@@ -50,11 +53,11 @@ def describe(
     for key, value in shown.items():
         if isinstance(value, dict):
             for name, entry in value.items():
-                typer.echo(f"{key + '.' + name:<28} {entry}")
+                typer.echo(f"{key + '.' + name:<28} {value_words(entry)}")
         elif key != "history":
-            typer.echo(f"{key:<28} {value}")
+            typer.echo(f"{key:<28} {value_words(value)}")
     for entry in header.history:
-        typer.echo(f"  {entry['at']} {entry['by']}: {entry['key']} {entry['from']!r} → {entry['to']!r} {entry['why']}")
+        typer.echo(f"  {history_words(entry)}")
 
 
 VERBS = (convert, describe)

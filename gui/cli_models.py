@@ -1,6 +1,5 @@
 """Verbs about models: ``kmc``."""
 
-import tomllib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from halidescope.acquisition.kmc_file import check_free, write_kmc
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
+from halidescope.acquisition.toml_files import read_toml
 from halidescope.gui.terminal import ShareBar, complain, say_json
 
 if TYPE_CHECKING:  # numba loads only when something is simulated
@@ -54,13 +54,9 @@ def kmc(
 def _read(path: Path) -> "tuple[KmcConfig, Sweep | None]":
     from halidescope.analysis.kmc.config import read_tables
 
+    tables = read_toml(path, "configuration")
     try:
-        with path.open("rb") as file:
-            return read_tables(tomllib.load(file))
-    except OSError as error:
-        raise BadFileError(f"configuration {path}: cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadFileError(f"configuration {path}: not valid TOML: {error}") from error
+        return read_tables(tables)
     except ValueError as error:
         raise BadFileError(f"configuration {path}: {error}") from error
 

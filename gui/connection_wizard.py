@@ -13,7 +13,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
@@ -36,6 +35,7 @@ from halidescope.acquisition.microscope import (
 from halidescope.acquisition.problems import sentence_of
 from halidescope.drivers.catalogue import MODELS, settings_of
 from halidescope.drivers.finder import Candidate, network_candidates, serial_candidates
+from halidescope.gui.asking import ask_target
 from halidescope.gui.form_entry import Entry, reason_of
 from halidescope.gui.lane import Lane
 from halidescope.gui.sentence import Sentence
@@ -324,12 +324,10 @@ class SavePage(QWizardPage):
         return Path(self.file.text().strip())
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "Microscope file", self.file.text(), "Microscope (*.toml)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.file.setText)
-        dialog.open()
+        ask_target(
+            self, "Microscope file", "Microscope (*.toml)", self.file.text(), lambda path: self.file.setText(str(path)),
+            replaces=False,
+        )
 
 
 class ConnectionWizard(QWizard):

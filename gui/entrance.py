@@ -128,9 +128,13 @@ class Entrance(QObject):
 
     def open_wizard(self) -> None:
         """Connect instruments step by step, and keep them as a microscope file."""
+        for wizard in self._window.findChildren(ConnectionWizard):
+            if wizard.isVisible():
+                wizard.activateWindow()
+                return
         wizard = ConnectionWizard(self._window.data_folder, self._window)
         wizard.saved.connect(self.open_microscope)
-        wizard.open()
+        wizard.show()
         self.wizard = wizard
 
     def start_demo(self) -> None:

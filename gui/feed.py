@@ -35,7 +35,7 @@ MISTAKES = (ProblemError, InstrumentError, OSError, EOFError)    # what an engin
 class _Known:
     """What was handed on already."""
 
-    file: str
+    measurement: tuple[int, str]
     results: int
     last: OnlineResults
     events: int
@@ -123,7 +123,7 @@ class SessionFeed(QObject):
         self._channels = 0     # of the axis that was handed on last
         self._asked = False
         self._unanswered = 0
-        self._file = ""
+        self._measurement = (-1, "")       # number and file; a file that was never written is proposed again
         self._results = 0
         self._last = OnlineResults()
         self._events = 0
@@ -152,7 +152,8 @@ class SessionFeed(QObject):
 
     def _take(self, opened: Opened) -> None:
         self._open = opened
-        self._file, self._results, self._events, self._unanswered, self._polls = "", 0, 0, 0, 0
+        self._measurement = (-1, "")
+        self._results, self._events, self._unanswered, self._polls = 0, 0, 0, 0
         self._queue = ()
         self.opened.emit(opened.microscope)
         self._status_timer.start()
@@ -334,7 +335,7 @@ class SessionFeed(QObject):
         self._asked = True
         engine = self._open.watch
         known = _Known(
-            self._file, self._results, self._last, self._events, lacks_ring=self._ring is None,
+            self._measurement, self._results, self._last, self._events, lacks_ring=self._ring is None,
             wants_facts=self._polls % FACTS_EVERY == 0, queue=self._queue,
         )
         self._polls += 1
@@ -347,8 +348,8 @@ class SessionFeed(QObject):
         self._unanswered = 0
         if moment.ring is not None:
             self._ring, self._sequence, self._run = moment.ring, 0, -1
-        if moment.status.file != self._file:
-            self._file, self._results = moment.status.file, 0
+        if (now := measurement_of(moment.status)) != self._measurement:
+            self._measurement, self._results = now, 0
         self.status.emit(moment.status)
         if self._ring is not None:
             axis = self._ring.wavelength_nm      # empty until a spectrometer is connected
@@ -393,17 +394,24 @@ class SessionFeed(QObject):
             self.closed.emit()
 
 
+def measurement_of(status: Status) -> tuple[int, str]:
+    """Number and file of the measurement that a status speaks of."""
+    return status.run, status.file
+
+
 def _moment(engine: Engine, known: _Known) -> _Moment:
     """Everything that is new behind the door; runs in the lane's thread."""
     status = engine.status()
     ring = engine.ring() if known.lacks_ring else None
-    another = status.file != known.file
+    another = measurement_of(status) != known.measurement
     fresh = None
     if status.state is not RunState.PREPARING:      # until a measurement runs, results are those of the one before
         fresh = engine.results(0 if another else known.results)
         old = known.last
         if not (another or fresh.index or fresh.numbers != old.numbers or fresh.note != old.note):
             fresh = None
+        elif measurement_of(engine.status()) != measurement_of(status):
+            fresh = None        # the next has begun meanwhile, and these may be its results
     events = engine.events(known.events) if status.events > known.events else ()
     facts = engine.instruments() if known.wants_facts else None
     return _Moment(status, fresh, events, ring, facts, tuple(engine.queue()))

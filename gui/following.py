@@ -17,10 +17,10 @@ from halidescope.acquisition.records import Event
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import ItemState, QueueItem
+from halidescope.gui.feed import measurement_of
 from halidescope.gui.panels import MAP_KINDS
 from halidescope.gui.preflight import limits_of_facts
 from halidescope.gui.run_data import RunData
-from halidescope.gui.trend_points import point_of
 
 if TYPE_CHECKING:
     from halidescope.gui.window import MainWindow
@@ -120,7 +120,7 @@ class Following(QObject):
     def _show_status(self, status: Status) -> None:
         window = self._window
         before, self.status = self.status, status
-        if before is None or before.file != status.file:
+        if before is None or measurement_of(before) != measurement_of(status):
             self._loading = ""
             window.views.begin(status.kind)
             if status.kind not in MAP_KINDS:
@@ -130,12 +130,15 @@ class Following(QObject):
         if status.file and not self._loading and (status.done or status.state.ended):
             self._loading = status.file
             window.feed.load(Path(status.file))
+        if finished := _finished_series(before, status):
+            window.trends.add_finished(Path(finished))
         if status.state.ended and before is not None and before.state.busy:
             self._ended(status)
         for panel in (window.strip, window.instruments, window.film, window.measure, window.queue, window.tour):
             panel.show_status(status)
         self._show_question(status)
         self._show_commander(status)
+        window.setProperty("simulated", status.simulated)       # pictures of its views say so
         marks = [Path(status.file).stem] if status.file else []
         window.setWindowTitle(" · ".join(["Halidescope", *marks, *(["SIMULATED"] if status.simulated else [])]))
 
@@ -167,8 +170,7 @@ class Following(QObject):
             window.say(status.reason or "the measurement failed; see the log", alarm=True)
         elif status.state is RunState.ABORTED:
             window.say(f"aborted: {status.reason}" if status.reason else "aborted")
-        of_trends = status.state is RunState.FINISHED and status.kind == "time-series"     # its file is a point there
-        if of_trends or window.views.data.seen < status.done:
+        if window.views.data.seen < status.done:
             window.feed.load(Path(status.file))
 
     def _show_facts(self, facts: InstrumentFacts) -> None:
@@ -195,9 +197,6 @@ class Following(QObject):
             self._about = scan.source, scan.metadata
             self._window.views.load(data)
             self._window.kmc.refresh(self._window.views.data)
-            point = point_of(scan) if self.status is not None and self.status.state is RunState.FINISHED else None
-            if point is not None:
-                self._window.trends.add_points([point])
 
     def _not_loaded(self, sentence: str) -> None:
         if self.status is not None and self.status.state.busy:
@@ -252,6 +251,15 @@ class Following(QObject):
                 )
 
         window.feed.remove(number, removed)
+
+
+def _finished_series(before: Status | None, now: Status) -> str:
+    """File of a series that has, or may have, been finished since the last look; empty if there is none."""
+    another = before is None or measurement_of(before) != measurement_of(now)
+    if another and before is not None and before.state.busy and before.kind == "time-series":
+        return before.file          # of a queue, whose next has begun between two looks
+    fresh = another or (before is not None and before.state.busy)
+    return now.file if fresh and now.state is RunState.FINISHED and now.kind == "time-series" else ""
 
 
 def _nothing() -> None:

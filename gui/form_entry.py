@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
+from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.values import field_words
 
@@ -86,11 +87,10 @@ class Entry(QWidget):
         return button
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "Measured endmembers, the phase that grows last", "", "Scans (*.nxs *.journal)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(self.set_value)
-        dialog.open()
+        ask_files(
+            self, "Measured endmembers, the phase that grows last", SAVED_SCANS,
+            lambda paths: self.set_value([str(path) for path in paths]), many=True,
+        )
 
     def set_value(self, value: Any) -> None:
         """Show a value."""

@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QDialog, QFileDialog, QInputDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QDialog, QInputDialog, QMenu, QPushButton, QWidget
 
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import Recipe, load_recipe
+from halidescope.gui.asking import ask_files
 from halidescope.gui.recipe_library import PRESETS, RecipeLibrary
 
 
@@ -85,17 +86,14 @@ class LibraryMenu(QObject):
         dialog.setWindowTitle("Keep the recipe")
         dialog.setLabelText("Name of the recipe:")
         dialog.textValueSelected.connect(self.save)
-        dialog.open()
+        dialog.show()
         self.dialog: QDialog = dialog
 
     def _open(self) -> None:
-        dialog = QFileDialog(self._parent_widget(), "Recipe file", "", "Recipe (*.toml)")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(
-            lambda name: self._try(lambda given: self.chosen.emit(load_recipe(Path(given))), name)
+        self.dialog = ask_files(
+            self._parent_widget(), "Recipe file", "Recipe (*.toml)",
+            lambda paths: self._try(lambda given: self.chosen.emit(load_recipe(Path(given))), str(paths[0])),
         )
-        dialog.open()
-        self.dialog = dialog
 
     def _parent_widget(self) -> QWidget | None:
         parent = self.parent()

@@ -5,42 +5,37 @@ A spectrum follows the cursor, and stays with a pixel that is clicked. Regions a
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
-from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
-    QGraphicsRectItem,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSplitter,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from halidescope.acquisition.results import Number
-from halidescope.gui.live_dock import share_words
-from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities
+from halidescope.gui.asking import SAVED_SCANS, ask_files
+from halidescope.gui.map_beside import Beside
+from halidescope.gui.map_image import MapImage
+from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities, value_words
 from halidescope.gui.map_side import HOW, MapSide
-from halidescope.gui.map_time import MapTime
+from halidescope.gui.map_time import MapTime, maps_of_field
 from halidescope.gui.map_tools import LineProfile, Regions
+from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.peak_fits import NAMES
-from halidescope.gui.plots import ColourBar, Plot
 from halidescope.gui.run_data import RunData
 from halidescope.gui.stage_box import ARROWS
 from halidescope.gui.theme import DARK, Theme
-from halidescope.gui.values import plus_minus
 
 HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
-NICE_UM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
-BUSY = "the fit of {} pixels goes on"
+BUSY = "fitting {} more"
 
 
 class MapPanel(QWidget):
@@ -64,8 +59,6 @@ class MapPanel(QWidget):
         super().__init__(parent)
         self._theme = DARK
         self.images = MapImages(self)
-        self.others = MapImages(self)          # of the map this one is compared with
-        self._other_name = ""
         self.picked: int | None = None
         self._hovered: int | None = None
         self._shown: NDArray[np.float64] = np.empty((0, 0))
@@ -85,11 +78,7 @@ class MapPanel(QWidget):
         left_layout.addLayout(head)
         left_layout.addWidget(self.plot, 1)
         left_layout.addLayout(tools)
-        split = QSplitter(Qt.Orientation.Horizontal, self)
-        split.addWidget(left)
-        split.addWidget(self.tabs)
-        split.setChildrenCollapsible(False)
-        split.setSizes([480, 400])
+        split = parted(self, left, self.tabs, (480, 400), BESIDE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.addWidget(split, 1)
@@ -98,7 +87,7 @@ class MapPanel(QWidget):
         self._hover_timer.setSingleShot(True)
         self._hover_timer.timeout.connect(self._show_hovered)
         self.images.ready.connect(lambda: self._show())
-        self.others.ready.connect(lambda: self._show())
+        self.beside.images.ready.connect(lambda: self._show())
         self.set_theme(DARK)
 
     @property
@@ -114,30 +103,12 @@ class MapPanel(QWidget):
     # what it is made of
 
     def _build_plot(self) -> None:
-        self.plot = Plot(left=("y", "µm"), bottom=("x", "µm"))
-        self.plot.setAspectLocked(True)
-        self.backdrop = QGraphicsRectItem()         # the field, in the colour of what is missing
-        self.backdrop.setPen(pg.mkPen(None))
-        self.backdrop.setZValue(-100)
-        self.plot.addItem(self.backdrop)
-        self.image = pg.ImageItem(axisOrder="row-major")
-        self.plot.addItem(self.image)
-        self.bar = ColourBar(self.image, self.plot)
-        self.mark = pg.PlotCurveItem()
-        self.present = pg.PlotCurveItem()
-        self.divider = pg.InfiniteLine(0.0, angle=90, movable=True)
-        self.divider.setZValue(20)
-        self.divider.hide()
-        self.divider.sigPositionChanged.connect(lambda _: self._show())
-        for item in (self.mark, self.present, self.divider):
-            self.plot.addItem(item)
-        self.scale = pg.ScaleBar(size=20.0, suffix="µm", offset=(-20, -20))
-        self.scale.setParentItem(self.plot.getPlotItem().getViewBox())
-        self.scale.anchor((1, 1), (1, 1), offset=(-16, -16))
-        self.scale.hide()
+        self.plot = MapImage()
+        self.image = self.plot.image
+        self.beside = Beside(self.plot.divider, self)
+        self.plot.divider.sigPositionChanged.connect(lambda _: self._show())
         self.plot.scene().sigMouseClicked.connect(self._clicked)
         self.plot.scene().sigMouseMoved.connect(self._moved)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.plot.installEventFilter(self)
         self.regions = Regions(self.plot, self)
         self.regions.changed.connect(self._show_regions)
@@ -161,6 +132,8 @@ class MapPanel(QWidget):
         self.range.currentIndexChanged.connect(lambda _: self._show())
         self.missing = QLabel("", self)
         self.missing.setProperty("faint", True)
+        # its words change while a map runs, which must not make the window wider
+        self.missing.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout()
         row.setContentsMargins(6, 0, 6, 0)
         row.addWidget(self.quantity)
@@ -199,20 +172,8 @@ class MapPanel(QWidget):
         """Take on a theme's colours."""
         self._theme = theme
         self.plot.set_theme(theme)
-        self.backdrop.setBrush(pg.mkBrush(theme.missing))
         self.side.set_theme(theme)
-        self.bar.set_theme(theme)
         self.profile.set_theme(theme)
-        self.mark.setPen(pg.mkPen(theme.text, width=2))
-        self.present.setPen(pg.mkPen(theme.warning, width=2))
-        self.divider.setPen(pg.mkPen(theme.text, width=3))
-        self.divider.setHoverPen(pg.mkPen(theme.accent, width=5))
-        light = theme.text if theme.name == "red" else "#ffffff"      # on a shade of its own: images are dark or bright
-        self.scale.bar.setBrush(pg.mkBrush(light))
-        self.scale.bar.setPen(pg.mkPen("#000000"))
-        self.scale.text.setColor(light)
-        self.scale.text.fill = pg.mkBrush(0, 0, 0, 150)
-        self.scale.text.update()
 
     # the image
 
@@ -244,20 +205,7 @@ class MapPanel(QWidget):
             return
         if not data.labels:
             self._offer(quantities(()), keep=True)
-        field = self._field()
-        self.backdrop.setRect(field)
-        self.plot.setRange(field, padding=0.02)
-        size = next((nice for nice in reversed(NICE_UM) if nice <= 0.25 * field.width()), NICE_UM[0])
-        self.scale.size = size
-        self.scale.text.setText(f"{size:g} µm")
-        self.scale.updateBar()
-        self.scale.show()
-
-    def _field(self) -> QRectF:
-        grid = self._data.grid
-        assert grid is not None
-        dx, dy = grid.step_um
-        return QRectF(grid.x_um[0] - dx / 2, grid.y_um[0] - dy / 2, len(grid.x_um) * dx, len(grid.y_um) * dy)
+        self.plot.show_field(grid)
 
     def show_map(self, data: RunData) -> None:
         """Paint the chosen quantity; pixels without data keep the colour of *missing*."""
@@ -273,16 +221,17 @@ class MapPanel(QWidget):
         whole = images.image(quantity)
         image = self.time.until(whole, data)
         lacking = int(np.isnan(data.image("time")).sum())
-        image = self._beside(image, quantity)
+        image = self.beside.put(grid, image, quantity)
         self._shown = image
         # one range of colours for a whole series
         everything = [image, *(one.images.image(quantity) for one in self.time.frames)]
         finite = np.concatenate([one[np.isfinite(one)] for one in everything])
-        words = f"{lacking} of {image.size} pixels missing (grey)" if lacking else "all pixels measured"
+        words = f"{lacking} missing (grey)" if lacking else "all pixels measured"
         words = self.time.words or words
         pending = images.pending if not len(finite) or np.isnan(whole).sum() > lacking else 0
         fitting = pending > 0 and quantity.name in NAMES
         self.missing.setText(BUSY.format(pending) if fitting else words)
+        self.missing.setToolTip(f"{lacking} of {image.size} pixels are missing" if lacking else "")
         if not len(finite):
             self.image.clear()
             return
@@ -290,26 +239,15 @@ class MapPanel(QWidget):
         low, high = (float(edge) for edge in np.percentile(finite, (outer, 100.0 - outer)))
         high = max(high, low + 1e-6 * max(abs(low), 1.0))
         label = quantity.label + (" ▴▾" if outer else "")
-        self.bar.show(image, label, low, high)
-        self.image.setRect(self._field())
+        self.plot.show_image(grid, image, label, low, high)
         newest = None if data.newest_index is None else data.place(data.newest_index)
-        self._outline(self.present, grid.pixel_at(*newest[:2]) if newest and lacking else None)
+        self.plot.outline(self.plot.present, grid, grid.pixel_at(*newest[:2]) if newest and lacking else None)
         if self.picked is not None and self._hovered is None:
             self._show_pixel(self.picked)
         if self.regions.rois:
             self._show_regions()
         if self.profile.roi is not None:
             self._show_profile()
-
-    def _outline(self, curve: pg.PlotCurveItem, index: int | None) -> None:
-        grid = self._data.grid
-        if grid is None or index is None:
-            curve.setData([], [])
-            return
-        row, column = divmod(index, grid.shape[1])
-        dx, dy = grid.step_um
-        x, y = grid.x_um[column], grid.y_um[row]
-        curve.setData(x + dx / 2 * np.array([-1, 1, 1, -1, -1]), y + dy / 2 * np.array([-1, -1, 1, 1, -1]))
 
     # one map after another
 
@@ -318,19 +256,11 @@ class MapPanel(QWidget):
         grid = self.images.data.grid
         if grid is None:
             return "there is no map that others could follow"
-        fitting = [(name, data) for name, data in maps if data.grid is not None and grid.same_as(data.grid)]
-        others = [name for name, data in maps if data.grid is None or not grid.same_as(data.grid)]
-        # a quantity that one of them lacks could not be shown
-        lacking = [name for name, data in fitting if data.labels != self.images.data.labels]
-        fitting = [(name, data) for name, data in fitting if name not in lacking]
+        fitting, why = maps_of_field(self.images.data, maps)
         if len(fitting) > 1:
             self._end_comparing()
             self.time.set_frames(fitting)
             self.buttons["series"].setText("Series ×")
-        why = [f"not maps of this field: {', '.join(others)}"] if others else []
-        why += [f"of other phases: {', '.join(lacking)}"] if lacking else []
-        if len(fitting) < 2:
-            why.append("choose at least two maps of this field")
         return "; ".join(why)
 
     def _toggle_series(self) -> None:
@@ -338,11 +268,7 @@ class MapPanel(QWidget):
             self._end_series()
             self._show()
             return
-        dialog = QFileDialog(self, "Maps of this field, this one included", "", "Scans (*.nxs *.journal)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: self.series_asked.emit([Path(name) for name in names]))
-        dialog.open()
+        ask_files(self, "Maps of this field, this one included", SAVED_SCANS, self.series_asked.emit, many=True)
 
     def _end_series(self) -> None:
         self.time.end_frames()
@@ -353,18 +279,9 @@ class MapPanel(QWidget):
     def compare_with(self, data: RunData, name: str) -> str:
         """Show another map of the same field left of a line that can be dragged; returns why not, or nothing."""
         self._end_series()
-        grid, other = self._data.grid, data.grid
-        if grid is None or other is None:
-            return f"{name} is not a map" if other is None else "there is no map to compare with"
-        if not grid.same_as(other):
-            return f"{name} has other pixels: {other.shape[1]} × {other.shape[0]} from x {other.x_um[0]:g} µm, " \
-                   f"y {other.y_um[0]:g} µm; compare maps of one field"
-        self.others.set_data(data, another=True)
-        self._other_name = name
-        self.divider.setBounds((float(grid.x_um[0]) - grid.step_um[0] / 2, float(grid.x_um[-1]) + grid.step_um[0] / 2))
-        self.divider.setValue(float(grid.x_um.mean()))
-        self.divider.show()
-        self.divider.setToolTip(f"left: {name}, right: the map itself")
+        why = self.beside.begin(self._data.grid, data, name)
+        if why:
+            return why
         self.buttons["compare"].setText("Compare ×")
         self.buttons["compare"].setToolTip(f"left of the line: {name}; right: this map")
         self._show()
@@ -373,51 +290,32 @@ class MapPanel(QWidget):
     @property
     def comparing(self) -> bool:
         """True while another map is shown beside this one."""
-        return bool(self._other_name)
+        return bool(self.beside.name)
 
     def _toggle_compare(self) -> None:
         if self.comparing:
             self._end_comparing()
             self._show()
         else:
-            dialog = QFileDialog(self, "Map of the same field, to be shown at the left", "", "Scans (*.nxs *.journal)")
-            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.fileSelected.connect(lambda name: self.compare_asked.emit(Path(name)))
-            dialog.open()
+            ask_files(
+                self, "Map of the same field, to be shown at the left", SAVED_SCANS,
+                lambda paths: self.compare_asked.emit(paths[0]),
+            )
 
     def _end_comparing(self) -> None:
-        self._other_name = ""
-        self.divider.hide()
+        self.beside.end()
         self.buttons["compare"].setText("Compare…")
-
-    def _beside(self, image: NDArray[np.float64], quantity: Quantity) -> NDArray[np.float64]:
-        """The other map's columns left of the line; one range of colours for both."""
-        grid = self._data.grid
-        if not self.comparing or grid is None:
-            return image
-        if quantity.name.partition(":")[2] not in ("", *self.others.data.labels):
-            return image
-        left = np.asarray(grid.x_um) < self.divider.value()
-        return np.where(left[None, :], self.others.image(quantity), image)
 
     # pixels
 
-    def _pixel_at(self, scene: QPointF) -> int | None:
-        grid = self._data.grid
-        box = self.plot.getPlotItem().getViewBox()
-        if grid is None or not box.sceneBoundingRect().contains(scene):
-            return None
-        place = box.mapSceneToView(scene)
-        return grid.pixel_at(place.x(), place.y())
-
     def _clicked(self, event: MouseClickEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            index = self._pixel_at(event.scenePos())
+            index = self.plot.pixel_at(event.scenePos(), self._data.grid)
             if index is not None:
                 self.pick(index)
 
     def _moved(self, scene: QPointF) -> None:
-        self._hovered = self._pixel_at(scene)
+        self._hovered = self.plot.pixel_at(scene, self._data.grid)
         if not self._hover_timer.isActive():
             self._hover_timer.start()
 
@@ -445,44 +343,15 @@ class MapPanel(QWidget):
     def pick(self, index: int) -> None:
         """Keep a pixel, by its index in the map, and show its spectrum."""
         self.picked, self._hovered = index, None
-        self._outline(self.mark, index)
+        self.plot.outline(self.plot.mark, self._data.grid, index)
         self._show_pixel(index)
 
     def _show_pixel(self, index: int) -> None:
         grid, data = self._data.grid, self._data
         if grid is None:
             return
-        row, column = divmod(index, grid.shape[1])
-        where = f"pixel x {grid.x_um[column]:g} µm, y {grid.y_um[row]:g} µm"
-        point = data.point_of(index)
-        counts = data.counts(point)
-        if counts is None:
-            self.view.clear()
-            why = "not measured" if data.place(point) is None else "only in its file"
-            self.view.caption.setText(f"{where}: {why}")
-            self.side.shares.setText("")
-            return
-        self.view.set_axis(data.wavelength_nm)
-        self.view.set_counts_label(dark_subtracted=data.dark is not None)
-        self.view.show_spectrum(counts)
-        parts = data.parts(point) if data.dark is not None else None
-        self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
-        self.view.caption.setText(where)
-        value = self._value_words(index)
-        self.side.shares.setText("   ".join(words for words in (value, share_words(data, point)) if words))
-
-    def _value_words(self, index: int) -> str:
-        """The shown quantity of a pixel, with its error if it has one."""
-        quantity = self.shown
-        if quantity.name.startswith("share"):
-            return ""
-        value = float(self._images.image(quantity).flat[index])
-        if not np.isfinite(value):
-            return f"{quantity.words} not determined"
-        if not quantity.error_name:
-            return f"{quantity.words} {value:.4g} {quantity.unit}".strip()
-        error = self._images.image(Quantity(quantity.error_name, "", "", quantity.factor)).flat[index]
-        return f"{quantity.words} {plus_minus(Number(value, float(error)), quantity.unit)}"
+        words = "" if data.counts(data.point_of(index)) is None else value_words(self._images, self.shown, index)
+        self.side.show_pixel(data, index, words)
 
     # regions and profile
 
@@ -535,8 +404,8 @@ class MapPanel(QWidget):
         self._chosen = False
         self._offer([INTENSITY])
         self.image.clear()
-        self._outline(self.mark, None)
-        self._outline(self.present, None)
+        self.plot.outline(self.plot.mark, None, None)
+        self.plot.outline(self.plot.present, None, None)
         self.view.clear()
         self.side.shares.setText("")
         self.missing.setText("")
@@ -547,4 +416,4 @@ class MapPanel(QWidget):
         self._hover_timer.stop()
         self.time.end_frames()
         self.images.stop()
-        self.others.stop()
+        self.beside.images.stop()

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from halidescope.acquisition.results import Number
 from halidescope.gui.peak_fits import NAMES, PeakFits
 from halidescope.gui.run_data import RunData
+from halidescope.gui.values import plus_minus
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,16 @@ class MapImages(QObject):
     def stop(self) -> None:
         """Fit no more."""
         self._peaks.stop()
+
+
+def value_words(images: MapImages, quantity: Quantity, index: int) -> str:
+    """A quantity of a pixel, with its error if it has one; of shares nothing, they are said anyway."""
+    if quantity.name.startswith("share"):
+        return ""
+    value = float(images.image(quantity).flat[index])
+    if not np.isfinite(value):
+        return f"{quantity.words} not determined"
+    if not quantity.error_name:
+        return f"{quantity.words} {value:.4g} {quantity.unit}".strip()
+    error = images.image(Quantity(quantity.error_name, "", "", quantity.factor)).flat[index]
+    return f"{quantity.words} {plus_minus(Number(value, float(error)), quantity.unit)}"

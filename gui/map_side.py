@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from halidescope.acquisition.results import Number
+from halidescope.gui.live_dock import share_words
 from halidescope.gui.map_tools import RegionMean
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.plots import PL_RANGE_NM, Plot
+from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import Theme, value_font
@@ -73,6 +75,28 @@ class MapSide(QTabWidget):
         self.view.set_theme(theme)
         self.region_plot.set_theme(theme)
 
+    def show_pixel(self, data: RunData, pixel: int, value: str) -> None:
+        """Show the spectrum of a pixel, by its index in the map, its shares, and in words the value of its colour."""
+        grid = data.grid
+        assert grid is not None
+        row, column = divmod(pixel, grid.shape[1])
+        where = f"pixel x {grid.x_um[column]:g} µm, y {grid.y_um[row]:g} µm"
+        point = data.point_of(pixel)
+        counts = data.counts(point)
+        if counts is None:
+            self.view.clear()
+            why = "not measured" if data.place(point) is None else "only in its file"
+            self.view.caption.setText(f"{where}: {why}")
+            self.shares.setText("")
+            return
+        self.view.set_axis(data.wavelength_nm)
+        self.view.set_counts_label(dark_subtracted=data.dark is not None)
+        self.view.show_spectrum(counts)
+        parts = data.parts(point) if data.dark is not None else None
+        self.view.show_parts(parts, None if parts is None else counts - parts.sum(axis=0))
+        self.view.caption.setText(where)
+        self.shares.setText("   ".join(words for words in (value, share_words(data, point)) if words))
+
     def show_regions(
         self, wavelength_nm: NDArray[np.float64], means: Sequence[RegionMean], words: str, unit: str
     ) -> None:
@@ -84,6 +108,7 @@ class MapSide(QTabWidget):
             if one.spectrum is not None:
                 curve = pg.PlotDataItem(wavelength_nm, one.spectrum, pen=pg.mkPen(one.colour, width=2))
                 self.region_plot.addItem(curve)
+                self.region_plot.name_data(one.name, curve)
                 self.region_curves.append(curve)
         self.region_words.setText("\n".join(
             f"{one.name}: {one.pixels} pixels, {words} " + (

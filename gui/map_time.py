@@ -1,5 +1,6 @@
 """A map through time: the pixels of one in the order of taking, or one map of a field after another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,3 +131,19 @@ class MapTime(QObject):
         """Stand still."""
         self._timer.stop()
         self.play.setText("▶")
+
+
+def maps_of_field(shown: RunData, maps: Sequence[tuple[str, RunData]]) -> tuple[list[tuple[str, RunData]], list[str]]:
+    """Those of ``maps``, with names, that have the shown map's pixels and phases; and what is wrong with others."""
+    grid = shown.grid
+    assert grid is not None
+    of_field = [(name, data) for name, data in maps if data.grid is not None and grid.same_as(data.grid)]
+    # a quantity that one of them lacks could not be shown
+    fitting = [(name, data) for name, data in of_field if data.labels == shown.labels]
+    elsewhere = [name for name, data in maps if data.grid is None or not grid.same_as(data.grid)]
+    of_others = [name for name, data in of_field if data.labels != shown.labels]
+    why = [f"not maps of this field: {', '.join(elsewhere)}"] if elsewhere else []
+    why += [f"of other phases: {', '.join(of_others)}"] if of_others else []
+    if len(fitting) < 2:
+        why.append("choose at least two maps of this field")
+    return fitting, why

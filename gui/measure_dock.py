@@ -7,7 +7,6 @@ from typing import Any, get_args
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.recipes import AnyRecipe, Recipe, Sequence
 from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.asking import ask_target
 from halidescope.gui.library_menu import LibraryMenu
 from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.recipe_library import RecipeLibrary
@@ -71,6 +71,7 @@ class MeasurePanel(QWidget):
         scroll.setWidget(self.stack)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
         self.preflight = Sentence("", self)
@@ -88,6 +89,7 @@ class MeasurePanel(QWidget):
         browse.setToolTip("choose another file")
         browse.clicked.connect(self._browse)
         self.recipes_button = QPushButton("Recipes", self)
+        self.setTabOrder(self.kind, self.recipes_button)
         self.recipes_button.setToolTip("presets, recipes of your own, keep the shown one, open a file")
         self.library = LibraryMenu(self.recipes_button, library, lambda: self.form.recipe())
         self.library.chosen.connect(self.set_recipe)
@@ -146,7 +148,17 @@ class MeasurePanel(QWidget):
             form.changed.connect(self._changed)
             self.stack.addWidget(form)
             self.forms[name] = form
+            self._order_tabs(form)
         return self.forms[name]
+
+    def _order_tabs(self, form: QWidget) -> None:
+        """Take the Tab key through a form that was built late where it stands: between recipes and file."""
+        before: QWidget = self.recipes_button
+        for widget in form.findChildren(QWidget):
+            within = widget.window() is form.window()      # what belongs to a choice's list has a window of its own
+            if within and widget.focusPolicy().value & Qt.FocusPolicy.TabFocus.value:
+                self.setTabOrder(before, widget)
+                before = widget
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe."""
@@ -227,9 +239,4 @@ class MeasurePanel(QWidget):
         (self.resume_asked if self._state is RunState.PAUSED else self.pause_asked).emit()
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "The measurement's file", self.file.text(), "NeXus (*.nxs)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("nxs")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: self.set_file(Path(name)))
-        dialog.open()
+        ask_target(self, "The measurement's file", "NeXus (*.nxs)", self.file.text(), self.set_file, suffix="nxs")

@@ -6,26 +6,34 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
-from halidescope.acquisition.batch import Analysis
 from halidescope.acquisition.convert import WRITERS, convert
+from halidescope.acquisition.description import description_of, edit_description, why_not_changed
 from halidescope.acquisition.importers import supported
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.results import Number
+from halidescope.acquisition.results_file import StoredAnalysis, results_path
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.transport import header_of
 from halidescope.gui.app import make_application
+from halidescope.gui.asking import ask_files, ask_target
+from halidescope.gui.description_form import DescriptionForm, Edited
 from halidescope.gui.exporting import ENDINGS, save_picture
 from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.notice import Notice
+from halidescope.gui.open_windows import add_windows_menu
 from halidescope.gui.panels import Views
-from halidescope.gui.reanalysis import Asked, analyse_again, words_of
+from halidescope.gui.reanalysis import Asked, analyse_again, results_of, words_of
 from halidescope.gui.reanalysis_dialog import ReanalysisDialog
-from halidescope.gui.run_data import RunData, read_whole
+from halidescope.gui.run_data import read_whole
 from halidescope.gui.scan_report import scan_report
+from halidescope.gui.stored_runs import ReadScan, RunChooser, read_scan, store_run
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
+
+NEED_A_SCAN = ("picture", "data", "report", "description", "again")      # actions
 
 
 def name_filter() -> str:
@@ -44,7 +52,8 @@ class ScanWindow(QMainWindow):
         self.theme = theme
         self.problem = ""
         self.scan: Scan | None = None
-        self.analysis: Analysis | None = None
+        self.analysis: StoredAnalysis | None = None      # that is shown; None: that of while it was measured
+        self.stored: tuple[StoredAnalysis, ...] = ()
         self.views = Views(self)
         self.views.set_theme(theme)
         self.kmc = KmcPanel(self)
@@ -63,6 +72,9 @@ class ScanWindow(QMainWindow):
         self.simulated.setProperty("mark", True)
         self.simulated.hide()
         self.notice = Notice(self)
+        self.runs = RunChooser(self)
+        self.runs.chosen.connect(self.show_analysis)
+        self.runs.store_asked.connect(self.store)
         head = QHBoxLayout()
         head.setContentsMargins(8, 4, 8, 4)
         head.addWidget(self.about, 1)
@@ -73,12 +85,13 @@ class ScanWindow(QMainWindow):
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(head)
+        layout.addWidget(self.runs)
         layout.addWidget(self.notice)
         layout.addWidget(self.split, 1)
         self.setCentralWidget(body)
         self._build_menus()
         self.resize(1280, 900)
-        self.files.ask(lambda: read_whole(path), self._show, self._fail)
+        self.files.ask(lambda: read_scan(path), self._show, self._fail)
 
     def _build_menus(self) -> None:
         keys = QKeySequence.StandardKey
@@ -89,6 +102,7 @@ class ScanWindow(QMainWindow):
             ("picture", "Save &picture…", keys.Save, self._choose_picture),
             ("data", "Save &data as…", "Ctrl+Shift+S", self._choose_data),
             ("report", "Save &report…", "Ctrl+P", self._choose_report),
+            ("description", "&Description…", "Ctrl+D", self.ask_description),
             ("close", "&Close", keys.Close, self.close),
         ):
             action = file.addAction(words)
@@ -99,18 +113,27 @@ class ScanWindow(QMainWindow):
         again.setShortcut(QKeySequence("Ctrl+R"))
         again.triggered.connect(lambda: self.ask_again())
         self.actions_by_name["again"] = again
-        for name in ("picture", "data", "report", "again"):
+        for name in NEED_A_SCAN:
             self.actions_by_name[name].setEnabled(False)
+        self.windows_menu = add_windows_menu(self)
 
-    def _show(self, read: tuple[Scan, RunData]) -> None:
-        scan, data = read
+    def _show(self, read: ReadScan) -> None:
+        scan, self.stored = read.scan, read.runs
         self.scan = scan
-        self.views.load(data)
+        self.views.load(read.data)
+        self.runs.offer(read.runs, online=scan.results is not None)
+        if read.problem:
+            self._say(read.problem)
         is_map = self.views.data.grid is not None
         for panel in ([self.views.map] if is_map else [self.views.live, self._series(scan)]):
             self.split.addWidget(panel)
         if not is_map and self.views.data.newest_index is not None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
+        self._tell_about(scan)
+        for name in NEED_A_SCAN:
+            self.actions_by_name[name].setEnabled(True)
+
+    def _tell_about(self, scan: Scan) -> None:
         about = scan.metadata
         sample = about["sample"].get("name") or "unnamed film"
         valid = scan.valid
@@ -121,10 +144,9 @@ class ScanWindow(QMainWindow):
             f"greatest dose {greatest}" + (f" · {about['reason']}" if about["reason"] else "")
         )
         self.simulated.setVisible(scan.simulated)
+        self.setProperty("simulated", scan.simulated)
         if scan.simulated:
             self.setWindowTitle(f"{self.path.name} · SIMULATED · Halidescope")
-        for name in ("picture", "data", "report", "again"):
-            self.actions_by_name[name].setEnabled(True)
 
     def _series(self, scan: Scan) -> QTabWidget:
         """The series, and behind it the simulation, which is asked when somebody looks."""
@@ -156,11 +178,10 @@ class ScanWindow(QMainWindow):
 
     def choose_more(self) -> None:
         """Ask for other scans; each gets a window of its own, as this one."""
-        dialog = QFileDialog(self, "Saved scans", str(self.path.parent), name_filter())
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: [self.open_beside(Path(name)) for name in names])
-        dialog.open()
+        ask_files(
+            self, "Saved scans", name_filter(), lambda paths: [self.open_beside(path) for path in paths],
+            folder=str(self.path.parent), many=True,
+        )
 
     def open_beside(self, path: Path) -> "ScanWindow":
         """Show another scan in a window that closes with this one."""
@@ -188,7 +209,7 @@ class ScanWindow(QMainWindow):
             return
         dialog = ReanalysisDialog(self.scan.metadata["sample"].get("composition"), self)
         dialog.asked.connect(self.analyse)
-        dialog.open()
+        dialog.show()
         self.dialog = dialog
 
     def analyse(self, asked: Asked) -> None:
@@ -199,25 +220,81 @@ class ScanWindow(QMainWindow):
         self._say("analysing …")
         self.files.ask(lambda: analyse_again(scan, asked), self._analysed, self._not_done)
 
-    def _analysed(self, found: tuple[Analysis, OnlineResults]) -> None:
-        self.analysis, results = found
+    def _analysed(self, run: StoredAnalysis) -> None:
+        assert self.scan is not None
+        self.runs.offer(self.stored, online=self.scan.results is not None, new=run)
+        self.show_analysis(run)
+        self.notice.say(self.notice.text.text(), actions=[("Store beside the data", lambda: self.store(run))])
+
+    def show_analysis(self, run: StoredAnalysis | None) -> None:
+        """Show an analysis, of now or stored; None: that of while the scan was measured."""
+        assert self.scan is not None
+        try:
+            results = self.scan.results if run is None else results_of(self.scan, run)
+        except ProblemError as error:      # numbers there are, for the report; nothing for the views
+            self.analysis = run
+            self._say(" ".join((str(error), words_of(run) if run is not None else "")))
+            return
+        self.analysis = run
+        if results is None:
+            return
         self.views.add_results(results)
         self.kmc.refresh(self.views.data)
         if self.views.data.newest_index is not None and self.views.data.grid is None:
             self.views.live.show_kept(self.views.data, self.views.data.newest_index)
-        self._say(" ".join(part for part in (results.reference_note, words_of(self.analysis)) if part))
+        self._say(" ".join(part for part in (results.reference_note, words_of(run) if run is not None else "") if part))
+
+    def store(self, run: StoredAnalysis) -> None:
+        """Store an analysis beside the data, in the lane."""
+        scan = self.scan
+        if scan is None:
+            return
+
+        def done(runs: tuple[StoredAnalysis, ...]) -> None:
+            self.stored = runs
+            self.runs.offer(runs, online=scan.results is not None)
+            self.analysis = self.runs.shown
+            self._say(f"stored as analysis {runs[-1].number} in {results_path(Path(scan.source))}")
+
+        self.files.ask(lambda: store_run(scan, run), done, self._not_done)
+
+    # what the file says
+
+    def ask_description(self) -> None:
+        """Show what the file says about operator, sample, optics and circumstances, to be changed."""
+        if self.scan is None:
+            return
+        if reason := why_not_changed(Path(self.scan.source)):
+            self._say(reason)
+            return
+        header = header_of(self.scan)
+        form = DescriptionForm(description_of(header), header.history, str(header.details.get("operator", "")), self)
+        form.edited.connect(self.describe)
+        form.show()
+        self.form = form
+
+    def describe(self, edited: Edited) -> None:
+        """Change what the file says, in the lane, and show it."""
+        assert self.scan is not None
+        path = Path(self.scan.source)
+
+        def change() -> tuple[int, Scan]:
+            made = edit_description(path, edited.changes, by=edited.by, why=edited.why)
+            return len(made), read_whole(path)[0]
+
+        def done(found: tuple[int, Scan]) -> None:
+            count, self.scan = found
+            self._tell_about(self.scan)
+            self._say(f"{path} is described anew, {count} entries changed; the spectra are as they were")
+
+        self.files.ask(change, done, self._not_done)
 
     # out of the program
 
-    def _choose(self, title: str, endings: list[str], act: object) -> None:
-        assert callable(act)
+    def _choose(self, title: str, endings: list[str], act: Callable[[Path], object]) -> None:
         wanted = " ".join(f"*{ending}" for ending in endings)
-        dialog = QFileDialog(self, title, str(self.path.with_suffix(endings[0])), wanted)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(endings[0][1:])
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: act(Path(name)))
-        dialog.open()
+        proposal = str(self.path.with_suffix(endings[0]))
+        ask_target(self, title, wanted, proposal, act, suffix=endings[0][1:])
 
     def _choose_picture(self) -> None:
         self._choose("Picture of the views", list(ENDINGS), self.save_picture)

@@ -6,7 +6,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
@@ -16,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.reanalysis import Asked
 from halidescope.gui.sentence import Sentence
@@ -75,11 +75,10 @@ class ReanalysisDialog(QDialog):
         self._judge()
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "Measured endmembers, the phase that grows last", "", "Scans (*.nxs *.journal)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: self.files.setText("; ".join(names)))
-        dialog.open()
+        ask_files(
+            self, "Measured endmembers, the phase that grows last", SAVED_SCANS,
+            lambda paths: self.files.setText("; ".join(map(str, paths))), many=True,
+        )
 
     def _parts(self, edit: QLineEdit) -> tuple[str, ...]:
         return tuple(part.strip() for part in edit.text().split(";") if part.strip())

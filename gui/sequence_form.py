@@ -175,8 +175,17 @@ class SequenceForm(QWidget):
     def _ask(self, values: Mapping[str, Any], then: Any) -> None:
         dialog = StepDialog(self._kinds, values, self)
         dialog.accepted.connect(lambda: then(dialog.values()))
-        dialog.open()
+        dialog.finished.connect(self._asked)
+        for widget in (self.steps, *self.buttons.values()):     # the steps stay what they are meanwhile
+            widget.setEnabled(False)
+        dialog.show()
         self.dialog = dialog
+
+    def _asked(self) -> None:
+        for widget in (self.steps, self.buttons["add"]):
+            widget.setEnabled(True)
+        self._enable()
+        self.steps.setFocus()
 
     def remove(self) -> None:
         """Take the selected step out."""

@@ -1,7 +1,7 @@
 """The strip that is always there: is the laser lit, how strong, what it has done to this spot, and *Dark now*."""
 
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QKeyEvent, QKeySequence, QShortcut, QWindow
+from qtpy.QtGui import QKeyEvent, QMouseEvent, QWindow
 from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from halidescope.acquisition.states import RunState, Status
@@ -37,7 +37,7 @@ class StatusStrip(QWidget):
         self.dark_button.setObjectName("darkNow")
         self.dark_button.setToolTip("Laser off at once, whatever runs (Esc twice).")
         self.dark_button.setAccessibleName("Dark now")
-        self.dark_button.clicked.connect(self.dark_asked)
+        self.dark_button.pressed.connect(self.dark_asked)       # not when it is let go
 
         run = QVBoxLayout()
         run.setSpacing(2)
@@ -53,12 +53,10 @@ class StatusStrip(QWidget):
         layout.addWidget(self.simulated)
         layout.addWidget(self.dark_button)
         self._since_escape = QElapsedTimer()
-        self.escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
-        self.escape.setContext(Qt.ShortcutContext.ApplicationShortcut)
-        self.escape.activated.connect(self._escape_pressed)
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusWindowChanged.connect(self._watch_window)
+        self._watch_window(application.focusWindow())
         self.show_nothing("no microscope")
 
     def _value(self, name: str, tip: str) -> QLabel:
@@ -77,15 +75,27 @@ class StatusStrip(QWidget):
             self._since_escape.start()
 
     def _watch_window(self, window: QWindow | None) -> None:
-        """A question that blocks the other windows blocks their shortcuts: listen to its keys too."""
-        if window is not None and QApplication.activeModalWidget() is not None:
+        """Listen to every window that gets the keyboard: a shortcut would take Esc from questions and open lists."""
+        if window is not None:
             window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Count Esc in a question; the question gets it all the same."""
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape:
-            self._escape_pressed()
+        """Count Esc, and see clicks on *Dark now* past an open list; whoever is meant gets them all the same."""
+        kind = event.type()
+        if kind == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
+            if event.key() == Qt.Key.Key_Escape:
+                self._escape_pressed()
+        elif kind == QEvent.Type.MouseButtonPress and isinstance(event, QMouseEvent) and self._past_a_list(event):
+            self.dark_asked.emit()      # the list takes the click for itself, and closes
         return False
+
+    def _past_a_list(self, event: QMouseEvent) -> bool:
+        """True on *Dark now* beside a list or menu that is open."""
+        place = event.globalPosition().toPoint()
+        button, popup = self.dark_button, QApplication.activePopupWidget()
+        if popup is None or popup.geometry().contains(place):
+            return False
+        return button.isVisible() and button.rect().contains(button.mapFromGlobal(place))
 
     def show_nothing(self, why: str) -> None:
         """Nothing is known of the laser; say so."""

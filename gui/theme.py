@@ -127,7 +127,17 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.plot}; color: {theme.text}; border: 1px solid {theme.line};
         border-radius: 3px; padding: 2px 4px;
     }}
-    QLineEdit:focus, QComboBox:focus {{ border: 1px solid {theme.accent}; }}
+    QLineEdit:focus, QComboBox:focus, QListWidget:focus, QTableWidget:focus, QPlainTextEdit:focus, QScrollArea:focus {{
+        border: 1px solid {theme.accent};
+    }}
+    QCheckBox::indicator, QRadioButton::indicator {{
+        width: 11px; height: 11px; background: {theme.plot}; border: 1px solid {theme.faint};
+    }}
+    QRadioButton::indicator {{ border-radius: 6px; }}
+    QCheckBox::indicator:checked, QRadioButton::indicator:checked {{ background: {theme.accent}; }}
+    QCheckBox:focus, QRadioButton:focus {{ color: {theme.accent}; }}
+    QSlider {{ border: 1px solid transparent; }}
+    QSlider:focus {{ border: 1px solid {theme.accent}; }}
     QLineEdit[invalid="true"] {{ border: 2px solid {theme.danger}; }}
     QPushButton {{
         background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line};
@@ -139,6 +149,7 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.danger}; color: {theme.danger_text}; border: 2px solid {theme.danger_text};
         border-radius: 5px; font-weight: bold; padding: 6px 14px;
     }}
+    QPushButton#darkNow:focus {{ border: 2px solid {theme.warning}; }}
     QLabel[faint="true"] {{ color: {theme.faint}; }}
     QLabel[alarm="true"], QLabel[mark="true"] {{ border-radius: 3px; padding: 2px 6px; }}
     QLabel[alarm="true"] {{ color: {theme.danger_text}; background: {theme.danger}; }}

@@ -15,6 +15,7 @@ import numpy as np
 from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.arrhenius import Arrhenius, fit_arrhenius
 from halidescope.analysis.heat import half_space_rise
@@ -101,6 +102,13 @@ def read_points(paths: Sequence[Path]) -> tuple[list[TrendPoint], list[str]]:
         else:
             points.append(point)
     return points, without
+
+
+def finished_points(path: Path) -> list[TrendPoint]:
+    """The point of a series that has ended, if it was finished with a fit; for a lane."""
+    with open_scan(path) as scan:
+        point = point_of(scan) if scan.metadata["state"] == RunState.FINISHED else None
+    return [] if point is None else [point]
 
 
 def arrhenius_of(

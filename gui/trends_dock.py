@@ -10,7 +10,6 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -25,12 +24,14 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import Number
 from halidescope.analysis.arrhenius import Arrhenius
+from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.lane import Lane
 from halidescope.gui.number_field import NumberField
+from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.plots import Plot
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, value_font
-from halidescope.gui.trend_points import ROOM_K, TrendPoint, arrhenius_of, read_points
+from halidescope.gui.trend_points import ROOM_K, TrendPoint, arrhenius_of, finished_points, read_points
 from halidescope.gui.values import plus_minus
 
 COLUMNS = ("file", "power (µW)", "T (K)", "φ", "⟨k⟩ (1/s)", "D (m²/s)")
@@ -60,6 +61,8 @@ class TrendPlot(Plot):
         self.line = pg.PlotDataItem()
         for item in (self.line, self.bars, self.points):
             self.addItem(item)
+        self.name_data("standard error", self.bars)
+        self.name_data("fit", self.line)
         self.points.sigClicked.connect(lambda _, spots, *rest: self.clicked.emit(int(spots[0].data())))
         self.getPlotItem().enableAutoRange()
         self.getPlotItem().setDefaultPadding(0.1)
@@ -150,11 +153,7 @@ class TrendsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.tabs, 1)
         column.addWidget(self.words)
-        split = QSplitter(self)
-        split.addWidget(left)
-        split.addWidget(right)
-        split.setChildrenCollapsible(False)
-        split.setSizes([380, 480])
+        split = parted(self, left, right, (380, 480), BESIDE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.addWidget(split)
@@ -192,17 +191,17 @@ class TrendsPanel(QWidget):
 
         self._lane.ask(lambda: read_points(paths), read, self._not_read)
 
+    def add_finished(self, path: Path) -> None:
+        """Read a series that has just ended in a lane; it is a point if it was finished and a fit was found."""
+        self._lane.ask(lambda: finished_points(path), self.add_points, self._not_read)
+
     def _not_read(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
             raise error
         self.said.emit(str(error))
 
     def _choose(self) -> None:
-        dialog = QFileDialog(self, "Time series, or lists of them", "", "Scans (*.nxs *.journal)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: self.add_files([Path(name) for name in names]))
-        dialog.open()
+        ask_files(self, "Time series, or lists of them", SAVED_SCANS, self.add_files, many=True)
 
     def _remove(self) -> None:
         gone = {index.row() for index in self.table.selectionModel().selectedRows()}

@@ -6,11 +6,16 @@ Only words are made here; nothing is measured and nothing painted.
 from halidescope.acquisition.results import Number
 from halidescope.analysis import rounding
 
+NO_BREAK = "\N{NO-BREAK SPACE}"      # between parts that belong on one line
+UNBROKEN = {ord(" "): NO_BREAK, ord("-"): "\N{NON-BREAKING HYPHEN}"}     # of words that do
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
     "c": "°C", "percent": "%",
 }  # fmt: skip
-COMPOUND_UNITS = {"j_cm2": "J/cm²", "w_cm2": "W/cm²", "per_s": "1/s"}
+COMPOUND_UNITS = {
+    "counts_per_s_uw": "counts/(s µW)", "counts_per_s": "counts/s", "counts_per_uw": "counts/µW", "j_cm2": "J/cm²",
+    "w_cm2": "W/cm²", "per_s": "1/s",
+}  # fmt: skip
 
 
 def field_words(name: str) -> tuple[str, str]:

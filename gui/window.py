@@ -13,13 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtGui import QCloseEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QFileDialog, QMainWindow, QMessageBox, QToolBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QToolBar, QVBoxLayout, QWidget
 
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.problems import sentence_of
 from halidescope.acquisition.recipes import RECIPES, Recipe
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.states import Status
+from halidescope.gui.asking import ask_files
 from halidescope.gui.docking import Docking
 from halidescope.gui.entrance import Entrance, documents
 from halidescope.gui.feed import SessionFeed
@@ -229,20 +230,22 @@ class MainWindow(QMainWindow):
 
     def choose_microscope(self) -> None:
         """Ask for a microscope file, and connect."""
-        self._choose("Microscope file", "Microscope (*.toml)", lambda names: self.open_microscope(Path(names[0])))
+        ask_files(
+            self, "Microscope file", "Microscope (*.toml)", lambda paths: self.open_microscope(paths[0]),
+            folder=str(self.data_folder),
+        )
 
     def choose_scan(self) -> None:
         """Ask for saved scans, and show each in a window of its own."""
         from halidescope.gui.offline import name_filter
 
-        self._choose(
-            "Saved scans", name_filter(),
-            self._show_scans, many=True,
+        ask_files(
+            self, "Saved scans", name_filter(), self._show_scans, folder=str(self.data_folder), many=True,
         )
 
-    def _show_scans(self, names: list[str]) -> None:
-        for name in names:
-            self.show_scan(Path(name))
+    def _show_scans(self, paths: list[Path]) -> None:
+        for path in paths:
+            self.show_scan(path)
 
     def show_scan(self, path: Path) -> None:
         """Show a saved scan in a window of its own."""
@@ -264,13 +267,6 @@ class MainWindow(QMainWindow):
         self.docking["Trends"].show()
         self.docking["Trends"].raise_()
         self.trends.show_diffusion()
-
-    def _choose(self, title: str, filter_: str, act: Callable[[list[str]], object], *, many: bool = False) -> None:
-        dialog = QFileDialog(self, title, str(self.data_folder), filter_)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles if many else QFileDialog.FileMode.ExistingFile)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(act)
-        dialog.open()
 
     def say(self, sentence: str, *, alarm: bool = False) -> None:
         """Show a sentence beneath the strip; it is in the log too."""
@@ -323,6 +319,9 @@ class MainWindow(QMainWindow):
 
     def _ask_what_becomes(self) -> None:
         assert self.status is not None
+        for asked in self.findChildren(QMessageBox):
+            asked.activateWindow()
+            return
         box = QMessageBox(self)
         box.setWindowTitle("A measurement runs")
         box.setText(f"{self.status.measurement or 'A measurement'} is running.")
@@ -340,7 +339,8 @@ class MainWindow(QMainWindow):
         box.setEscapeButton(stay)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dark.clicked.connect(lambda: self.feed.quit_engine(self._close_for_good))
-        box.open()
+        box.setModal(False)     # Dark now stays within reach of the mouse
+        box.show()
         self.question = box
 
     def _close_for_good(self) -> None:

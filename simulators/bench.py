@@ -79,6 +79,7 @@ class Bench:
         self.watchers: list[Callable[[str], None]] = []     # told of every "exposure", "move" and "trigger"
         self._time_s = clock.now_s()
         self._head_mw = 0.0
+        self._slipped_um = (0.0, 0.0)
         self._coming: list[tuple[float, float]] = []     # (when, head mW), in order of time
         self._exposures: list[Exposure] = []
         self._bands: dict[FilmLaw, NDArray[np.float64]] = {}
@@ -109,7 +110,7 @@ class Bench:
     # stage
 
     def position_um(self, at_s: float | None = None) -> tuple[float, float]:
-        """Where the beam meets the film, now or at a time not in the past."""
+        """Where the stage is, now or at a time not in the past."""
         with self.lock:
             at = self.advance() if at_s is None else at_s
             return self.axes["1"].position_um(at), self.axes["2"].position_um(at)
@@ -146,11 +147,22 @@ class Bench:
         with self.lock:
             self.advance()
             self.film = film
+            self._slipped_um = (0.0, 0.0)
+
+    def slip(self, x_um: float, y_um: float) -> None:
+        """Let the film slide on the stage: what lay at a place of the travel then lies so much further on."""
+        with self.lock:
+            self.advance()
+            self._slipped_um = (self._slipped_um[0] + x_um, self._slipped_um[1] + y_um)
+
+    def _on_film_um(self, x_um: float, y_um: float) -> tuple[float, float]:
+        """The film's own coordinates of a place of the stage's travel."""
+        return x_um - self._slipped_um[0], y_um - self._slipped_um[1]
 
     def temperature_k(self, x_um: float, y_um: float) -> float:
         """Temperature of the film now: the rise follows the focus, ``exp(−2 r²/w0²)`` (paper, laser heating)."""
         with self.lock:
-            x, y = self.position_um()
+            x, y = self._on_film_um(*self.position_um())
             distance2 = (x - x_um) ** 2 + (y - y_um) ** 2
             rise = self.film.law.temperature_k(self.optics.sample_uw(self._head_mw)) - ROOM_K
             return ROOM_K + rise * math.exp(-2.0 * distance2 / self.optics.waist_um**2)
@@ -248,7 +260,7 @@ class Bench:
         self._switch(start)
         power_uw = self.optics.sample_uw(self._head_mw)
         middle = start + 0.5 * duration
-        x, y = self.axes["1"].position_um(middle), self.axes["2"].position_um(middle)
+        x, y = self._on_film_um(self.axes["1"].position_um(middle), self.axes["2"].position_um(middle))
         open_now = [exposure for exposure in self._exposures if exposure.start_s <= start < exposure.end_s]
         watched = bool(open_now) and power_uw > 0.0
         before = self.film.share_converted(x, y) if watched else 0.0

@@ -65,7 +65,10 @@ class ControlPort:
         """Do what a decoded request asks for."""
         if not isinstance(request, dict):
             raise WrongRequestError('a request is a JSON object, for example {"get": "laser.emission"}')
-        verbs = {"get": self._get, "fault": self._fault, "clear": self._clear, "mount": self._mount, "key": self._key}
+        verbs = {
+            "get": self._get, "fault": self._fault, "clear": self._clear, "mount": self._mount, "key": self._key,
+            "slip": self._slip,
+        }
         named = [verb for verb in verbs if verb in request]
         if len(named) != 1:
             raise WrongRequestError(f"a request names exactly one of {', '.join(verbs)}")
@@ -127,6 +130,16 @@ class ControlPort:
         except ValueError as error:
             raise WrongRequestError(str(error)) from error
         self.bench.mount(Film(law, travel_um=self.bench.film.travel_um, waist_um=self.bench.film.waist_um))
+        return {"ok": True}
+
+    def _slip(self, request: dict[str, Any]) -> dict[str, Any]:
+        travel = self.bench.film.travel_um
+        match request["slip"]:
+            case [x, y]:
+                shift = {"x": x, "y": y}
+                self.bench.slip(*(_number(shift, name, -travel, travel, "µm") for name in ("x", "y")))
+            case other:
+                raise WrongRequestError(f"slip is {other!r}; give how far the film slides along x and y, [x, y] in µm")
         return {"ok": True}
 
     def _key(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from halidescope.acquisition.importers.guard import REFUSED
+from halidescope.acquisition.memory_limit import limit_memory
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.tables import write_npz
 
 
 def main(reader: str, path: str, out: str) -> int:
     """Read one file and write what it holds; the exit code."""
-    _limit_memory()
+    limit_memory()
     try:
         scan = importlib.import_module(f"halidescope.acquisition.importers.{reader}").read_unguarded(Path(path))
         write_npz(scan, Path(out), packed=False)
@@ -24,17 +25,6 @@ def main(reader: str, path: str, out: str) -> int:
         sys.stdout.write(f"{path}: needs more memory than this computer has; the file is damaged, or too large")
         return REFUSED
     return 0
-
-
-def _limit_memory() -> None:
-    """No more memory than is there; Windows knows no such limit."""
-    if sys.platform != "win32":
-        import resource
-
-        import psutil
-
-        most = psutil.virtual_memory().available + (1 << 30)
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":

@@ -4,20 +4,20 @@ The declaration says which way spectra lie, where the wavelengths are, what the 
 order they were measured; the keys are the fields of :class:`Layout`. NPY files are read without pickles.
 """
 
-import tomllib
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from halidescope.acquisition.importers.foreign import foreign_scan, gridded
-from halidescope.acquisition.importers.texts import number, read_text
-from halidescope.acquisition.problems import BadFileError, ScanFileError, sentence_of
+from halidescope.acquisition.importers.texts import NUMPY_COMPLAINTS, number, read_text
+from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.quantities import is_length, is_time, to_nm, to_s, to_um
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.toml_files import checked, read_toml
 
 
 class _Table(BaseModel):
@@ -106,7 +106,8 @@ def read_declared(path: Path) -> Scan:
     ScanFileError
         The data cannot be read, or are not as declared.
     """
-    layout = _layout(layout_path(path))
+    written = layout_path(path)
+    layout = checked(Layout, read_toml(written, "layout file"), f"layout file {written}")
     if path.suffix.lower() == ".npy":
         data, wavelengths, places = load_npy(path), None, None
     else:
@@ -147,22 +148,11 @@ def load_npy(path: Path) -> NDArray:
             data = np.load(file, allow_pickle=False)
     except OSError as error:
         raise ScanFileError(f"{path}: cannot be read ({error}); check the path") from error
-    except (ValueError, EOFError, SyntaxError, MemoryError, TypeError, OverflowError) as error:
+    except NUMPY_COMPLAINTS as error:
         raise ScanFileError(f"{path}: not an NPY file of numbers ({error}); pickles are never opened") from error
     if not isinstance(data, np.ndarray) or data.dtype.kind not in "uif" or data.ndim < 1 or data.size == 0:
         raise ScanFileError(f"{path}: not an NPY file of numbers; save a plain array")
     return data
-
-
-def _layout(path: Path) -> Layout:
-    try:
-        return Layout.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadFileError(f"layout file {path}: cannot be read ({error.strerror}); check it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFileError(f"layout file {path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        raise BadFileError(sentence_of(error, f"layout file {path}")) from error
 
 
 def _table(path: Path, layout: Layout) -> tuple[NDArray, NDArray | None, NDArray | None]:

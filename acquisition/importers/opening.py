@@ -11,8 +11,10 @@ from pathlib import Path
 from halidescope.acquisition.importers import declared, labspec_text, ocean_text, own_tables, rosetta, sif, spe
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.results_file import ENDING
 from halidescope.acquisition.scan import Scan
-from halidescope.acquisition.storage import is_ours, open_scan
+from halidescope.acquisition.storage import JOURNAL_MARK, open_scan
+from halidescope.acquisition.vetting import Holds, vet
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ READERS = (
     Reader("Andor Solis SIF", (".sif",), sif.is_sif, sif.read_sif),
     Reader("OceanView/SpectraSuite text", (".txt",), ocean_text.is_ocean, ocean_text.read_ocean),
     Reader("LabSpec text", (".txt",), labspec_text.is_labspec, labspec_text.read_labspec),
-    Reader("through RosettaSciIO", rosetta.ENDINGS, rosetta.is_known, rosetta.read_rosetta),
+    Reader(rosetta.NAME, rosetta.ENDINGS, rosetta.is_known, rosetta.read_rosetta),
 )
 START = 4096      # bytes from which a format is told
 
@@ -63,8 +65,16 @@ def open_any(path: Path | str, *, part: int | None = None) -> Scan:
         raise ScanFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if declared.layout_path(path).exists():
         return declared.read_declared(path)
-    if not path.is_dir() and is_ours(path, start):
-        return open_scan(path, part=part)
+    if not path.is_dir():
+        holds = vet(path)
+        if holds is Holds.RESULTS:
+            data = f"{path.name.removesuffix(ENDING)}.nxs"
+            raise ScanFileError(
+                f"{path}: holds results of analyses and no measurement; open {data}, which shows them too"
+            )
+        # what claims to be ours and is damaged, or empty, is told by the reader of ours
+        if start.startswith(JOURNAL_MARK) or holds in (Holds.MEASUREMENT, Holds.LIST) or path.suffix == ".nxs":
+            return open_scan(path, part=part)
     for reader in READERS:
         if reader.knows(path, start):
             return reader.read(path)

@@ -8,6 +8,7 @@ from typing import IO
 
 import numpy as np
 
+from halidescope.acquisition.importers.texts import NUMPY_COMPLAINTS
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.tables import CSV_MARK, EXTRAS_MARK, HEADINGS
@@ -15,7 +16,7 @@ from halidescope.acquisition.transport import COLUMNS, extras_from, scan_of
 
 _OTHERS = {"flags": np.int64, "sequence": np.int64, "valid": bool, "saturated": bool, "averaged": np.int64}
 _ABSENT = {"sequence": -1}        # where nothing was measured; numbers are NaN, the rest 0
-_NAMES = {text: name for name, text in HEADINGS.items()}
+_NAMES = {text: name for name, text in HEADINGS.items()} | {"dose (J/cm^2)": "dose_j_cm2"}     # as 0.1.0 wrote it
 MOST_BYTES = 64_000_000_000       # of one array; a small file can claim to hold anything
 
 
@@ -44,6 +45,8 @@ def _csv(path: Path, file: IO[str]) -> Scan:
     described, row = "", next(table)
     while row[0].startswith(EXTRAS_MARK):
         described += row[0].removeprefix(EXTRAS_MARK)
+        row = next(table)
+    while row[0].startswith("#"):                          # for people
         row = next(table)
     extras = extras_from(described, str(path))
     shape = tuple(len(axis) for axis in extras.header.axes.values())
@@ -98,8 +101,5 @@ def read_npz(path: Path) -> Scan:
             return scan_of(extras, arrays["spectra"], arrays["wavelength_nm"], columns, source=str(path))
     except OSError as error:
         raise ScanFileError(f"{path}: cannot be read ({error})") from error
-    except (
-        zipfile.BadZipFile, ValueError, KeyError, EOFError, TypeError, MemoryError, NotImplementedError, RuntimeError,
-        SyntaxError, IndexError, OverflowError, zlib.error,
-    ) as error:  # fmt: skip
+    except (*NUMPY_COMPLAINTS, zipfile.BadZipFile, zlib.error) as error:
         raise ScanFileError(f"{path}: damaged arrays ({error})") from error

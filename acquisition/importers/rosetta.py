@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from halidescope.acquisition.importers.foreign import foreign_scan
+from halidescope.acquisition.importers.foreign import foreign_scan, gridded
 from halidescope.acquisition.importers.guard import read_guarded
+from halidescope.acquisition.importers.wdf_places import wdf_places
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.quantities import is_length, is_spectral, is_time, to_nm, to_s, to_um
 from halidescope.acquisition.scan import Scan
@@ -29,9 +30,10 @@ FORMATS: dict[str, tuple[tuple[str, ...], tuple[bytes, ...]]] = {
     "digitalsurf": ((".sur", ".pro"), (b"DIGITAL SURF", b"DSCOMPRESSED")),
     "msa": ((".msa", ".emsa"), (b"#FORMAT",)),
 }
+NAME = "WDF, LabSpec XML, TriVista, Hamamatsu, Delmic, DigitalSurf, MSA and HyperSpy through RosettaSciIO"
 ENDINGS = tuple(ending for endings, _ in FORMATS.values() for ending in endings)
 _EXACT = {"jobinyvon": {"use_uniform_signal_axis": False}, "renishaw": {"use_uniform_signal_axis": False},
-          "trivista": {"use_uniform_signal_axis": False}, "hamamatsu": {"use_uniform_signal_axis": False}}
+          "trivista": {"use_uniform_signal_axis": False}, "hamamatsu": {"use_uniform_signal_axes": False}}
 # what the readers raise on files that are not what they expect; anything else is a mistake of theirs worth seeing
 _COMPLAINTS = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, EOFError, NotImplementedError,
@@ -78,6 +80,11 @@ def read_unguarded(path: Path) -> Scan:
     try:
         signals = reader.file_reader(str(path), **_EXACT.get(name, {}))
     except _COMPLAINTS as error:
+        if name == "delmic":
+            raise ScanFileError(
+                f"{path}: an HDF5 file, but no measurement of ours, nor an acquisition of Delmic's Odemis ({error}); "
+                "save its spectra as NPY with a layout file"
+            ) from error
         raise ScanFileError(f"{path}: RosettaSciIO ({name}) cannot read it: {type(error).__name__}: {error}") from error
     problems = []
     for signal in signals:
@@ -138,12 +145,39 @@ def _scan(path: Path, name: str, signal: dict[str, Any]) -> Scan:
     if len(named) != len(points):
         raise ScanFileError(f"{path}: two of its axes have the same name; it cannot be told which is which")
     general = metadata.get("General", {})
+    placed = _as_placed(path, data, named) if name == "renishaw" else None
     return foreign_scan(
-        source=str(path), form=f"{name} (RosettaSciIO)", spectra=data, wavelength_nm=wavelength_nm, axes=named,
-        title=str(general.get("title", "")),
+        source=str(path), form=f"{name} (RosettaSciIO)", wavelength_nm=wavelength_nm,
+        **(placed or _upright(data, named)), title=str(general.get("title", "")),
         started_at=f"{general.get('date', '')}T{general.get('time', '')}".strip("T"),
         laser_wavelength_nm=laser_nm, said={"metadata": metadata, "original": original},
     )
+
+
+def _as_placed(path: Path, data: np.ndarray, axes: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """Spectra of a WDF file where and when they were taken; None if the file does not tell it of every one."""
+    places = wdf_places(path)
+    spectra = data.reshape(-1, data.shape[-1])
+    if not places or any(len(one) != len(spectra) for one in places.values()):
+        return None
+    if len(axes) == 2 and {"x", "y"} <= set(places):
+        grid, cube, valid, order = gridded(places["x"], places["y"], spectra, str(path))
+        position_um, times = np.full((valid.size, 2), np.nan), np.full(valid.size, np.nan)
+        position_um[order] = np.stack([places["x"], places["y"]], axis=-1)
+        times[order] = places.get("time", times)
+        return {"spectra": cube, "axes": grid, "valid": valid, "position_um": position_um, "time_s": times}
+    if tuple(axes) == ("time",) and "time" in places:
+        return {"spectra": spectra, "axes": {"time": places["time"]}}
+    return None
+
+
+def _upright(data: np.ndarray, axes: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Axes of positions that descend are turned, the spectra with them."""
+    turned = dict(axes)
+    for place, (name, axis) in enumerate(axes.items()):
+        if name in ("x", "y", "z") and len(axis) > 1 and axis[0] > axis[-1]:
+            turned[name], data = axis[::-1], np.flip(data, place)
+    return {"spectra": data, "axes": turned}
 
 
 def is_length_name(axis: dict[str, Any]) -> bool:

@@ -45,7 +45,10 @@ def read_spe(path: Path) -> Scan:
     if len(data) < HEADER:
         raise ScanFileError(f"{path}: SPE file of {len(data)} bytes, its header alone has {HEADER}; it was cut off")
     (version,) = struct.unpack_from("<f", data, _VERSION_AT)
-    return _lightfield(path, data) if version >= 3.0 else _winspec(path, data)
+    try:
+        return _lightfield(path, data) if version >= 3.0 else _winspec(path, data)
+    except (ValueError, OverflowError, MemoryError, struct.error) as error:
+        raise ScanFileError(f"{path}: its numbers make no sense ({error}); the file is damaged") from error
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,16 @@
 """Text files as instruments' programs write them: any common encoding, decimal points or commas."""
 
+import tokenize
 from pathlib import Path
 
 from halidescope.acquisition.problems import ScanFileError
 
 MOST_BYTES = 2_000_000_000
+# what NumPy raises on files that are none of its own, or damaged; their heads are Python literals
+NUMPY_COMPLAINTS = (
+    ValueError, EOFError, SyntaxError, MemoryError, TypeError, OverflowError, KeyError, IndexError, AttributeError,
+    RuntimeError, NotImplementedError, tokenize.TokenError,
+)  # fmt: skip
 
 
 def read_text(path: Path) -> str:

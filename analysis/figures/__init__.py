@@ -13,13 +13,15 @@ Figure 8    ``monte_carlo_figure``                   kinetic Monte Carlo; in ``a
 Figure 9    :func:`heat_and_carriers_figure`         temperature and carriers
 =========== ======================================== ==============================================================
 
-From scans instead of arrays they are made by :mod:`halidescope.acquisition.pictures`. Nothing is fitted here, and
-nothing is written to a file.
+A scan before its analysis: :func:`map_overview`, :func:`stack_overview`. From scans instead of arrays they are made by
+:mod:`halidescope.acquisition.pictures`, from stored analyses by :mod:`halidescope.acquisition.stored_pictures`. Nothing
+is fitted here, and nothing is written to a file.
 """
 
 from halidescope.analysis.figures.field import RadialProfile, composition_figure, map_figure
 from halidescope.analysis.figures.films import FilmSpectra, films_figure, spectra_figure
 from halidescope.analysis.figures.models import heat_and_carriers_figure
+from halidescope.analysis.figures.overview import map_overview, stack_overview
 from halidescope.analysis.figures.segregation import PeakTrack, segregation_figure
 from halidescope.analysis.figures.series import PowerPoint, power_figure, time_series_figure
 from halidescope.analysis.figures.style import (
@@ -34,5 +36,6 @@ from halidescope.analysis.figures.style import (
 __all__ = [
     "BROMIDE_RICH", "IMAGE_MAP", "IODIDE_RICH", "FilmSpectra", "PeakTrack", "PowerPoint", "RadialProfile",
     "composition_figure", "draw_map", "emitting_window", "evenly_changed", "films_figure", "heat_and_carriers_figure",
-    "map_figure", "power_figure", "segregation_figure", "spectra_figure", "time_series_figure",
+    "map_figure", "map_overview", "power_figure", "segregation_figure", "spectra_figure", "stack_overview",
+    "time_series_figure",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ def map_figure(
     label: str = "Br-rich",
     profile_fit: tuple[ArrayLike, ArrayLike] | None = None,
     whiteness: ArrayLike | None = None,
+    unit: str = "counts",
 ) -> Figure:
     """Figure 4: share of the grown phase, intensity, the profile through the exposed spot, spectra across it.
 
@@ -56,6 +57,8 @@ def map_figure(
         Positions in µm and fitted shares along the profile.
     whiteness : array_like, shape (ny, nx), optional
         Standard deviations of the residuals above white noise: where endmembers do not fit. A fifth panel.
+    unit : str
+        Of the spectra.
     """
     x, y = np.asarray(x_um, dtype=float), np.asarray(y_um, dtype=float)
     cube = np.asarray(spectra, dtype=float)
@@ -66,7 +69,7 @@ def map_figure(
     (left, middle), (profile, lines) = panels[0, :2], panels[1, :2]
     style.draw_map(figure, left, x, y, 100 * grown, f"{label} share of the emission (%)")
     left.set_title("linear unmixing")
-    style.draw_map(figure, middle, x, y, cube.sum(axis=-1), "intensity (counts)", colour_map=style.INTENSITY_MAP)
+    style.draw_map(figure, middle, x, y, cube.sum(axis=-1), f"intensity ({unit})", colour_map=style.INTENSITY_MAP)
     middle.set_title("intensity")
     row = int(np.argmin(np.abs(y - centre_um[1])))
     left.axhline(y[row], color="white", lw=0.6, ls=":")
@@ -92,7 +95,7 @@ def map_figure(
             wavelength[seen], cube[row, column, seen], color=shade, lw=1,
             label=f"{abs(x[column] - centre_um[0]):.0f} µm",
         )  # fmt: skip
-    lines.set(xlabel="wavelength (nm)", ylabel="intensity (counts)", title="spectra at distances from the spot")
+    lines.set(xlabel="wavelength (nm)", ylabel=f"intensity ({unit})", title="spectra at distances from the spot")
     style.legend(lines)
     if whiteness is not None:
         test, rest = panels[0, 2], panels[1, 2]
@@ -122,6 +125,7 @@ def composition_figure(
     radial: RadialProfile | None = None,
     profile: Profile | None = None,
     profile_points: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    unit: str = "counts",
 ) -> Figure:
     """Figure 5: iodine content of every pixel from its peak energy, the line through the spot, and the diffusion
     profile.
@@ -143,6 +147,8 @@ def composition_figure(
         Fit of the paper's equation 1 to the line through the spot.
     profile_points : tuple of (x_um, intensity, intensity_se), optional
         What ``profile`` was fitted to.
+    unit : str
+        Of that intensity.
     """
     x, y = np.asarray(x_um, dtype=float), np.asarray(y_um, dtype=float)
     content, error = np.asarray(iodine, dtype=float), np.asarray(iodine_se, dtype=float)
@@ -182,7 +188,7 @@ def composition_figure(
         ]
         style.note(spread, words, "upper left")
         spread.set_ylim(top=1.3 * float(np.nanmax(profile.evaluate(fine))))
-    spread.set(xlabel="x (µm)", ylabel="intensity (counts)", title="diffusion profile, bromide-rich")
+    spread.set(xlabel="x (µm)", ylabel=f"intensity ({unit})", title="profile of the grown phase")
     style.legend(spread, loc="upper right")
     style.panel_letters(left, line, spread)
     return figure

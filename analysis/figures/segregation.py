@@ -30,6 +30,8 @@ def segregation_figure(
     fit: series.Curve | None = None,
     labels: tuple[str, str] = ("pristine", "I-rich"),
     power_words: str = "",
+    unit: str = "counts",
+    grown_is_bromide: bool = False,
 ) -> Figure:
     """Figure 7: spectra against time under light, the shares, the peak's shift in the light and back in the dark.
 
@@ -48,13 +50,17 @@ def segregation_figure(
         Fitted growing share at ``light.time_s`` with its 95 % band.
     power_words : str
         Such as "300 µW", for the titles.
+    unit : str
+        Of the spectra.
+    grown_is_bromide : bool
+        Which of the two phases is green; a film that segregates grows its iodide-rich phase.
     """
     figure = Figure(figsize=(13, 7.6), layout="constrained")
     (image, shares), (shift, back) = figure.subplots(2, 2)
-    series.draw_stack(figure, image, wavelength_nm, time_s, spectra)
+    series.draw_stack(figure, image, wavelength_nm, time_s, spectra, unit)
     image.set_title(f"under light, {power_words}" if power_words else "under light")
     series.draw_shares(
-        shares, light.time_s, light.share, light.share_se, labels=labels, fit=fit, grown_is_bromide=False
+        shares, light.time_s, light.share, light.share_se, labels=labels, fit=fit, grown_is_bromide=grown_is_bromide
     )
     peak = np.asarray(light.peak_nm, dtype=float)
     known = np.flatnonzero(np.isfinite(peak))

@@ -38,6 +38,7 @@ def time_series_figure(
     fit: Curve | None = None,
     numbers: Sequence[str] = (),
     grown_is_bromide: bool = True,
+    unit: str = "counts",
 ) -> Figure:
     """Figure 2: spectra against time, spectra at chosen times, and the two shares with their fit.
 
@@ -58,6 +59,8 @@ def time_series_figure(
         Written into the panel of the shares.
     grown_is_bromide : bool
         Which of the two phases is green.
+    unit : str
+        Of the spectra.
     """
     wavelength = np.asarray(wavelength_nm, dtype=float)
     time = np.asarray(time_s, dtype=float)
@@ -65,12 +68,12 @@ def time_series_figure(
     growing = np.asarray(share, dtype=float)
     figure = Figure(figsize=(13, 4), layout="constrained")
     image, lines, shares = figure.subplots(1, 3)
-    draw_stack(figure, image, wavelength, time, counts)
+    draw_stack(figure, image, wavelength, time, counts, unit)
     chosen = style.evenly_changed(growing, SPECTRA_SHOWN)
     seen = style.emitting_window(wavelength, counts)
     for k, shade in zip(chosen, style.shades(len(chosen)), strict=True):
         lines.plot(wavelength[seen], counts[k, seen], color=shade, lw=1, label=f"{time[k]:.0f} s")
-    lines.set(xlabel="wavelength (nm)", ylabel="intensity (counts)", title="spectra at chosen times")
+    lines.set(xlabel="wavelength (nm)", ylabel=f"intensity ({unit})", title="spectra at chosen times")
     style.legend(lines)
     draw_shares(shares, time, growing, share_se, labels=labels, fit=fit, grown_is_bromide=grown_is_bromide)
     if numbers:
@@ -80,7 +83,7 @@ def time_series_figure(
 
 
 def draw_stack(
-    figure: Figure, axes: Axes, wavelength_nm: ArrayLike, time_s: ArrayLike, spectra: ArrayLike
+    figure: Figure, axes: Axes, wavelength_nm: ArrayLike, time_s: ArrayLike, spectra: ArrayLike, unit: str = "counts"
 ) -> None:
     """Spectra (n, channels) against time as an image."""
     wavelength, counts = np.asarray(wavelength_nm, dtype=float), np.asarray(spectra, dtype=float)
@@ -89,7 +92,7 @@ def draw_stack(
         wavelength[seen], np.asarray(time_s, dtype=float), counts[:, seen], cmap=style.IMAGE_MAP, shading="nearest",
         rasterized=True,
     )  # fmt: skip
-    figure.colorbar(mesh, ax=axes, label="intensity (counts)")
+    figure.colorbar(mesh, ax=axes, label=f"intensity ({unit})")
     axes.set(xlabel="wavelength (nm)", ylabel="time (s)", title="spectra against time")
 
 

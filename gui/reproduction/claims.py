@@ -71,11 +71,16 @@ class Claim:
         return stated, formula, recovered, truth, deviation
 
     def plain(self) -> dict[str, object]:
-        """For JSON."""
+        """For JSON, which knows no numbers of numpy."""
+        found = self.recovered
         return {
-            "section": self.section, "quantity": self.quantity, "unit": self.unit, "stated": self.stated,
-            "stated_se": self.stated_se, "stated_words": self.stated_words, "formula": self.formula,
-            "recovered": None if self.recovered is None else self.recovered.value,
-            "recovered_se": None if self.recovered is None else self.recovered.se, "truth": self.truth,
-            "deviation_se": self.deviation, "contradiction": self.contradicts, "remark": self.remark,
+            "section": self.section, "quantity": self.quantity, "unit": self.unit, "stated": _plain(self.stated),
+            "stated_se": _plain(self.stated_se), "stated_words": self.stated_words, "formula": _plain(self.formula),
+            "recovered": _plain(None if found is None else found.value),
+            "recovered_se": _plain(None if found is None else found.se), "truth": _plain(self.truth),
+            "deviation_se": _plain(self.deviation), "contradiction": bool(self.contradicts), "remark": self.remark,
         }  # fmt: skip
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None else float(value)

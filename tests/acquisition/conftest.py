@@ -12,10 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from halidescope.acquisition.analysis_file import AnalysisFile, CorrectionsTable, PeaksTable, ReferencesTable
+from halidescope.acquisition.batch import analyse_scan
+from halidescope.acquisition.findings import findings
 from halidescope.acquisition.journal import JournalWriter, journal_path
 from halidescope.acquisition.microscope import parse_microscope
+from halidescope.acquisition.provenance import provenance
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
+from halidescope.acquisition.results_file import StoredAnalysis
+from halidescope.acquisition.scan import Scan
 from halidescope.simulators.microscope import SimulatedMicroscope
 
 PIXELS = 96
@@ -86,6 +92,15 @@ def write_journal(tmp_path: Path) -> Callable[..., Path]:
         return out
 
     return write
+
+
+def analysed(scan: Scan, compositions: tuple[float, ...] = (1.5, 0.0)) -> StoredAnalysis:
+    """A scan's analysis with model bands, as it is stored."""
+    settings = AnalysisFile(
+        references=ReferencesTable(compositions=compositions, labels=("made", "grown")),
+        corrections=CorrectionsTable(electrons_per_count=1.0), peaks=PeaksTable(skip=True),
+    )
+    return findings(scan, analyse_scan(scan, settings=settings), provenance([Path(scan.source)], settings))
 
 
 class Bench:

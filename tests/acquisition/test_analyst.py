@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from halidescope.acquisition.analyst import Analyst
-from halidescope.acquisition.analyst_process import AnalystProcess
+from halidescope.acquisition.analyst_process import AnalystProcess, News
 from halidescope.acquisition.endmembers import choose_endmembers
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.problems import ProblemError
@@ -104,5 +104,30 @@ def test_a_failure_inside_is_a_complaint_and_keeps_nobody_waiting(write_journal)
         worker.begin(journal_path(out))
         assert worker.finish(2).count == 0
         assert "the spectra are safe" in complaints[0]
+    finally:
+        worker.close()
+
+
+def test_a_failure_after_results_keeps_them_and_their_names():
+    complaints = []
+    worker = AnalystProcess(complaints.append)
+    found = OnlineResults(kind="time-series", labels=("pristine", "Br-rich"), count=1, index=[0], time_s=[0.5],
+                          amplitudes=[[1.0, 2.0]], shares=[[0.3, 0.7]], shares_se=[[0.1, 0.1]], residual_rms=[1.0])
+    worker._keep(News(found))
+    worker._keep(News(problem="online analysis stopped"))
+    assert worker.results(0) == found
+    assert complaints == ["online analysis stopped"]
+
+
+def test_the_end_of_a_measurement_without_spectra_does_not_end_the_next(write_journal):
+    out = write_journal(header("time-series"), [0, 1])
+    complaints = []
+    worker = AnalystProcess(complaints.append)
+    try:
+        worker.start()
+        assert worker.finish(0).count == 0      # nothing was followed, so nobody has to be waited for
+        worker.begin(journal_path(out))
+        worker.finish(2)
+        assert len(complaints) == 1             # waited for: this recipe lacks what an analysis needs
     finally:
         worker.close()

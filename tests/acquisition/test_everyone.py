@@ -82,7 +82,7 @@ console.log(JSON.stringify({axes: group.attrs["axes"].value, shape: signal.shape
 def test_h5web_reads_it_with_its_own_engine(file, tmp_path):
     modules = Path(os.environ.get("HALIDESCOPE_NODE_MODULES", ".venv/node/node_modules")).absolute()
     if shutil.which("node") is None or not (modules / "h5wasm").is_dir():
-        pytest.skip("node with h5wasm is not there; make formats installs it")
+        pytest.skip("node with h5wasm is not there; make test fetches it where there is npm")
     script = modules.parent / f"read-{os.getpid()}.mjs"
     script.write_text(NODE, encoding="utf-8")
     try:

@@ -69,6 +69,19 @@ def test_through_xarray_and_hyperspy_in_memory(measured, kind):
         assert [axis.units for axis in signal.axes_manager._axes][-1] == "nm"
 
 
+@pytest.mark.parametrize("kind", ["raster-map", "time-series"])
+def test_all_around_nothing_is_lost(measured, tmp_path, kind):
+    """NeXus → HyperSpy → xarray → CSV → NeXus: a loss anywhere would still be there at the end."""
+    first = measured(kind)
+    with open_scan(first) as scan:
+        save(from_xarray(from_hyperspy(scan.to_hyperspy()).to_xarray()), tmp_path / "a.csv")
+        convert(tmp_path / "a.csv", tmp_path / "b.nxs")
+        with open_scan(tmp_path / "b.nxs") as last:
+            assert_same(scan, last)
+            again, before = last.to_xarray(), scan.to_xarray()
+    assert again.identical(before.assign_attrs(source=again.attrs["source"]))       # units and labels too
+
+
 def test_others_labelled_arrays_become_scans(tmp_path):
     energy = np.linspace(1.7, 2.4, 5)
     array = xr.DataArray(

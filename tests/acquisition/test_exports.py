@@ -12,13 +12,15 @@ import tifffile
 from halidescope.acquisition.convert import convert, save
 from halidescope.acquisition.description import details_of, edit_description
 from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.listing import Listing, write_listing
 from halidescope.acquisition.microscope import parse_microscope
-from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
+from halidescope.acquisition.problems import BadFileError, RefusedRunError
 from halidescope.acquisition.recipes import parse_recipe
-from halidescope.acquisition.results_file import read_results, results_path, store_results
+from halidescope.acquisition.results_file import read_results, store_results
 from halidescope.acquisition.storage import finish, open_scan
 
-from .conftest import header
+from .conftest import analysed, header
 
 
 @pytest.fixture
@@ -43,13 +45,13 @@ def test_images_of_a_map_as_ome_tiff_and_as_a_table(measured, tmp_path):
             planes, described = file.asarray(), file.ome_metadata
         assert planes.shape == (7, 3, 4)
         assert np.allclose(planes[0], sums, equal_nan=True)
-        for words in ('PhysicalSizeX="4.0"', 'PhysicalSizeXUnit="µm"', "counts_sum (counts)", "SIMULATED"):
+        for words in ('PhysicalSizeX="4.0"', 'PhysicalSizeXUnit="µm"', "counts_sum ({counts})", "SIMULATED"):
             assert words in described
         with (tmp_path / "film.maps.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 12
-        assert float(rows[5]["counts_sum (counts)"]) == sums[1, 1]
-        assert rows[11]["counts_sum (counts)"] == ""
+        assert float(rows[5]["counts_sum ({counts})"]) == sums[1, 1]
+        assert rows[11]["counts_sum ({counts})"] == ""
         dark = scan.spectra[1, 1] - scan.dark.mean
         assert float(rows[5]["maximum_at (nm)"]) == scan.wavelength_nm[dark.argmax()]
         with pytest.raises(RefusedRunError, match="has no images"):
@@ -59,7 +61,8 @@ def test_images_of_a_map_as_ome_tiff_and_as_a_table(measured, tmp_path):
 
 def test_a_publication_explains_itself_and_its_checksums_hold(measured, tmp_path):
     edit_description(measured, {"operator": "Ada", "sample.substrate": "sapphire"}, by="Ada")
-    store_results(measured, "test", {"a": [1.0]}, units={"a": "nm"}, settings={})
+    with open_scan(measured) as scan:
+        store_results(measured, analysed(scan))
     convert(measured, tmp_path / "film.zip")
     with zipfile.ZipFile(tmp_path / "film.zip") as archive:
         archive.extractall(tmp_path / "out")
@@ -73,28 +76,12 @@ def test_a_publication_explains_itself_and_its_checksums_hold(measured, tmp_path
     assert "by Ada" in readme
     assert "SIMULATED" in readme
     assert '"substrate": "sapphire"' in (folder / "description.json").read_text(encoding="utf-8")
+    with h5py.File(folder / "scan.analysis.nxs") as file, open_scan(folder / "scan.nxs") as scan:
+        assert np.array_equal(file["run_1/measurement/data/intensity"], scan.spectra)      # linked inside the package
+        assert scan.stored_analyses()[0].about == read_results(measured)[0].about
     with open_scan(folder / "scan.nxs") as one, open_any(folder / "scan.csv") as other, open_scan(measured) as scan:
         assert np.array_equal(one.spectra, scan.spectra)
         assert np.array_equal(other.spectra, scan.spectra)
-
-
-def test_results_lie_beside_the_data_with_settings_and_versions(measured):
-    before = measured.read_bytes()
-    assert read_results(measured) == []
-    for degree in (1, 2):
-        store_results(
-            measured, "peaks", {"centre_nm": np.full((3, 4), 520.0 + degree), "converged": np.ones((3, 4), bool)},
-            units={"centre_nm": "nm"}, settings={"degree": degree},
-        )
-    assert measured.read_bytes() == before
-    first, second = read_results(measured)
-    assert (first.settings, second.settings) == ({"degree": 1}, {"degree": 2})
-    assert np.all(second.arrays["centre_nm"] == 522.0)
-    assert second.units == {"centre_nm": "nm"}
-    assert second.data_sha256 == hashlib.sha256(before).hexdigest()
-    results_path(measured).write_bytes(b"nonsense")
-    with pytest.raises(ScanFileError, match="damaged"):
-        read_results(measured)
 
 
 def test_a_description_is_changed_with_a_history_and_the_data_stay(measured):
@@ -121,11 +108,32 @@ def test_a_description_is_changed_with_a_history_and_the_data_stay(measured):
         assert file["entry/halidescope/dose_j_cm2"].attrs["ucum"] == "J/cm2"
     for changes, by, words in (
         ({"colour": "red"}, "Ada", "unknown entry 'colour'"),
-        ({"sample.thickness_nm": "thick"}, "Ada", "must be a number"),
+        ({"sample.thickness_nm": "thick"}, "Ada", "valid number"),
+        ({"sample.thickness_nm": "-3"}, "Ada", "greater than 0"),
+        ({"sample.thicknes": "3"}, "Ada", "sample has name, composition"),
+        ({"calibration.power_on": "2024-02-30"}, "Ada", "YYYY-MM-DD"),
+        ({"environment.humidity_percent": "120"}, "Ada", "less than or equal to 100"),
+        ({"title": " "}, "Ada", "needs one"),
         ({"notes": "x"}, " ", "needs the name"),
     ):
         with pytest.raises(BadFileError, match=words):
             edit_description(measured, changes, by=by)
+    before = measured.read_bytes()
+    assert edit_description(measured, {"sample.thickness_nm": "118"}, by="Ada") == []       # nothing is changed
+    assert measured.read_bytes() == before
+
+
+def test_what_is_no_finished_measurement_is_not_described(write_journal, tmp_path):
+    journal = journal_path(write_journal(header(), [0, 1], None))
+    write_listing(tmp_path / "list.nxs", Listing(kind="sequence", title="t", recipe={}, plan_hash="", planned=1,
+                                                 parts={1: "scan.nxs"}, main=1))
+    (tmp_path / "other.spe").write_bytes(b"x")
+    for path, words in (
+        (journal, r"finish it first \(halidescope convert scan.nxs.journal --out scan.nxs\)"),
+        (tmp_path / "list.nxs", "its parts one by one"), (tmp_path / "other.spe", "save it as .nxs first"),
+    ):
+        with pytest.raises(BadFileError, match=words):
+            edit_description(path, {"notes": "x"}, by="Ada")
 
 
 def test_what_recipe_and_microscope_say_for_people():

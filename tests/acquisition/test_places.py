@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 from halidescope.acquisition import places
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
 from halidescope.acquisition.light_page import LightPage, LitSpot, light_path, read_page
-from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import parse_recipe
 from halidescope.acquisition.recovery import bring_home, in_use, left_behind, recover
 from halidescope.acquisition.run import run_recipe
@@ -170,6 +170,45 @@ def test_a_measurement_whose_folder_vanishes_ends_dark_and_is_resumed_once_it_is
     with open_scan(folder / "scan.nxs") as scan:
         assert scan.valid.all()
         assert np.array_equal(scan.spectra[there], before[there])
+
+
+@pytest.mark.slow
+def test_a_measurement_whose_disk_fills_up_ends_dark_and_is_resumed_once_there_is_room(bench, small_disk):
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    out, ballast = small_disk / "scan.nxs", small_disk / "somebody-elses"
+    recipe = parse_recipe({
+        "kind": "raster-map", "sample_power_uw": 5.0, "exposure_s": 0.5, "dark_spectra": 2, "origin_um": [50.0, 50.0],
+        "size_um": [14.0, 14.0], "step_um": 2.0,
+    })
+
+    def fill_up(status) -> None:
+        if status.done > 5 and not ballast.exists():
+            with suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1024))
+
+    outcome = run_recipe(bench.microscope, recipe, out, on_status=fill_up)
+    assert outcome.status.state == "failed"
+    assert "full" in outcome.status.reason
+    assert "make room" in outcome.status.reason
+    assert bench.ask(get="laser.emission") is False
+    assert not out.exists()
+    with open_scan(out) as scan:                 # its journal
+        before, there = scan.spectra, scan.valid
+    assert outcome.status.done == there.sum()    # none that was acknowledged is missing
+    assert 5 < there.sum() < there.size
+
+    with pytest.raises(RefusedRunError, match=r"free|room|full"):
+        run_recipe(bench.microscope, recipe, out, resume=True)
+    assert bench.ask(get="laser.emission") is False
+    ballast.unlink()
+    outcome = run_recipe(bench.microscope, recipe, out, resume=True)
+    assert outcome.status.state == "finished", outcome.status.reason
+    assert {path.name for path in small_disk.iterdir()} == {"scan.nxs"}
+    with open_scan(out) as scan:
+        assert scan.valid.all()
+        assert np.array_equal(scan.spectra[there], before[there])
+        assert len(scan.repeats) <= 1            # the look back; nothing else is measured twice
 
 
 def written(path, points) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.plan import Limits, make_plan
+from halidescope.acquisition.problems import BadFileError
 from halidescope.acquisition.recipes import parse_recipe
 
 from .test_safety import MICROSCOPE
@@ -82,3 +83,11 @@ def test_the_hash_tells_measurements_apart_but_not_notes():
     assert make_plan(recipe, MICROSCOPE).plan_hash != make_plan(
         parse_recipe({**SERIES, "sample_power_uw": 119.0}), MICROSCOPE
     ).plan_hash
+    again = {"drift_line_points": 12}      # decides what is looked at after a cut-off, not what is measured
+    for recipe in (MAP, {"kind": "sequence", "recipes": [MAP]}):
+        changed = {**recipe, **again} if recipe is MAP else {"kind": "sequence", "recipes": [{**MAP, **again}]}
+        assert make_plan(parse_recipe(changed), MICROSCOPE).plan_hash == make_plan(
+            parse_recipe(recipe), MICROSCOPE
+        ).plan_hash
+    with pytest.raises(BadFileError, match="3 points are no line; give 0, or 5 or more"):
+        parse_recipe({**MAP, "drift_line_points": 3})

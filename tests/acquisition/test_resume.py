@@ -127,6 +127,32 @@ def test_an_aborted_series_goes_on_where_it_stopped(host, tmp_path):
         resume(host, SERIES, out)
 
 
+def test_a_line_measured_again_tells_how_far_the_film_slid_meanwhile(shared, host, tmp_path):
+    halo = {**SERIES, "duration_s": 30.0, "position_um": [150.0, 50.0]}
+    host.engine.door.start(halo, str(tmp_path / "halo.nxs"))
+    until(lambda: host.engine.status().state.ended, "the halo", 40.0)
+    out = tmp_path / "over-it.nxs"
+    recipe = {**MAP, "sample_power_uw": 2.0, "origin_um": [138.0, 46.0], "size_um": [24.0, 14.0], "step_um": 2.0}
+    host.engine.door.start(recipe, str(out))
+    until(lambda: host.engine.status().done >= 80, "80 of 104 spectra", 40.0)
+    host.engine.abort()
+    until(lambda: host.engine.status().state.ended, "end")
+    shared.ask(slip=[2.3, -0.9])
+    try:
+        status = resume(host, {**recipe, "drift_line_points": 11}, out)
+    finally:
+        shared.ask(slip=[-2.3, 0.9])
+    assert status.state is RunState.FINISHED, status.reason
+    with open_scan(out) as scan:
+        told = {axis: next(e for e in scan.events if f"line along {axis}" in e.text) for axis in "xy"}
+        assert len(scan.repeats) >= 1 + 11 + 6
+    for axis, slid_um in (("x", 2.3), ("y", -0.9)):
+        assert told[axis].level == "warning"
+        found, error = (float(word) for word in told[axis].text.split("slid by ")[1].split(" µm")[0].split(" ± "))
+        assert found == pytest.approx(slid_um, abs=0.4), told[axis].text
+        assert abs(found - slid_um) < 5 * max(error, 0.02), told[axis].text
+
+
 def test_a_chain_goes_on_with_the_part_that_was_cut_off(shared, host, tmp_path):
     out = tmp_path / "chain.nxs"
     spot = {**SERIES, "duration_s": 2.0}

@@ -46,6 +46,18 @@ def test_errors_cover_and_reach_the_bound_with_unequal_weights():
     assert 0.64 < covered < 0.725
 
 
+def test_the_interval_of_few_scattered_rates_is_students():
+    rates = TRUE * np.exp(np.random.default_rng(3).normal(0, 0.1, 6))
+    fit = fit_arrhenius(TEMPERATURE, rates)
+    assert fit.degrees_of_freedom == 4
+    low, high = fit.energy_interval_ev(0.95)
+    assert (low + high) / 2 == pytest.approx(fit.activation_energy_ev)
+    assert (high - low) / 2 == pytest.approx(2.7764 * fit.activation_energy_ev_se, rel=1e-4)    # Student, tabulated
+    weighted = fit_arrhenius(TEMPERATURE, rates, 0.1 * TRUE)
+    low, high = weighted.energy_interval_ev(0.95)
+    assert (high - low) / 2 == pytest.approx(1.95996 * weighted.activation_energy_ev_se, rel=1e-4)
+
+
 def test_errors_in_temperature_are_carried_into_the_energy():
     rng = np.random.default_rng(4)
     sigma = 0.02 * TRUE

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halidescope.analysis.composition import HC_EV_NM, air_index
-from halidescope.analysis.corrections import linearise, mean_dark, normalise, photon_variance, saturated
+from halidescope.analysis.corrections import linearise, mean_dark, noise_floor, normalise, photon_variance, saturated
 from halidescope.analysis.energy_axis import channel_width_nm, moments, to_energy
 
 WAVELENGTH = np.linspace(450, 750, 3001)
@@ -116,3 +116,15 @@ def test_moments_of_a_gaussian_with_errors():
     ):
         assert np.std((found - truth) / error) == pytest.approx(1.0, abs=0.1)
     assert np.isnan(moments(energy, -band).centroid_ev)
+
+
+@pytest.mark.parametrize("noise", [1.0, 4.2, 30.0])
+def test_the_noise_floor_is_found_beside_the_light_on_a_slope_and_under_hits(noise):
+    rng = np.random.default_rng(12)
+    channel = np.arange(1000)
+    light = 3000 * np.exp(-0.5 * ((channel - 600) / 60) ** 2)
+    pattern = rng.normal(1000, 50, 1000)                    # of the detector: no noise
+    counts = rng.poisson(light, (40, 1000)) + pattern + 0.05 * channel + rng.normal(0, noise, (40, 1000))
+    counts[::3, 100] += 5000.0
+    assert noise_floor(np.rint(counts), pattern) == pytest.approx(noise, rel=0.05)
+    assert noise_floor(counts[0, :10]) == 0.0

@@ -123,7 +123,7 @@ def test_a_map_is_seen_growing_and_opened_again(
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: state(window) is RunState.PAUSED, timeout=15000)
     assert truth(bench, "laser.emission") is False
-    qtbot.waitUntil(lambda: "pixels missing" in window.views.map.missing.text(), timeout=15000)
+    qtbot.waitUntil(lambda: "missing (grey)" in window.views.map.missing.text(), timeout=15000)
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: state(window) is RunState.FINISHED, timeout=30000)
     qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured", timeout=15000)
@@ -196,6 +196,41 @@ def test_a_killed_window_leaves_the_measurement_to_the_next(
             qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
         assert truth(fresh_bench, "laser.emission") is False
         qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+
+
+DEMO = """
+import sys
+from halidescope.gui.app import make_application
+from halidescope.gui.window import MainWindow
+from qtpy.QtCore import QSettings
+
+application = make_application()
+window = MainWindow(QSettings(sys.argv[1] + "/settings.ini", QSettings.Format.IniFormat))
+window.show()
+window.feed.opened.connect(lambda _: print(
+    window.feed._open.watch.session.pid, window.entrance.demo._simulator._process.pid, flush=True
+))
+window.entrance.start_demo()
+application.exec()
+"""
+
+
+def lives(pid: str) -> bool:
+    """Whether a process runs; one that has ended and waits to be fetched does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_a_killed_demo_leaves_no_engine_and_no_instruments(tmp_path: Path, qtbot: QtBot) -> None:
+    with subprocess.Popen([sys.executable, "-c", DEMO, str(tmp_path)], stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        processes = demo.stdout.readline().split()
+        assert [lives(pid) for pid in processes] == [True, True]
+        demo.kill()
+    qtbot.waitUntil(lambda: not any(lives(pid) for pid in processes), timeout=30000)
 
 
 def test_an_idle_engine_ends_with_the_window_that_started_it(

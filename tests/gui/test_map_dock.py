@@ -75,8 +75,8 @@ def test_every_quantity_has_an_image_a_unit_and_a_bar_that_says_so(panel: MapPan
         image = choose(panel, quantity.words, qtbot)
         assert image.shape == (5, 7)
         assert np.isfinite(image).sum() > 30, quantity.words
-        assert panel.bar.axis.labelText == quantity.label
-    assert panel.scale.text.textItem.toPlainText() == "5 µm"
+        assert panel.plot.bar.axis.labelText == quantity.label
+    assert panel.plot.scale_bar.text.textItem.toPlainText() == "5 µm"
 
 
 def test_peak_energy_dose_and_intensity_are_those_of_the_file(
@@ -161,9 +161,9 @@ def test_another_map_is_compared_by_dragging_the_line_between_them(
     assert panel.image.image[:, 3:] == pytest.approx(after[:, 3:])
     # drag the line to the right with the mouse
     viewport = panel.plot.viewport()
-    start, end = at(panel, panel.divider.value(), 26.0), at(panel, 27.0, 26.0)
+    start, end = at(panel, panel.plot.divider.value(), 26.0), at(panel, 27.0, 26.0)
     drag(viewport, start, end)
-    qtbot.waitUntil(lambda: panel.divider.value() > 25, timeout=5000)
+    qtbot.waitUntil(lambda: panel.plot.divider.value() > 25, timeout=5000)
     assert panel.image.image[:, 4] == pytest.approx(before[:, 4], rel=1e-6)
     qtbot.mouseClick(panel.buttons["compare"], Qt.MouseButton.LeftButton)
     assert not panel.comparing
@@ -215,7 +215,7 @@ def test_maps_of_one_field_are_played_one_after_the_other(
         before = (scan.spectra - scan.dark.mean).sum(axis=-1)
     assert panel.image.image == pytest.approx(before, rel=1e-6)       # in the order of taking
     assert panel.missing.text() == "1 of 2: before.nxs"
-    low, high = panel.bar.levels()
+    low, high = panel.plot.bar.levels()
     assert low <= min(before.min(), after.min()) * 1.000001
     assert high >= max(before.max(), after.max()) * 0.999999           # one range for all
     panel.pick(0)

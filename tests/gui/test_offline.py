@@ -1,5 +1,6 @@
 """Saved scans offline: other programs' files, another analysis, export of pictures, data and a report, wrong files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QDialogButtonBox
+from qtpy.QtWidgets import QDialogButtonBox, QTableWidgetItem
 
+from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.offline import ScanWindow, name_filter
 
@@ -68,8 +71,12 @@ def test_a_file_that_is_none_is_a_sentence_and_nothing_can_be_exported(qtbot: Qt
     window.close()
 
 
-def test_another_analysis_by_model_or_by_measured_references(measured: dict[str, Path], qtbot: QtBot) -> None:
-    window = opened(measured["series"], qtbot)
+def test_another_analysis_is_shown_stored_beside_the_data_and_opened_again(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = Path(shutil.copyfile(measured["series"], tmp_path / "series.nxs"))
+    window = opened(path, qtbot)
+    assert not window.runs.isVisible()
     before = window.views.series.numbers.text()
     qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     dialog = window.dialog
@@ -87,6 +94,120 @@ def test_another_analysis_by_model_or_by_measured_references(measured: dict[str,
     assert window.views.data.labels == ("fresh", "exposed")
     assert window.views.series.note.text() != ""
     qtbot.waitUntil(lambda: window.views.series.numbers.text() != before, timeout=5000)
+    seen = window.views.data.results
+
+    (offered,) = window.notice.buttons
+    assert offered.text() == "Store beside the data"
+    qtbot.mouseClick(offered, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "stored as analysis 1" in window.notice.text.text(), timeout=10000)
+    assert not window.runs.store.isVisible()
+    window.close()
+
+    again = opened(path, qtbot)                       # as measured at first, the stored one beside it
+    assert again.views.data.labels != ("fresh", "exposed")
+    shown = [again.runs.list.itemText(k) for k in range(again.runs.list.count())]
+    assert shown[0] == "while measuring"
+    assert "fresh, exposed" in shown[1]
+    choose(again, 1, qtbot)
+    assert again.views.data.results == seen
+    assert again.analysis is not None
+    assert again.analysis.about.origin["settings"]["references"]["labels"] == ["fresh", "exposed"]
+    again.save_report(tmp_path / "series.html")
+    qtbot.waitUntil(lambda: "series.html is written" in again.notice.text.text(), timeout=20000)
+    assert "settings" in (tmp_path / "series.html").read_text(encoding="utf-8")
+    choose(again, 0, qtbot)
+    assert again.scan is not None
+    assert again.views.data.results == again.scan.results
+    again.close()
+
+
+def test_what_a_file_says_is_changed_in_a_form_with_a_history(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = Path(shutil.copyfile(measured["before"], tmp_path / "map.nxs"))
+    window = opened(path, qtbot)
+    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    form = window.form
+    save = form.buttons.button(QDialogButtonBox.StandardButton.Save)
+    assert form.edits["sample.name"].text() == "film 12"
+    assert form.history.toPlainText() == "nothing has been changed"
+    assert not save.isEnabled()
+
+    def fill(key: str, text: str) -> None:
+        form.edits[key].clear()
+        qtbot.keyClicks(form.edits[key], text)
+
+    fill("sample.thickness_nm", "thin")
+    assert form.edits["sample.thickness_nm"].property("invalid")
+    assert "sample.thickness_nm" in form.reason.text()
+    fill("sample.thickness_nm", "120")
+    assert not form.edits["sample.thickness_nm"].property("invalid")
+    fill("calibration.power_on", "yesterday")
+    assert "YYYY-MM-DD" in form.reason.text()
+    fill("calibration.power_on", "2026-01-05")
+    fill("filters", "LP 425, ND 1")
+    fill("title", "the film after a night")
+    for column, text in enumerate(("grant", "X-1")):
+        form.extra.setItem(0, column, QTableWidgetItem(text))
+    assert form.extra.rowCount() == 2
+    assert "name of who makes it" in form.reason.text()
+    qtbot.keyClicks(form.by, "Ada")
+    qtbot.keyClicks(form.why, "forgotten")
+    assert save.isEnabled()
+    with open_scan(path) as scan:
+        counts = scan.spectra
+    qtbot.mouseClick(save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "5 entries changed" in window.notice.text.text(), timeout=10000)
+    assert "the film after a night" in window.about.text()
+    with open_scan(path) as scan:
+        assert (scan.spectra == counts).all()
+        assert scan.metadata["sample"]["thickness_nm"] == 120.0
+        assert scan.metadata["details"]["filters"] == ["LP 425", "ND 1"]
+        assert scan.metadata["details"]["extra"]["grant"] == "X-1"
+
+    window.ask_description()
+    again = window.form
+    assert "Ada: sample.thickness_nm: nothing → 120 (forgotten)" in again.history.toPlainText()
+    assert again.edits["sample.thickness_nm"].text() == "120"
+    qtbot.mouseClick(again.buttons.button(QDialogButtonBox.StandardButton.Cancel), Qt.MouseButton.LeftButton)
+    window.close()
+
+
+def test_a_journal_has_to_be_finished_before_it_is_described(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    journal = journal_path(tmp_path / "cut.nxs")
+    file = NexusFile(measured["before"])
+    writer = JournalWriter(journal, file.header)
+    for point in range(3):
+        record = file.record(point)
+        assert record is not None
+        writer.append(record)
+    writer.close()
+    file.close()
+    window = opened(journal, qtbot)
+    window.ask_description()
+    assert "finish it first" in window.notice.text.text()
+    window.close()
+
+
+def choose(window: ScanWindow, place: int, qtbot: QtBot) -> None:
+    """Choose an analysis with the keyboard."""
+    window.runs.list.setFocus()
+    while window.runs.list.currentIndex() != place:
+        key = Qt.Key.Key_Down if window.runs.list.currentIndex() < place else Qt.Key.Key_Up
+        qtbot.keyClick(window.runs.list, key)
+
+
+def test_damaged_results_do_not_hide_the_measurement(
+    measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = Path(shutil.copyfile(measured["series"], tmp_path / "series.nxs"))
+    (tmp_path / "series.analysis.nxs").write_bytes(b"nonsense")
+    window = opened(path, qtbot)
+    assert window.problem == ""
+    assert window.scan is not None
+    assert "results cannot be read" in window.notice.text.text()
     window.close()
 
 

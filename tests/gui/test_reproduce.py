@@ -4,6 +4,7 @@ import html
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -64,6 +65,16 @@ def test_a_claim_says_how_far_it_is_off() -> None:
     assert not Claim(section="s", quantity="q", stated=1.0, tolerance=0.2, formula=1.2).contradicts
     assert Claim(section="s", quantity="q", vague=True).contradicts
     assert Claim(section="s", quantity="q", recovered=Number(1.0)).deviation is None
+
+
+def test_a_claim_made_of_numpys_numbers_is_plain_json() -> None:
+    one = np.float64(1.0)
+    claim = Claim(
+        section="s", quantity="q", stated=one, stated_se=one, tolerance=0.1, formula=one * 2,
+        recovered=Number(one, one), truth=one,
+    )  # fmt: skip
+    said = json.loads(msgspec.json.encode(claim.plain()))
+    assert (said["formula"], said["contradiction"], said["deviation_se"]) == (2.0, True, 0.0)
 
 
 def test_benchtop_measurements_are_covered_by_their_errors() -> None:

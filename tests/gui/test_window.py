@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QApplication
 from halidescope.acquisition.states import RunState
 from halidescope.gui.app import show_mistakes
 from halidescope.gui.link import Opened
-from halidescope.gui.series_dock import NO_BREAK
+from halidescope.gui.values import NO_BREAK
 from halidescope.gui.window import MainWindow
 
 
@@ -205,3 +205,25 @@ def test_the_window_fits_a_small_screen_whatever_is_compared(window: MainWindow)
     QApplication.processEvents()
     assert window.minimumSizeHint().width() <= 1280
     assert window.minimumSizeHint().height() <= 720
+
+
+def test_a_file_name_proposed_again_is_another_measurement(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    """One that is aborted before its first spectrum leaves no file."""
+    begun(followed, engine, tmp_path / "a.nxs", qtbot)
+    engine.take(30)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 30, timeout=5000)
+    engine.abort()
+    engine.begin(str(tmp_path / "a.nxs"))
+    engine.take(10)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == followed.views.data.seen == 10, timeout=5000)
+
+
+def test_a_finished_series_is_among_the_trends_though_the_next_began_at_once(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path, measured: dict[str, Path]
+) -> None:
+    begun(followed, engine, measured["series"], qtbot)
+    begun(followed, engine, tmp_path / "next.nxs", qtbot)
+    qtbot.waitUntil(lambda: len(followed.trends.points) == 1, timeout=10000)
+    assert followed.trends.points[0].source == str(measured["series"])

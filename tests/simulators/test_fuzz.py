@@ -99,7 +99,8 @@ SENSIBLE = {
         [b'{"get":"film.state","x":1,"y":2}\n', b'{"get":"film.state"}\n',
          b'{"get":5}\n', b"[]\n", b"{}\n", b'{"get":\n',
          b'{"fault":"stage-stall"}\n', b'{"fault":["x"]}\n', b'{"fault":"slow-reply","after":-1}\n',
-         b'{"clear":"all"}\n', b'{"mount":2}\n', b'{"mount":"2"}\n', b'{"mount":true}\n', b'{"key":"on"}\n',
+         b'{"clear":"all"}\n', b'{"mount":2}\n', b'{"mount":"2"}\n', b'{"mount":true}\n', b'{"slip":[1]}\n',
+         b'{"key":"on"}\n',
          b'{"get":"film.law","power_uw":1e400}\n']
     ),
 }

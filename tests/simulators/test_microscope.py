@@ -115,6 +115,8 @@ def test_every_fault_can_be_asked_for_and_cleared(simulate, fault: str) -> None:
         ('{"fault": "slow-reply", "delay_s": -1}', "delay_s is -1"),
         ('{"clear": "some"}', 'only "all"'),
         ('{"mount": 0.7}', "choose one of 0, 1, 1.5, 2, 3"),
+        ('{"slip": 3}', "how far the film slides"),
+        ('{"slip": [0, 900]}', "a number from -200 to 200"),
         ('{"key": "off"}', "no laser with a key switch"),
         ('{"get": "clock.now_s", "clear": "all"}', "exactly one of"),
         ("[1]", "a JSON object"),

@@ -1,0 +1,208 @@
+"""Darkness on the wire: whatever the window is busy with, button and key put out the simulated laser itself."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu
+
+from halidescope.acquisition.recipes import Sample, TimeSeries
+from halidescope.acquisition.states import RunState
+from halidescope.gui.window import MainWindow
+from halidescope.simulators.microscope import SimulatedMicroscope
+
+ESCAPE = Qt.Key.Key_Escape
+LONG = TimeSeries(
+    sample_power_uw=20.0, exposure_s=0.1, duration_s=3000.0, interval_s=0.5, dark_spectra=3,
+    sample=Sample(composition=1.5),
+)
+
+
+@pytest.fixture
+def control(bench: SimulatedMicroscope) -> Iterator[Callable[[dict[str, object]], object]]:
+    """Asks the simulators' control port."""
+    assert bench.control is not None
+    with socket.create_connection((bench.control.host, bench.control.port), timeout=5) as line:
+        replies = line.makefile("rb")
+
+        def ask(request: dict[str, object]) -> object:
+            line.sendall(json.dumps(request).encode() + b"\n")
+            reply = json.loads(replies.readline())
+            return reply.get("value", reply.get("ok"))
+
+        yield ask
+
+
+@pytest.fixture
+def emission(control: Callable[[dict[str, object]], object]) -> Callable[[], bool]:
+    """Whether the simulated laser emits."""
+    return lambda: control({"get": "laser.emission"}) is True
+
+
+@pytest.fixture
+def lit(attached_window: MainWindow, emission: Callable[[], bool], qtbot: QtBot) -> MainWindow:
+    """A window with a live view on."""
+    window = attached_window
+    qtbot.waitUntil(window.instruments.laser.light.isEnabled, timeout=15000)
+    window.instruments.laser.longest.set_value(86_400.0)
+    window.instruments.laser.cap.set_value(1e9)
+    qtbot.mouseClick(window.instruments.laser.light, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(emission, timeout=15000)
+    return window
+
+
+def press_escape_twice(qtbot: QtBot) -> None:
+    """As the window system does: to whatever window has the keyboard at that moment."""
+    for _ in range(2):
+        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None, timeout=5000)
+        QTest.keyClick(QGuiApplication.focusWindow(), ESCAPE)
+
+
+def is_dark(window: MainWindow, emission: Callable[[], bool], qtbot: QtBot) -> None:
+    """Wait for the dark at the laser and for the word of it; nothing lights it again."""
+    qtbot.waitUntil(lambda: not emission(), timeout=5000)
+    qtbot.waitUntil(lambda: "dark" in window.strip.emission.text(), timeout=5000)
+    assert not emission()
+
+
+def give_keyboard(window: MainWindow, qtbot: QtBot) -> None:
+    """As a window manager does after a dialog; the offscreen platform has none."""
+    if QGuiApplication.focusWindow() is None:
+        window.activateWindow()
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None, timeout=5000)
+
+
+def a_file_dialog(window: MainWindow) -> None:
+    window.choose_scan()
+
+
+def a_wizard(window: MainWindow) -> None:
+    window.entrance.open_wizard()
+
+
+def the_keys(window: MainWindow) -> None:
+    QTest.keyClick(window, Qt.Key.Key_F1)
+
+
+def a_step_of_a_sequence(window: MainWindow) -> None:
+    window.measure.kind.setCurrentIndex(window.measure.kind.findData("sequence"))
+    window.measure.form.add()
+
+
+def an_open_list(window: MainWindow) -> None:
+    window.measure.kind.setFocus()
+    window.measure.kind.showPopup()
+
+
+def an_open_menu(window: MainWindow) -> None:
+    window.findChildren(QMenu)[0].popup(window.mapToGlobal(QPoint(40, 40)))
+
+
+IN_THE_WAY = (a_file_dialog, a_wizard, the_keys, a_step_of_a_sequence, an_open_list, an_open_menu)
+
+
+@pytest.mark.parametrize("in_the_way", IN_THE_WAY, ids=lambda one: one.__name__)
+def test_escape_twice_is_dark_past_whatever_has_the_keyboard(
+    lit: MainWindow, emission: Callable[[], bool], qtbot: QtBot, in_the_way: Callable[[MainWindow], None]
+) -> None:
+    before = QGuiApplication.focusWindow()
+    in_the_way(lit)
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() not in (None, before), timeout=5000)
+    QTest.keyClick(QGuiApplication.focusWindow(), ESCAPE)
+    give_keyboard(lit, qtbot)
+    QTest.keyClick(QGuiApplication.focusWindow(), ESCAPE)
+    is_dark(lit, emission, qtbot)
+
+
+@pytest.mark.parametrize("in_the_way", IN_THE_WAY[:4], ids=lambda one: one.__name__)
+def test_the_button_is_within_reach_of_the_mouse_beside_every_dialog(
+    followed: MainWindow, qtbot: QtBot, in_the_way: Callable[[MainWindow], None]
+) -> None:
+    in_the_way(followed)
+    qtbot.waitUntil(lambda: len([one for one in QApplication.topLevelWidgets() if one.isVisible()]) > 1, timeout=5000)
+    assert QApplication.activeModalWidget() is None
+    with qtbot.waitSignal(followed.feed.dark, timeout=5000):
+        place = followed.strip.dark_button.mapTo(followed, followed.strip.dark_button.rect().center())
+        QTest.mouseClick(followed.windowHandle(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    for dialog in followed.findChildren(QFileDialog):
+        assert dialog.testOption(QFileDialog.Option.DontUseNativeDialog)     # it would keep Esc to itself
+
+
+def test_a_click_on_the_button_past_an_open_list_is_dark(followed: MainWindow, qtbot: QtBot) -> None:
+    an_open_list(followed)
+    popup = QApplication.activePopupWidget()
+    assert popup is not None
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is popup.windowHandle(), timeout=5000)
+    button = followed.strip.dark_button
+    place = popup.mapFromGlobal(button.mapToGlobal(button.rect().center()))
+    with qtbot.waitSignal(followed.feed.dark, timeout=5000):
+        QTest.mouseClick(popup.windowHandle(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+
+
+def test_busy_plots_and_a_long_load_do_not_keep_the_light_on(
+    lit: MainWindow, emission: Callable[[], bool], qtbot: QtBot, measured: dict[str, Path]
+) -> None:
+    """Map and colour map are painted as fast as the window can, and files are read, while the key is pressed."""
+    painted = {"map": 0, "stack": 0}
+
+    def paint() -> None:
+        shown = np.random.default_rng(painted["map"]).normal(size=(201, 201))
+        lit.views.map.plot.bar.show(shown, "noise", -3.0, 3.0)
+        lit.views.series.bar.show(np.tile(shown, (2, 10)), "noise", -3.0, 3.0)
+        painted["map"] += 1
+
+    timer = QTimer(lit)
+    timer.timeout.connect(paint)
+    timer.start(0)
+    for path in measured.values():
+        lit.show_scan(path)
+    qtbot.waitUntil(lambda: painted["map"] > 5, timeout=5000)
+    press_escape_twice(qtbot)
+    is_dark(lit, emission, qtbot)
+    timer.stop()
+
+
+def test_dark_now_in_every_state_of_the_engine(
+    attached_window: MainWindow, emission: Callable[[], bool], qtbot: QtBot, tmp_path: Path
+) -> None:
+    window = attached_window
+    seen = set()
+    button = window.strip.dark_button
+
+    def state() -> RunState:
+        return RunState.IDLE if window.status is None else window.status.state
+
+    def begin() -> None:
+        window.propose_file()
+        window.measure.set_recipe(LONG)
+        qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=15000)
+        qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
+
+    for wanted in (RunState.PREPARING, RunState.RUNNING, RunState.PAUSED, RunState.FINISHING, RunState.ABORTED):
+        if wanted is not RunState.ABORTED:
+            begin()
+            qtbot.waitUntil(lambda: state().busy, timeout=15000)
+        if wanted in (RunState.RUNNING, RunState.PAUSED, RunState.FINISHING):
+            qtbot.waitUntil(lambda: state() is RunState.RUNNING and emission(), timeout=15000)
+        if wanted is RunState.PAUSED:
+            qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
+            qtbot.waitUntil(lambda: state() is RunState.PAUSED, timeout=15000)
+        if wanted is RunState.FINISHING:
+            window.feed.abort()
+        seen.add(state())
+        assert button.isVisible()
+        assert button.isEnabled()
+        with qtbot.waitSignal(window.feed.dark, timeout=15000):
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        is_dark(window, emission, qtbot)
+        qtbot.waitUntil(lambda: not state().busy, timeout=15000)
+        assert state() is RunState.ABORTED
+    assert {RunState.RUNNING, RunState.PAUSED, RunState.ABORTED} <= seen
+    assert [line for line in window.log.lines() if "online analysis" in line] == []
