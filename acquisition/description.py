@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from halidescope.acquisition.microscope import CalibrationTable, MicroscopeFile, OpticsTable
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.nexus_setup import add_optics, add_people, add_sample, new_field
-from halidescope.acquisition.problems import BadFileError, ScanFileError, sentence_of
+from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.recipe_base import About, Recipe, Sample
 from halidescope.acquisition.records import Header
 from halidescope.acquisition.vetting import Holds, vet
@@ -187,7 +187,8 @@ def checked(key: str, value: object) -> object:
             date.fromisoformat(str(value))
         return getattr(model.model_validate({names[name]: value}), names[name])
     except ValidationError as error:
-        raise BadFileError(sentence_of(error, key)) from error
+        told = error.errors()[0]["msg"]
+        raise BadFileError(f"{key} = {value!r}: {told[0].lower()}{told[1:]}") from error
     except ValueError as error:
         raise BadFileError(f"{key} = {value!r}: must be a day, written YYYY-MM-DD") from error
 

@@ -9,7 +9,7 @@ from halidescope.gui.terminal import say_json
 
 def convert(
     file: Path = typer.Argument(
-        help="Measured file, journal of one that was cut off, another program's file, or stored results (to .csv)."
+        help="Measured file, journal of one that was cut off, another program's file, or stored results."
     ),
     out: Path = typer.Option(
         ..., help="File to write: .nxs, .csv, .npz, .hspy, .zspy; of a map .ome.tif, .maps.csv; .zip to publish it."
