@@ -231,8 +231,9 @@ class ScanWindow(QMainWindow):
         assert self.scan is not None
         try:
             results = self.scan.results if run is None else results_of(self.scan, run)
-        except ProblemError as error:
-            self._say(str(error))
+        except ProblemError as error:      # numbers there are, for the report; nothing for the views
+            self.analysis = run
+            self._say(" ".join((str(error), words_of(run) if run is not None else "")))
             return
         self.analysis = run
         if results is None:
