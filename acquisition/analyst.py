@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.endmembers import Endmembers, choose_endmembers
 from halidescope.acquisition.recipes import Background, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
-from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.results import Interval, Number, OnlineResults
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
 
 
@@ -114,6 +114,12 @@ class Analyst:
         return msgspec.structs.replace(
             snapshot,
             numbers=_numbers(fit),
+            intervals={
+                name: Interval(*(end if math.isfinite(end) else None for end in (low, high)), method)
+                for name, (low, high, method) in fit.intervals.items()
+            },
+            one_exponential_suffices=fit.one_exponential_suffices,
+            share_is_constant=bool(fit.kinetics.constant),
             fit_time_s=fit.fit_time_s.tolist(),
             fit_share=_listed(fit.fit_share),
             fit_low=_listed(fit.fit_low),
