@@ -61,7 +61,9 @@ class EngineClient:
                                "it has ended, start a new one") from error
 
     @classmethod
-    def launch(cls, microscope_path: Path | str, session: Path | str | None = None) -> "EngineClient":
+    def launch(
+        cls, microscope_path: Path | str, session: Path | str | None = None, *, bound: bool = False
+    ) -> "EngineClient":
         """Start an engine in its own process, which survives this one, and connect to it.
 
         Parameters
@@ -70,6 +72,8 @@ class EngineClient:
             The microscope file.
         session : Path, optional
             Where the engine leaves its address; the user's runtime folder by default.
+        bound : bool
+            The engine ends with this process, also if that is killed: for simulated instruments, which do so too.
 
         Raises
         ------
@@ -87,9 +91,9 @@ class EngineClient:
             raise ProblemError(f"engine {pid} runs already (session file {path}); attach to it or end it first")
         process = subprocess.Popen(
             [sys.executable, "-m", "halidescope.acquisition.host", "--microscope", str(microscope_path),
-             "--session", str(path)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=os.getcwd(),
-            start_new_session=True,
+             "--session", str(path), *(["--until-stdin-ends"] if bound else [])],
+            stdin=subprocess.PIPE if bound else subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd=os.getcwd(), start_new_session=True,
         )
         said = _Said(process)
         give_up = time.monotonic() + START_S
@@ -322,6 +326,8 @@ class _Said(threading.Thread):
                 self._lines = [*self._lines[-20:], line]
         self.closed.set()
         self._process.wait()      # so that an engine that ends long after its window was closed is no zombie
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def text(self) -> str:
         self.closed.wait(2.0)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from halidescope.acquisition.microscope import CalibrationTable, MicroscopeFile, OpticsTable
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.nexus_setup import add_optics, add_people, add_sample, new_field
-from halidescope.acquisition.problems import BadFileError, ScanFileError, sentence_of
+from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.recipe_base import About, Recipe, Sample
 from halidescope.acquisition.records import Header
 from halidescope.acquisition.vetting import Holds, vet
@@ -133,10 +133,25 @@ def why_not_changed(path: Path) -> str:
             f"(halidescope convert {path.name} --out {out.name})"
         )
     if path.suffix != ".nxs":
-        return f"{path}: is another program's file and is not written to; save it as .nxs and describe that"
+        return f"{path}: only .nxs files are described anew; save it as .nxs first (halidescope convert)"
     if vet(path) is Holds.LIST:
         return f"{path}: is a list of measurements; describe its parts one by one"
     return ""
+
+
+def history_words(entry: Mapping[str, Any]) -> str:
+    """One change, for people."""
+    before, after = (value_words(entry.get(name)) or "nothing" for name in ("from", "to"))
+    why = f" ({entry['why']})" if entry.get("why") else ""
+    when = str(entry.get("at", ""))[:16].replace("T", " ")
+    return f"{when} {entry.get('by', '')}: {entry.get('key', '')}: {before} → {after}{why}"
+
+
+def value_words(value: object) -> str:
+    """A value as a person types it."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def checked(key: str, value: object) -> object:
@@ -172,7 +187,8 @@ def checked(key: str, value: object) -> object:
             date.fromisoformat(str(value))
         return getattr(model.model_validate({names[name]: value}), names[name])
     except ValidationError as error:
-        raise BadFileError(sentence_of(error, key)) from error
+        told = error.errors()[0]["msg"]
+        raise BadFileError(f"{key} = {value!r}: {told[0].lower()}{told[1:]}") from error
     except ValueError as error:
         raise BadFileError(f"{key} = {value!r}: must be a day, written YYYY-MM-DD") from error
 

@@ -318,11 +318,19 @@ def _wake(listener: Listener) -> None:
         caller.connect_ex(listener.address)
 
 
+def _end_with_stdin(host: Host) -> None:
+    """Quit when standard input ends; past Python's buffer, whose lock a thread may not hold at the exit."""
+    while os.read(0, 4096):
+        continue
+    host.engine.door.quit()
+
+
 def main() -> int:
     """The engine's process of a window; ends on the window's `quit`, SIGTERM or SIGINT, always dark."""
     parser = argparse.ArgumentParser(prog="python -m halidescope.acquisition.host", description=__doc__)
     parser.add_argument("--microscope", type=Path, required=True, help="the microscope file")
     parser.add_argument("--session", type=Path, default=default_session_path(), help="where to leave address and key")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="also end with whoever holds standard input")
     given = parser.parse_args()
     try:
         microscope = load_microscope(given.microscope)
@@ -336,6 +344,8 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    if given.until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, args=(host,), name="opener", daemon=True).start()
     # from here on nobody reads our complaints: the window that started us may be gone
     with given.session.with_suffix(".log").open("ab") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())

@@ -4,6 +4,7 @@ Fitted quantities are the analysis's; these are sums, maxima and centroids of th
 """
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +57,21 @@ def map_quantities(scan: Scan) -> dict[str, NDArray[np.float64]]:
 def write_ome_tiff(scan: Scan, path: Path) -> None:
     """The images as planes of an OME-TIFF (32-bit floats, pixel size in µm, quantities as channel names)."""
     images = map_quantities(scan)
-    steps = {name: float(np.diff(axis).mean()) if len(axis) > 1 else 1.0 for name, axis in scan.axes.items()}
+    title = str(scan.metadata["title"]) + (" SIMULATED" if scan.simulated else "")
+    write_planes(path, dict(zip(HEADINGS, images.values(), strict=True)), scan.axes, title)
+
+
+def write_planes(
+    path: Path, planes: Mapping[str, NDArray], axes: Mapping[str, NDArray[np.float64]], title: str
+) -> None:
+    """Images (ny, nx) by their names as an OME-TIFF on the axes ``y`` and ``x`` in µm."""
+    steps = {name: float(np.diff(axes[name]).mean()) if len(axes[name]) > 1 else 1.0 for name in ("y", "x")}
     tifffile.imwrite(
-        path, np.stack([images[name] for name in QUANTITIES]).astype(np.float32), ome=True, photometric="minisblack",
+        path, np.stack(list(planes.values())).astype(np.float32), ome=True, photometric="minisblack",
         compression="zlib",
         metadata={
             "axes": "CYX", "PhysicalSizeX": steps["x"], "PhysicalSizeXUnit": "µm", "PhysicalSizeY": steps["y"],
-            "PhysicalSizeYUnit": "µm", "Channel": {"Name": HEADINGS},
-            "Description": str(scan.metadata["title"]) + (" SIMULATED" if scan.simulated else ""),
+            "PhysicalSizeYUnit": "µm", "Channel": {"Name": list(planes)}, "Description": title,
         },
     )
 

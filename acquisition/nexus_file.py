@@ -45,6 +45,10 @@ class NexusFile:
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
+            if "truncated file" in str(error):
+                raise ScanFileError(
+                    f"{path}: was cut off, {path.stat().st_size} bytes are left of it; copy it again from where it came"
+                ) from error
             raise ScanFileError(f"{path}: not a readable NeXus file ({error})") from error
         try:
             self._read()

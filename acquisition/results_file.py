@@ -279,13 +279,13 @@ def _write(entry: h5py.Group, run: StoredAnalysis) -> None:
     new_field(process, "version", version("halidescope"))
     new_field(process, "date", about.made_at)
     new_field(process, "about", msgspec.json.format(msgspec.json.encode(about)).decode())
-    numbers = new_group(entry, "numbers", "NXcollection")
+    numbers = _ordered(entry, "numbers", "NXcollection")
     for name, number in run.numbers.items():
         unit = split_unit(name)[1]
         new_field(numbers, name, float(number.value), unit)
         if number.se is not None:
             new_field(numbers, f"{name}_se", float(number.se), unit)
-    data = new_group(entry, "data", "NXdata", signal=run.signal, axes=list(run.axes))
+    data = _ordered(entry, "data", "NXdata", signal=run.signal, axes=list(run.axes))
     for name, values in run.axes.items():
         new_field(data, name, values, axis_unit(name), long_name=axis_label(name))
     for name, array in run.arrays.items():
@@ -307,6 +307,13 @@ def _write(entry: h5py.Group, run: StoredAnalysis) -> None:
         hits = new_group(entry, "cosmic_rays", "NXcollection")
         for name, values in run.cosmic.items():
             new_field(hits, name, values, "counts" if name.endswith("_counts") else "")
+
+
+def _ordered(entry: h5py.Group, name: str, kind: str, **attributes: Any) -> h5py.Group:
+    """A group that keeps the order of what is put into it."""
+    group = entry.create_group(name, track_order=True)
+    group.attrs.update(NX_class=kind, **attributes)
+    return group
 
 
 def _runs(path: Path) -> list[StoredAnalysis]:

@@ -1,37 +1,43 @@
-"""A stored analysis as a table for spreadsheets: one row per point, numbers and settings above it in lines with #."""
+"""A stored analysis for other programs: a table of all points, and of a map the images.
+
+In the table one row per point, numbers and settings above it in lines with #.
+"""
 
 import csv
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from halidescope.acquisition.maps import write_planes
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.quantities import axis_unit, split_unit, ucum
 from halidescope.acquisition.results_file import StoredAnalysis, read_results_file
 
 
 def convert_results(source: Path, out: Path, number: int | None = None) -> None:
-    """Write one analysis of a file of results as a table; the newest unless ``number`` names another.
+    """Write one analysis of a file of results as a table or as images; the newest unless ``number`` names another.
 
     Raises
     ------
     RefusedRunError
-        ``out`` exists, or is no table; there is no such analysis.
+        ``out`` exists, or is neither table nor images; there is no such analysis, or it is of no map.
     ScanFileError
         The results are damaged, or ``out`` cannot be written.
     """
     if out.exists():
         raise RefusedRunError(f"output file {out} exists and is never overwritten; choose another name")
-    if out.suffix != ".csv":
-        raise RefusedRunError(f"output file {out}: results of analyses become a table; use .csv")
+    ending = next((one for one in WRITERS if out.name.endswith(one)), None)
+    if ending is None:
+        raise RefusedRunError(f"output file {out}: results become tables and images; use {', '.join(WRITERS)}")
     runs = {run.number: run for run in read_results_file(source)}
     if not runs or (number is not None and number not in runs):
         held = ", ".join(map(str, runs)) or "none"
         raise RefusedRunError(f"{source}: has no analysis {number or 1}; there are: {held}")
-    part = out.with_name(out.name + ".part")
+    part = out.with_name(f"{out.name.removesuffix(ending)}.part{ending}")
     try:
-        write_results_csv(runs[max(runs) if number is None else number], part)
+        WRITERS[ending](runs[max(runs) if number is None else number], part)
         part.replace(out)
     except OSError as error:
         raise ScanFileError(f"{out}: cannot be written ({error})") from error
@@ -48,14 +54,7 @@ def write_results_csv(run: StoredAnalysis, path: Path) -> None:
         ).ravel()
         for place, (name, axis) in enumerate(run.axes.items())
     }
-    for name, array in run.arrays.items():
-        unit = run.units.get(name, "")
-        flat = array.reshape(int(np.prod(shape)), -1)
-        labels = run.about.labels if array.ndim > len(shape) and flat.shape[1] == len(run.about.labels) else range(
-            1, flat.shape[1] + 1
-        )
-        for column, label in zip(flat.T, labels, strict=True):
-            columns[_heading(name if array.ndim == len(shape) else f"{name} {label}", unit)] = column
+    columns |= {name: values.ravel() for name, values in _quantities(run).items()}
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         mark = "; SIMULATED" if run.about.simulated else ""
@@ -70,6 +69,31 @@ def write_results_csv(run: StoredAnalysis, path: Path) -> None:
         table.writerow(["point", *columns])
         for point, values in enumerate(zip(*(column.tolist() for column in columns.values()), strict=True)):
             table.writerow([point, *("" if value != value else +value for value in values)])
+
+
+def write_results_tiff(run: StoredAnalysis, path: Path) -> None:
+    """Every per-point result of a map as a plane of an OME-TIFF, 32-bit floats."""
+    if tuple(run.axes) != ("y", "x"):
+        raise RefusedRunError(f"analysis {run.title} of {run.about.data_file}: only maps have images; use .csv")
+    title = f"analysis {run.number} of {run.about.data_file}" + (" SIMULATED" if run.about.simulated else "")
+    write_planes(path, _quantities(run), run.axes, title)
+
+
+WRITERS = {".csv": write_results_csv, ".ome.tif": write_results_tiff}
+
+
+def _quantities(run: StoredAnalysis) -> dict[str, NDArray]:
+    """Every result, shape points, by its name with the unit; one of each endmember, named after it."""
+    dimensions, found = len(run.axes), {}
+    for name, array in run.arrays.items():
+        unit = run.units.get(name, "")
+        if array.ndim == dimensions:
+            found[_heading(name, unit)] = array
+            continue
+        flat = array.reshape(*array.shape[:dimensions], -1)
+        labels = run.about.labels if flat.shape[-1] == len(run.about.labels) else range(1, flat.shape[-1] + 1)
+        found |= {_heading(f"{name} {label}", unit): flat[..., k] for k, label in enumerate(labels)}
+    return found
 
 
 def _heading(name: str, unit: str) -> str:

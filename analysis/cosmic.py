@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.cosmic_kernels import FAR, SPREAD, scan
 from halidescope.analysis.cosmic_screen import NO_LIMITS, limits_of
+from halidescope.analysis.readable import for_kernels
 
 Numbers = NDArray[np.float64]
 SIGMAS = 7.0    # chance excess of a core: none expected in 10⁹ channels
@@ -72,7 +73,7 @@ def find_cosmic_rays(
     -----
     The first and last four channels are not searched.
     """
-    data = np.asarray(counts)
+    data = for_kernels(np.asarray(counts))
     if data.dtype.kind not in "uif":
         raise ValueError(f"counts are of type {data.dtype}, expected numbers")
     if not 1 <= data.ndim <= 3 or data.shape[-1] <= 2 * FAR:
@@ -94,7 +95,7 @@ def find_cosmic_rays(
         in_integers = limits_of(float(gain), float(read_noise) ** 2, float(sigmas), SPREAD)
         if in_integers is not None:
             limits, words = in_integers, rows
-    level_of_dark = np.ascontiguousarray(np.broadcast_to(darks, (channels,)))
+    level_of_dark = np.array(np.broadcast_to(darks, (channels,)))
     room = max(1000, len(rows))
     while True:
         row, channel = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.analysis.readable import for_kernels
+
 
 def with_nan(values: ArrayLike) -> NDArray[Any]:
-    """An array as it is; a masked one as float64 with NaN in the place of what is masked."""
+    """An array as it is, for reading; a masked one as float64 with NaN in the place of what is masked."""
     if np.ma.is_masked(values):
         return np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
-    return np.asarray(values)
+    return for_kernels(np.asarray(values))

@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis import line_shapes as shapes
 from halidescope.analysis.flags import Flag
-from halidescope.analysis.gaussian_kernels import correct_rows, fit_gaussians
+from halidescope.analysis.gaussian_kernels import fit_gaussians
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
-from halidescope.analysis.peaks_kernels import fit_rows
+from halidescope.analysis.peaks_kernels import correct_rows, fit_rows
+from halidescope.analysis.readable import for_kernels
 
 Numbers = NDArray[np.float64]
 Model = Literal["gaussian", "bigaussian", "emg", "voigt", "two-gaussians"]
@@ -31,7 +32,7 @@ MODELS: dict[Model, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
     ),
 }  # fmt: skip
 SIGNIFICANT = 4.0          # amplitude in its own standard errors below which no peak is claimed
-BLOCK_BYTES = 2_000_000    # spectra are converted to float64 in parts of this size
+BLOCK_BYTES = 8_000_000    # spectra are converted to float64 in parts of this size
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def fit_peaks(
     ValueError
         Energies that are not finite or not monotonic, lengths that do not match, an unknown model or noise.
     """
-    energy = np.asarray(energy_ev, dtype=np.float64)
+    energy = for_kernels(np.asarray(energy_ev, dtype=np.float64))
     data = with_nan(spectra)
     if model not in MODELS:
         raise ValueError(f"model is {model!r}, allowed are {', '.join(MODELS)}")
@@ -144,7 +145,7 @@ def fit_peaks(
         read_variance += np.asarray(read_noise, dtype=np.float64) ** 2
     reverse = bool(energy[0] > energy[-1])
     order = slice(None, None, -1) if reverse else slice(None)
-    axis, read_variance = np.ascontiguousarray(energy[order]), np.ascontiguousarray(read_variance[order])
+    axis = np.ascontiguousarray(energy[order])
 
     rows = data.reshape(-1, channels)
     n = len(rows)
@@ -154,26 +155,32 @@ def fit_peaks(
     kind = np.array(kinds)
     poisson = noise == "poisson"
 
+    # detector integers are read in place, and fitted in single precision: far below their own rounding
+    kept, precision = (np.uint16, np.float32) if rows.dtype == np.uint16 else (np.float64, np.float64)
+    middle, half = 0.5 * (energy[0] + energy[-1]), 0.5 * (energy[-1] - energy[0])
+    unit = ((energy - middle) / half).astype(precision)
+
     def fit_part(part: slice) -> None:
         own = np.require(stack[part] if len(stack) > 1 else stack, requirements=["C", "W"])   # one type for numba
-        kept: NDArray[Any] = rows[part] if rows.dtype == np.uint16 else rows[part].astype(np.float64)
-        kept = np.ascontiguousarray(kept)
-        background = np.zeros((1, channels))
-        if read_noise is None:
-            background = np.ascontiguousarray(np.nan_to_num(own[:, order]))
+        values: NDArray[Any] = np.require(rows[part], dtype=kept, requirements=["C", "W"])
+        background = np.nan_to_num(own) if read_noise is None else np.zeros((1, channels))
         good[part] = channels
-        noise_of = float(gain), read_variance, poisson
         outputs: tuple[Any, ...] = parameters[part], grams[part], squares[part], settled[part]
         if code == shapes.GAUSSIAN:
-            fit_gaussians(axis, kept, own, reverse, background, *noise_of, *outputs)
+            base = background / gain + read_variance if poisson else np.zeros((1, channels))
+            fit_gaussians(
+                middle, half, unit, values, own.astype(precision), base.astype(precision),
+                1.0 / gain if poisson else 0.0, *outputs,
+            )  # fmt: skip
         rest = np.flatnonzero(~settled[part])
         if not rest.size:
             return
-        values, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
-        correct_rows(kept[rest], own[rest] if len(own) > 1 else own, reverse, values, count)
+        cleaned, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
+        correct_rows(values[rest], own[rest] if len(own) > 1 else own, reverse, cleaned, count)
         careful: list[Any] = [array[rest] for array in (*outputs, started[part])]
-        background = background[rest] if len(background) > 1 else background
-        fit_rows(code, kind, axis, values, background, *noise_of, *careful)
+        background = np.ascontiguousarray((background[rest] if len(background) > 1 else background)[:, order])
+        ordered = np.ascontiguousarray(read_variance[order])
+        fit_rows(code, kind, axis, cleaned, background, float(gain), ordered, poisson, *careful)
         good[part][rest] = count
         for array, result in zip((*outputs, started[part]), careful, strict=True):
             array[rest] = result

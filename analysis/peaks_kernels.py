@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from halidescope.analysis.line_shapes import BIGAUSSIAN, EMG, HEIGHT, PLACE, TWO, VOIGT, WIDTH, shape_at
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
 
 MOST_STEPS = 200
 FLOOR = 0.01   # smallest variance of a channel, in mean variances
@@ -261,3 +262,22 @@ def flat_here(gram: Array, right: Array, squares: float) -> bool:
         if gram[i, i] > 0.0:
             most = max(most, right[i] * right[i] / gram[i, i])
     return most <= 1e-6 * squares
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def correct_rows(rows: Counts, darks: Array, reverse: bool, values: Array, good: NDArray[np.int64]) -> None:
+    """Write rows − darks into ``values`` (n, channels), NaN where not finite, backwards if ``reverse``.
+
+    ``good`` (n,) counts the finite ones.
+    """
+    channels = values.shape[1]
+    for row in range(rows.shape[0]):
+        dark = darks[row if darks.shape[0] > 1 else 0]
+        good[row] = channels
+        for j in range(channels):
+            source = channels - 1 - j if reverse else j
+            value = float(rows[row, source]) - dark[source]
+            if not math.isfinite(value):
+                value = np.nan
+                good[row] -= 1
+            values[row, j] = value

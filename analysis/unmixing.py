@@ -15,6 +15,7 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.poisson_kernels import QUAD, poisson_counts, poisson_rows, subtract
+from halidescope.analysis.readable import for_kernels
 from halidescope.analysis.references import Prepared, block_means, check_references, in_quads, prepare
 from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_rows, mark_saturated, share_rows
 from halidescope.analysis.vectors import aligned
@@ -275,11 +276,11 @@ def _in_words(values: NDArray[Any]) -> bool:
 
 def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> Numbers:
     """A scalar, a spectrum or a stack as (1, channels) or (n, channels) float64."""
-    array = np.asarray(values, dtype=np.float64)
+    array = for_kernels(np.asarray(values, dtype=np.float64))
     if array.ndim <= 1:
         if array.ndim == 1 and array.shape != (channels,):
             raise ValueError(f"{name} has {array.shape[0]} channels, the spectra have {channels}")
-        return np.array(np.broadcast_to(array, (1, channels)))   # a copy: a read-only view would be compiled anew
+        return np.array(np.broadcast_to(array, (1, channels)))
     if array.shape != (*lead, channels):
         raise ValueError(f"{name} has shape {array.shape}, the spectra {(*lead, channels)}")
     return array.reshape(-1, channels)

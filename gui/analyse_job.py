@@ -1,6 +1,6 @@
 """One file of ``halidescope analyse``: everything that a worker does, with arguments and results that travel.
 
-What is written where is decided by :mod:`halidescope.gui.cli_analyse`, on the machine that asked.
+What is written where is decided by :mod:`halidescope.gui.analyse_files`, on the machine that asked.
 """
 
 from dataclasses import dataclass, field

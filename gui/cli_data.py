@@ -9,7 +9,7 @@ from halidescope.gui.terminal import say_json
 
 def convert(
     file: Path = typer.Argument(
-        help="Measured file, journal of one that was cut off, another program's file, or stored results (to .csv)."
+        help="Measured file, journal of one that was cut off, another program's file, or stored results."
     ),
     out: Path = typer.Option(
         ..., help="File to write: .nxs, .csv, .npz, .hspy, .zspy; of a map .ome.tif, .maps.csv; .zip to publish it."
@@ -34,7 +34,7 @@ def describe(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Show what a measured file says about sample, operator, optics and circumstances, or change it, with a history."""
-    from halidescope.acquisition.description import description_of, edit_description
+    from halidescope.acquisition.description import description_of, edit_description, history_words, value_words
     from halidescope.acquisition.importers import open_any
     from halidescope.acquisition.problems import BadFileError
     from halidescope.acquisition.transport import header_of
@@ -53,11 +53,11 @@ def describe(
     for key, value in shown.items():
         if isinstance(value, dict):
             for name, entry in value.items():
-                typer.echo(f"{key + '.' + name:<28} {entry}")
+                typer.echo(f"{key + '.' + name:<28} {value_words(entry)}")
         elif key != "history":
-            typer.echo(f"{key:<28} {value}")
+            typer.echo(f"{key:<28} {value_words(value)}")
     for entry in header.history:
-        typer.echo(f"  {entry['at']} {entry['by']}: {entry['key']} {entry['from']!r} → {entry['to']!r} {entry['why']}")
+        typer.echo(f"  {history_words(entry)}")
 
 
 VERBS = (convert, describe)

@@ -5,16 +5,15 @@ import signal
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from halidescope.acquisition.instruments import check as check_instruments
-from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.problems import RefusedRunError
-from halidescope.drivers.catalogue import MODELS
-from halidescope.drivers.finder import network_candidates, serial_candidates
 from halidescope.gui.terminal import complain, say_json
-from halidescope.simulators.microscope import ServedDevice, SimulatedMicroscope
+
+if TYPE_CHECKING:  # drivers and simulators load only with the verb that needs them
+    from halidescope.simulators.microscope import ServedDevice
 
 NO_DEVICE = "none"
 COMPOSITIONS = (0.0, 1.0, 1.5, 2.0, 3.0)
@@ -48,6 +47,8 @@ def simulate(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per device."),
 ) -> None:
     """Serve simulated instruments on the wire until interrupted (Ctrl-C)."""
+    from halidescope.simulators.microscope import SimulatedMicroscope
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -99,7 +100,7 @@ def _wait_for_parent(stop: threading.Event) -> None:
     stop.set()
 
 
-def _plain(device: ServedDevice) -> dict[str, object]:
+def _plain(device: "ServedDevice") -> dict[str, object]:
     plain: dict[str, object] = {"role": device.role, "model": device.model, "resource": device.resource}
     if device.path is not None:
         return plain | {"path": device.path}
@@ -111,6 +112,9 @@ def check(
     as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Connect to a microscope's instruments and read what they are; moves nothing, lights nothing."""
+    from halidescope.acquisition.instruments import check as check_instruments
+    from halidescope.acquisition.microscope import load_microscope
+
     report = check_instruments(load_microscope(microscope))
     if as_json:
         say_json(report)
@@ -136,6 +140,9 @@ def devices(
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
     """List the supported models and the ports found, with a guess which model sits where."""
+    from halidescope.drivers.catalogue import MODELS
+    from halidescope.drivers.finder import network_candidates, serial_candidates
+
     models = [{"model": name, "role": model.role, "description": model.description} for name, model in MODELS.items()]
     ports = [*serial_candidates(), *network_candidates(host)]
     if as_json:

@@ -6,17 +6,18 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from halidescope.acquisition.instruments import connect
-from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
-from halidescope.acquisition.plan import limits_of, make_plan
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, RunEndedError
-from halidescope.acquisition.recipes import AnyRecipe, load_recipe
 from halidescope.acquisition.states import Status
 from halidescope.gui.cli_instruments import film_option
 from halidescope.gui.terminal import StatusBar, say_json
+
+if TYPE_CHECKING:  # drivers and fitters load only with the verb that needs them
+    from halidescope.acquisition.microscope import MicroscopeFile
+    from halidescope.acquisition.recipes import AnyRecipe
 
 
 def has_display() -> bool:
@@ -55,7 +56,10 @@ def run(
     as_json: bool = typer.Option(False, "--json", help="Print progress and outcome as JSON lines."),
 ) -> None:
     """Run one measurement without a window. Ctrl-C aborts: dark first, then the file."""
-    from halidescope.acquisition.run import run_recipe  # numba loads only when something is measured
+    from halidescope.acquisition.microscope import load_microscope
+    from halidescope.acquisition.plan import make_plan
+    from halidescope.acquisition.recipes import load_recipe
+    from halidescope.acquisition.run import run_recipe
 
     wanted, instruments = load_recipe(recipe), load_microscope(microscope)
     if dry_run:
@@ -86,8 +90,11 @@ def run(
         typer.echo(f"{ended.state}: {outcome.spectra} spectra in {outcome.file}")
 
 
-def _say_plan(recipe: AnyRecipe, microscope: MicroscopeFile, out: Path, *, resume: bool, as_json: bool) -> None:
+def _say_plan(recipe: "AnyRecipe", microscope: "MicroscopeFile", out: Path, *, resume: bool, as_json: bool) -> None:
     """What the measurement would be; its limits are read from the instruments, which stay dark and still."""
+    from halidescope.acquisition.instruments import connect
+    from halidescope.acquisition.plan import limits_of, make_plan
+
     instruments = connect(microscope)
     try:
         plan = make_plan(recipe, microscope, out, limits=limits_of(instruments), resume=resume)

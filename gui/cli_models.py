@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from halidescope.acquisition.kmc_file import check_free, write_kmc
 from halidescope.acquisition.problems import BadFileError, RefusedRunError
 from halidescope.acquisition.toml_files import read_toml
 from halidescope.gui.terminal import ShareBar, complain, say_json
@@ -28,6 +27,8 @@ def kmc(
     animation: Path | None = typer.Option(None, help="Write a film of the first replica (GIF)."),
 ) -> None:
     """Kinetic Monte Carlo of halide migration: one run, an ensemble (run.replicas) or a sweep (table [sweep])."""
+    from halidescope.acquisition.kmc_file import check_free, write_kmc
+
     wanted, swept = _read(config)
     if out is not None:
         check_free(out)

@@ -98,7 +98,7 @@ class Demo:
         signal.signal(signal.SIGTERM, _leave)  # ended from outside: simulators and engine must not stay behind
         microscope_file = self.folder / "microscope.toml"
         with SimulatorProcess(microscope_file, speed=self.speed, film=self.film) as simulator:
-            engine = EngineClient.launch(microscope_file, session=self.session)
+            engine = EngineClient.launch(microscope_file, session=self.session, bound=True)
             try:
                 yield simulator, engine
             finally:

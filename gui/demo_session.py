@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,15 +43,20 @@ class DemoSession(QObject):
             simulator = SimulatorProcess(folder / "microscope.toml", speed=self._speed, film=FILM)
             simulator.__enter__()
             self._simulator = simulator
-            return launched(simulator.microscope_file, folder / "session.json")
+            return launched(simulator.microscope_file, folder / "session.json", bound=True)
 
         return start
 
     def close(self) -> None:
-        """End the simulated instruments; the engine that used them has been ended before."""
-        if self._simulator is not None:
-            self._simulator.__exit__(None, None, None)
-            self._simulator = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        """End the simulated instruments, beside the window; the engine that used them has been ended before."""
+        simulator, folder = self._simulator, self._folder
+        self._simulator = self._folder = None
+        if folder is None:
+            return
+
+        def end() -> None:
+            if simulator is not None:
+                simulator.__exit__(None, None, None)
+            shutil.rmtree(folder, ignore_errors=True)
+
+        threading.Thread(target=end, name="halidescope-demo-end").start()

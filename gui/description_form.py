@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from halidescope.acquisition.description import RULES, checked
+from halidescope.acquisition.description import RULES, checked, history_words, value_words
 from halidescope.acquisition.problems import BadFileError
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.values import field_words
@@ -81,7 +81,7 @@ class DescriptionForm(QDialog):
         self.history = QPlainTextEdit(inside)
         self.history.setReadOnly(True)
         self.history.setAccessibleName("history")
-        self.history.setPlainText("\n".join(map(_words, history)) or "nothing has been changed")
+        self.history.setPlainText("\n".join(map(history_words, history)) or "nothing has been changed")
         self.history.setFixedHeight(96)
         body.addWidget(_boxed("History", self.history))
         scroll = QScrollArea(self)
@@ -136,7 +136,7 @@ class DescriptionForm(QDialog):
     def _group(self, title: str, entries: Mapping[str, tuple[str, str]], held: Mapping[str, Any]) -> QGroupBox:
         form = QFormLayout()
         for key, (name, tip) in entries.items():
-            edit = QLineEdit(_text(held.get(key)), self)
+            edit = QLineEdit(value_words(held.get(key)), self)
             edit.setObjectName(key)
             edit.setToolTip(tip)
             label, unit = field_words(name)
@@ -157,9 +157,9 @@ class DescriptionForm(QDialog):
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         table.setFixedHeight(130)
         for row, (name, value) in enumerate(held.items()):
-            for column, text in enumerate((name, _text(value))):
+            for column, text in enumerate((name, value_words(value))):
                 table.setItem(row, column, QTableWidgetItem(text))
-            self._before[f"extra.{name}"] = _text(value)
+            self._before[f"extra.{name}"] = value_words(value)
         return table
 
     def _extra_typed(self) -> dict[str, str]:
@@ -197,12 +197,6 @@ def _boxed(title: str, widget: QWidget) -> QGroupBox:
     return box
 
 
-def _text(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
 def _reason(key: str, text: str) -> str:
     try:
         checked(key, text)
@@ -216,10 +210,3 @@ def _mark(edit: QLineEdit, *, wrong: bool) -> None:
         edit.setProperty("invalid", wrong)
         edit.style().unpolish(edit)
         edit.style().polish(edit)
-
-
-def _words(entry: Mapping[str, Any]) -> str:
-    why = f" ({entry['why']})" if entry.get("why") else ""
-    before, after = (_text(entry.get(name)) or "nothing" for name in ("from", "to"))
-    return f"{str(entry.get('at', ''))[:16].replace('T', ' ')} {entry.get('by', '')}: {entry.get('key', '')}: " \
-           f"{before} → {after}{why}"

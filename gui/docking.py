@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from qtpy.QtCore import QByteArray, QSettings, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabWidget, QWidget
 
 LAYOUT_VERSION = 5      # of the docks; another one forgets what was remembered
 LEFT, MIDDLE, RIGHT = ("Measure", "Queue"), ("Live",), ("Instruments", "Log")
@@ -37,6 +37,19 @@ class Docking:
 
     def __getitem__(self, name: str) -> QDockWidget:
         return self.docks[name]
+
+    def go_to(self, name: str) -> None:
+        """Put a dock in front, and the keyboard on the first thing in it that takes keys."""
+        dock = self.docks[name]
+        dock.show()
+        dock.raise_()
+        panel = dock.widget()
+        has_it = QApplication.focusWidget()
+        if has_it is not None and panel.isAncestorOf(has_it):
+            return
+        takes_keys = (one for one in panel.findChildren(QWidget) if one.isEnabled() and one.isVisibleTo(panel)
+                      and one.focusPolicy().value & Qt.FocusPolicy.TabFocus.value)
+        next(takes_keys, panel).setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def arrange(self) -> None:
         """Put the docks where they were before anyone moved them."""

@@ -1,18 +1,17 @@
-"""Pictures and numbers out of a view: PNG, SVG and PDF of what is seen, and a plot's data as text.
+"""Pictures out of a view: PNG, SVG and PDF of what is seen.
 
 Every picture of simulated data says so in its corner.
 """
 
 from pathlib import Path
 
-import numpy as np
-import pyqtgraph as pg
 from qtpy.QtCore import QMarginsF, QPoint, QRectF, QSize, QSizeF, Qt
 from qtpy.QtGui import QColor, QFont, QImage, QPageSize, QPainter, QPdfWriter
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 from halidescope.acquisition.problems import ScanFileError
+from halidescope.gui.asking import ask_target
 
 SCALE = 2.0                    # pixels of a PNG per pixel of the screen
 PDF_DPI = 150
@@ -52,7 +51,7 @@ def _paint(widget: QWidget, device: QImage | QSvgGenerator | QPdfWriter, size: Q
     painter = QPainter()
     if not painter.begin(device):
         return False
-    widget.render(painter, QPoint(0, 0))
+    QWidget.render(widget, painter, QPoint(0, 0))        # a plot has a method of its own of that name
     if simulated:
         painter.setPen(QColor("#c06000"))
         painter.setFont(QFont(widget.font().family(), 9, QFont.Weight.Bold))
@@ -62,26 +61,27 @@ def _paint(widget: QWidget, device: QImage | QSvgGenerator | QPdfWriter, size: Q
     return True
 
 
-def plot_text(plot: pg.PlotWidget) -> str:
-    """The data of a plot as tab-separated text: every curve a pair of columns, every image a table with its edges."""
-    item = plot.getPlotItem()
-    axes = [item.getAxis(side).labelText or side for side in ("bottom", "left")]
-    blocks = []
-    for curve in item.listDataItems():
-        x, y = curve.getData() if hasattr(curve, "getData") else (None, None)
-        if x is None or y is None or not len(x):
-            continue
-        lines = [f"{axes[0]}\t{axes[1]}"]
-        lines += [f"{a:.10g}\t{b:.10g}" for a, b in zip(x, y, strict=True)]
-        blocks.append("\n".join(lines))
-    for image in (one for one in item.items if isinstance(one, pg.ImageItem)):
-        if image.image is None:
-            continue
-        edges = image.mapRectToParent(image.boundingRect())
-        head = (
-            f"rows: {axes[1]} {edges.top():.6g} to {edges.bottom():.6g}; "
-            f"columns: {axes[0]} {edges.left():.6g} to {edges.right():.6g}"
-        )
-        rows = ["\t".join("" if np.isnan(value) else f"{value:.8g}" for value in row) for row in image.image]
-        blocks.append("\n".join([head, *rows]))
-    return "\n\n".join(blocks)
+def is_simulated(widget: QWidget) -> bool:
+    """True if the window that a widget is in shows simulated data; a floating dock belongs to its window too."""
+    above: QWidget | None = widget
+    while above is not None:
+        if above.property("simulated"):
+            return True
+        above = above.parentWidget()
+    return False
+
+
+def ask_picture(widget: QWidget, name: str) -> None:
+    """Ask where to, and write what a widget shows; what is wrong with that is said."""
+
+    def write(path: Path) -> None:
+        try:
+            save_picture(widget, path, simulated=is_simulated(widget))
+        except ScanFileError as error:
+            box = QMessageBox(QMessageBox.Icon.Warning, "Picture", str(error), parent=widget.window())
+            box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            box.setModal(False)
+            box.show()
+
+    wanted = ";;".join(f"{ending[1:].upper()} (*{ending})" for ending in ENDINGS)
+    ask_target(widget.window(), f"Picture of {name}", wanted, f"{name}{ENDINGS[0]}", write, suffix=ENDINGS[0][1:])

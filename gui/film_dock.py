@@ -49,6 +49,9 @@ class FilmPanel(QWidget):
         self.here = pg.ScatterPlotItem(size=16, symbol="+")
         for item in (self.edge, self.plan, self.here):
             self.plot.addItem(item)
+        self.plot.name_data("edge of the travel", self.edge)
+        self.plot.name_data("field of the recipe", self.plan)
+        self.plot.name_data("stage", self.here)
         self.plot.scene().sigMouseClicked.connect(self._clicked)
         self.words = Sentence("no stage is connected", self)
         self.follow = QCheckBox("a click moves the stage", self)

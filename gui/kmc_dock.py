@@ -17,13 +17,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QSlider,
-    QSplitter,
     QVBoxLayout,
     QWidget,
 )
 
 from halidescope.acquisition.results import Number
 from halidescope.gui.kmc_process import PROCESS_ITSELF, Answer, ComparisonProcess, News, Parameter, Question
+from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.plots import Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
@@ -97,7 +97,9 @@ class KmcPanel(QWidget):
         self.layer.valueChanged.connect(lambda _: self._show_layer())
         self.layer_label = QLabel("layer z = 0", self)
         self.halo_plot = Plot(left=("share", "%"), bottom=("distance from the beam", "sites"))
-        self.halo_plot.setYRange(0, 100, padding=0)
+        self.halo_plot.setYRange(0, 150, padding=0)         # room for the legend on top
+        self.halo_plot.getPlotItem().getAxis("left").setTicks([[(part, str(part)) for part in (0, 50, 100)]])
+        self.halo_plot.setMinimumHeight(116)      # its label
         self.halo_plot.setToolTip("Around the beam: iodide among the ions (dashed), vacancies among the sites (dots).")
         self.halo_iodide = pg.PlotDataItem(symbol="s", symbolSize=5, symbolPen=None)
         self.halo_vacancy = pg.PlotDataItem(symbol="o", symbolSize=5, symbolPen=None)
@@ -113,6 +115,10 @@ class KmcPanel(QWidget):
         self.measured = pg.PlotDataItem(pen=None, symbol="o", symbolSize=4, symbolPen=None)
         for item in (self.band, self.low, self.high, self.median, self.measured):
             self.curve_plot.addItem(item)
+        for words, item in (
+            ("95 % band, from", self.low), ("95 % band, to", self.high), ("median of the simulation", self.median),
+        ):
+            self.curve_plot.name_data(words, item)
         self.band.setZValue(-1)
         self.legend.addItem(self.measured, "measured")
         self.legend.addItem(self.median, "simulation, 95 % band")
@@ -148,11 +154,7 @@ class KmcPanel(QWidget):
         for marginal in self.marginals.values():
             row.addWidget(marginal, 1)
         stack.addLayout(row, 2)
-        split = QSplitter(Qt.Orientation.Horizontal, self)
-        split.addWidget(films)
-        split.addWidget(right)
-        split.setChildrenCollapsible(False)
-        split.setSizes([400, 480])
+        split = parted(self, films, right, (400, 480), BESIDE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(2)
@@ -307,7 +309,7 @@ class KmcPanel(QWidget):
 
     def close_process(self) -> None:
         """End the comparison's process."""
-        self.process.close()
+        self.process.leave()
 
 
 class _LatticePlot(Plot):
@@ -319,6 +321,7 @@ class _LatticePlot(Plot):
         self.getPlotItem().getAxis("left").setWidth(44)
         self.image = pg.ImageItem()
         self.addItem(self.image)
+        self.name_data("species (0 bromide, 1 iodide, 2 vacancy)", self.image)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours: bromide, iodide, and white for a vacancy."""
@@ -349,6 +352,7 @@ class _Marginal(Plot):
         self.setMinimumWidth(110)
         self._label, self._unit = label, unit
         self.bars = pg.BarGraphItem(x=[], height=[], width=1.0)
+        self.name_data("posterior, draws in a bin", self.bars)
         self.addItem(self.bars)
         self.edges = [pg.InfiniteLine(angle=90, movable=False) for _ in range(2)]
         for edge in self.edges:

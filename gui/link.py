@@ -99,9 +99,9 @@ class Opened:
         return self.watch, self.orders, self.urgent, self.by_hand
 
 
-def launched(microscope_path: Path, session: Path | None) -> Opened:
-    """Start an engine for a microscope file; takes seconds."""
-    return _all_ways(EngineClient.launch(microscope_path, session=session))
+def launched(microscope_path: Path, session: Path | None, *, bound: bool = False) -> Opened:
+    """Start an engine for a microscope file, which ends with this process if it is ``bound``; takes seconds."""
+    return _all_ways(EngineClient.launch(microscope_path, session=session, bound=bound))
 
 
 def attached(session: Path | None) -> Opened:

@@ -6,18 +6,19 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from halidescope.acquisition.results import Number
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.lane import Lane
+from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.peak_numbers import PeakNumbers, brightest_peaks
 from halidescope.gui.plots import Plot
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import DARK, Theme, value_font
-from halidescope.gui.values import duration, plus_minus
+from halidescope.gui.values import NO_BREAK, duration, plus_minus
 
 KEPT = 600              # spectra in the history strip
 PEAK_PERIOD_MS = 250    # between two fits of the newest spectrum
@@ -80,6 +81,7 @@ class LivePanel(QWidget):
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)
         self.strip.getPlotItem().enableAutoRange()
+        self.strip.getPlotItem().getViewBox().setLimits(minXRange=5.0)      # of the first point already
         side = QWidget(self)
         side.setMinimumWidth(200)
         column = QVBoxLayout(side)
@@ -92,12 +94,8 @@ class LivePanel(QWidget):
         column.addWidget(self.references)
         column.addWidget(self.quantity)
         column.addWidget(self.strip, 1)
-        split = QSplitter(self)
-        split.addWidget(self.view)
-        split.addWidget(side)
-        split.setChildrenCollapsible(False)
+        split = parted(self, self.view, side, (700, 230), BESIDE)
         split.setStretchFactor(0, 1)
-        split.setSizes([700, 230])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(split, 1)
@@ -106,6 +104,12 @@ class LivePanel(QWidget):
         self._timer.timeout.connect(self._fit)
         self._timer.start()
         self.set_theme(DARK)
+
+    def get_ready(self) -> None:
+        """Load in the lane what fits peaks, which takes a moment that the first spectrum should not cost."""
+        axis = np.linspace(500.0, 560.0, 61)
+        spectrum = 1000.0 * np.exp(-0.5 * ((axis - 530.0) / 6.0) ** 2) + 10.0
+        self.lane.ask(lambda: brightest_peaks(axis, spectrum[None, :]), lambda _: None, self._failed)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -260,7 +264,7 @@ def share_words(data: RunData, index: int) -> str:
         return "not analysed yet"
     shares, errors = known
     words = [
-        f"{label} {plus_minus(Number(100 * float(share), 100 * float(error)), '%')}"
+        f"{label} " + plus_minus(Number(100 * float(share), 100 * float(error)), "%").replace(" ", NO_BREAK)
         for label, share, error in zip(data.labels, shares, errors, strict=True)
     ]
     return "share of emission:  " + "   ".join(words)

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
-    QSplitter,
     QVBoxLayout,
     QWidget,
 )
@@ -29,6 +28,7 @@ from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quant
 from halidescope.gui.map_side import HOW, MapSide
 from halidescope.gui.map_time import MapTime, maps_of_field
 from halidescope.gui.map_tools import LineProfile, Regions
+from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.peak_fits import NAMES
 from halidescope.gui.run_data import RunData
 from halidescope.gui.stage_box import ARROWS
@@ -78,11 +78,7 @@ class MapPanel(QWidget):
         left_layout.addLayout(head)
         left_layout.addWidget(self.plot, 1)
         left_layout.addLayout(tools)
-        split = QSplitter(Qt.Orientation.Horizontal, self)
-        split.addWidget(left)
-        split.addWidget(self.tabs)
-        split.setChildrenCollapsible(False)
-        split.setSizes([480, 400])
+        split = parted(self, left, self.tabs, (480, 400), BESIDE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.addWidget(split, 1)

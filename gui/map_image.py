@@ -36,6 +36,7 @@ class MapImage(Plot):
         self.divider.hide()
         for item in (self.mark, self.present, self.divider):
             self.addItem(item)
+        self.name_data("", self.mark, self.present)
         self.scale_bar = pg.ScaleBar(size=20.0, suffix="µm", offset=(-20, -20))
         self.scale_bar.setParentItem(self.getPlotItem().getViewBox())
         self.scale_bar.anchor((1, 1), (1, 1), offset=(-16, -16))

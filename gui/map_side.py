@@ -108,6 +108,7 @@ class MapSide(QTabWidget):
             if one.spectrum is not None:
                 curve = pg.PlotDataItem(wavelength_nm, one.spectrum, pen=pg.mkPen(one.colour, width=2))
                 self.region_plot.addItem(curve)
+                self.region_plot.name_data(one.name, curve)
                 self.region_curves.append(curve)
         self.region_words.setText("\n".join(
             f"{one.name}: {one.pixels} pixels, {words} " + (

@@ -105,6 +105,7 @@ class LineProfile(QObject):
         self.curve = pg.PlotDataItem()
         for item in (self.points, self.curve):
             self.profile_plot.addItem(item)
+        self.profile_plot.name_data("fit", self.curve)
         self.profile_plot.getPlotItem().enableAutoRange()
 
     def set_theme(self, theme: Theme) -> None:

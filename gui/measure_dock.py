@@ -71,6 +71,7 @@ class MeasurePanel(QWidget):
         scroll.setWidget(self.stack)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
         self.preflight = Sentence("", self)
@@ -88,6 +89,7 @@ class MeasurePanel(QWidget):
         browse.setToolTip("choose another file")
         browse.clicked.connect(self._browse)
         self.recipes_button = QPushButton("Recipes", self)
+        self.setTabOrder(self.kind, self.recipes_button)
         self.recipes_button.setToolTip("presets, recipes of your own, keep the shown one, open a file")
         self.library = LibraryMenu(self.recipes_button, library, lambda: self.form.recipe())
         self.library.chosen.connect(self.set_recipe)
@@ -146,7 +148,17 @@ class MeasurePanel(QWidget):
             form.changed.connect(self._changed)
             self.stack.addWidget(form)
             self.forms[name] = form
+            self._order_tabs(form)
         return self.forms[name]
+
+    def _order_tabs(self, form: QWidget) -> None:
+        """Take the Tab key through a form that was built late where it stands: between recipes and file."""
+        before: QWidget = self.recipes_button
+        for widget in form.findChildren(QWidget):
+            within = widget.window() is form.window()      # what belongs to a choice's list has a window of its own
+            if within and widget.focusPolicy().value & Qt.FocusPolicy.TabFocus.value:
+                self.setTabOrder(before, widget)
+                before = widget
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe."""

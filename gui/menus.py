@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QAction, QActionGroup, QKeySequence
 from qtpy.QtWidgets import QMenu
 
+from halidescope.gui.exporting import ask_picture
+from halidescope.gui.open_windows import add_windows_menu
 from halidescope.gui.shortcuts import ShortcutsDialog
 from halidescope.gui.theme import THEMES
 
@@ -25,8 +27,11 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
     _add(file, "Start the &demo", window.entrance.start_demo, "Ctrl+Shift+D")
     file.addSeparator()
     _add(file, "Open &saved scans…", window.choose_scan, "Ctrl+Shift+O")
+    pictures = file.addMenu("Save &picture of")
+    for name, dock in window.docking.docks.items():
+        _add(pictures, f"{name}…", partial(ask_picture, dock.widget(), name))
     file.addSeparator()
-    _add(file, "&Quit", window.close, keys.Quit)
+    _add(file, "&Quit", window.close, "Ctrl+Q")     # no platform but X11 and macOS has a key of its own
 
     panel = window.measure
     measure = window.menuBar().addMenu("&Measurement")
@@ -49,25 +54,17 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
     by_hand.addSeparator()
 
     def jog() -> None:
-        window.docking["Instruments"].show()
-        window.docking["Instruments"].raise_()
+        window.docking.go_to("Instruments")
         hands.stage.pad.setFocus()
 
     _add(by_hand, "&Jog the stage (arrow keys)", jog, "Ctrl+J")
     _add(by_hand, "&Stop the stage", hands.stage.stop.click, "Ctrl+.")
 
     view = window.menuBar().addMenu("&View")
+    go_to = view.addMenu("&Go to")
     for number, (name, dock) in enumerate(window.docking.docks.items(), start=1):
         view.addAction(dock.toggleViewAction())
-
-        def front(name: str = name) -> None:
-            window.docking[name].show()
-            window.docking[name].raise_()
-            window.docking[name].widget().setFocus()
-
-        action = _add(view, f"Go to {name}", front, f"Alt+{number}" if number < 10 else None)
-        action.setVisible(False)      # a key, not a line of the menu
-        window.addAction(action)
+        _add(go_to, f"Go to {name}", partial(window.docking.go_to, name), f"Alt+{number}" if number < 10 else None)
     _add(view, "&Reset layout", window.docking.arrange, "Ctrl+R")
     themes = view.addMenu("&Theme")
     group = QActionGroup(window)
@@ -79,6 +76,7 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
         group.addAction(action)
         actions[name] = action
 
+    add_windows_menu(window)
     help_menu = window.menuBar().addMenu("&Help")
     _add(help_menu, "&Keys", lambda: ShortcutsDialog(window).show(), "F1")
     return actions

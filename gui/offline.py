@@ -23,6 +23,7 @@ from halidescope.gui.exporting import ENDINGS, save_picture
 from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.lane import Lane
 from halidescope.gui.notice import Notice
+from halidescope.gui.open_windows import add_windows_menu
 from halidescope.gui.panels import Views
 from halidescope.gui.reanalysis import Asked, analyse_again, results_of, words_of
 from halidescope.gui.reanalysis_dialog import ReanalysisDialog
@@ -114,6 +115,7 @@ class ScanWindow(QMainWindow):
         self.actions_by_name["again"] = again
         for name in NEED_A_SCAN:
             self.actions_by_name[name].setEnabled(False)
+        self.windows_menu = add_windows_menu(self)
 
     def _show(self, read: ReadScan) -> None:
         scan, self.stored = read.scan, read.runs
@@ -142,6 +144,7 @@ class ScanWindow(QMainWindow):
             f"greatest dose {greatest}" + (f" · {about['reason']}" if about["reason"] else "")
         )
         self.simulated.setVisible(scan.simulated)
+        self.setProperty("simulated", scan.simulated)
         if scan.simulated:
             self.setWindowTitle(f"{self.path.name} · SIMULATED · Halidescope")
 
@@ -228,8 +231,9 @@ class ScanWindow(QMainWindow):
         assert self.scan is not None
         try:
             results = self.scan.results if run is None else results_of(self.scan, run)
-        except ProblemError as error:
-            self._say(str(error))
+        except ProblemError as error:      # numbers there are, for the report; nothing for the views
+            self.analysis = run
+            self._say(" ".join((str(error), words_of(run) if run is not None else "")))
             return
         self.analysis = run
         if results is None:

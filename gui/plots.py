@@ -8,11 +8,12 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QKeySequence
+from qtpy.QtGui import QContextMenuEvent, QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QMenu
 
-from halidescope.gui.exporting import plot_text
-from halidescope.gui.theme import Theme
+from halidescope.gui.exporting import ask_picture
+from halidescope.gui.plot_text import plot_text
+from halidescope.gui.theme import DARK, Theme
 
 PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
 
@@ -29,6 +30,9 @@ class Plot(pg.PlotWidget):
     def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
         super().__init__(enableMenu=False)      # pyqtgraph's own menus are not used, and take long to build
         self._labels = {"left": left, "bottom": bottom}
+        self._hidden: set[str] = set()      # axes that another plot names
+        self._names: dict[object, str] = {}
+        self._accent = DARK.accent
         item = self.getPlotItem()
         item.hideButtons()
         item.disableAutoRange()
@@ -39,7 +43,16 @@ class Plot(pg.PlotWidget):
 
     def copy_data(self) -> None:
         """Put the plot's data on the clipboard, as text that a spreadsheet reads."""
-        QGuiApplication.clipboard().setText(plot_text(self))
+        QGuiApplication.clipboard().setText(plot_text(self, self.words("bottom"), self.words("left"), self._names))
+
+    def words(self, side: str) -> str:
+        """What an axis means, with its unit, also if it is not shown."""
+        label, unit = self._labels[side]
+        return f"{label} ({unit})" if unit else label
+
+    def name_data(self, name: str, *items: object) -> None:
+        """Say what items are, for whoever copies their data; an empty name leaves them out, as decoration."""
+        self._names.update(dict.fromkeys(items, name))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Ctrl+C copies the data."""
@@ -48,17 +61,29 @@ class Plot(pg.PlotWidget):
         else:
             super().keyPressEvent(event)
 
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 - Qt's name
+        """Show where the keyboard is."""
+        super().focusInEvent(event)
+        self.getPlotItem().getViewBox().setBorder(pg.mkPen(self._accent, width=1))
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802 - Qt's name
+        """The keyboard is elsewhere."""
+        super().focusOutEvent(event)
+        self.getPlotItem().getViewBox().setBorder(None)
+
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802 - Qt's name
         """What can be had of a plot."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction("Copy data (Ctrl+C)").triggered.connect(lambda: self.copy_data())
+        words = str(self._labels["left"][0]) or "plot"
+        menu.addAction("Save picture…").triggered.connect(lambda: ask_picture(self, words))
         menu.popup(event.globalPos())
         self.menu = menu
 
     def hide_bottom(self) -> None:
         """Give the bottom axis no words: another plot beneath shares it."""
-        del self._labels["bottom"]
+        self._hidden.add("bottom")
         axis = self.getPlotItem().getAxis("bottom")
         axis.setStyle(showValues=False)
         axis.showLabel(False)
@@ -66,7 +91,7 @@ class Plot(pg.PlotWidget):
 
     def name_axis(self, side: str, label: str, unit: str, theme: Theme) -> None:
         """Give an axis another label."""
-        if self._labels.get(side) == (label, unit):
+        if self._labels[side] == (label, unit):
             return
         self._labels[side] = (label, unit)
         self.set_theme(theme)
@@ -74,12 +99,15 @@ class Plot(pg.PlotWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
         self.setBackground(theme.plot)
+        self._accent = theme.accent
         for side in ("left", "bottom"):
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(pg.mkPen(theme.line))
             axis.setTextPen(pg.mkPen(theme.text))
-        for side, (label, unit) in self._labels.items():
-            self.getPlotItem().getAxis(side).setLabel(f"{label} ({unit})" if unit else label, color=theme.text)
+        for side in self._labels.keys() - self._hidden:
+            axis = self.getPlotItem().getAxis(side)
+            axis.setLabel(self.words(side), color=theme.text)
+            axis.resizeEvent()      # else words of another length are not in the middle
 
 
 def recolour(legend: pg.LegendItem, theme: Theme) -> None:
@@ -113,7 +141,7 @@ class ColourBar(pg.ColorBarItem):
     def __init__(self, image: pg.ImageItem, plot: Plot) -> None:
         super().__init__(interactive=False, width=14)
         self._label = ""
-        self._image = image
+        self._image, self._plot = image, plot
         self.setImageItem(image, insert_in=plot.getPlotItem())
 
     def set_theme(self, theme: Theme) -> None:
@@ -134,4 +162,5 @@ class ColourBar(pg.ColorBarItem):
         if label != self._label:
             self._label = label
             self.axis.setLabel(label)
+            self._plot.name_data(label, self._image)
         self.setLevels((low, high), update_items=False)

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSplitter,
     QVBoxLayout,
     QWidget,
 )
@@ -23,16 +22,17 @@ from qtpy.QtWidgets import (
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.map_tools import COLOURS
+from halidescope.gui.parted import ABOVE, BESIDE, parted
 from halidescope.gui.peak_fits import PeakFits
 from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
-from halidescope.gui.values import plus_minus
+from halidescope.gui.values import NO_BREAK, plus_minus
 
-LONGEST_LABEL = 14     # letters of a phase's name in the legend
+LONGEST_LABEL = 11     # letters of a phase's name in the legend
 MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
-NO_BREAK = "\N{NO-BREAK SPACE}"
+LEGEND_PX = 26     # of the shares' plot, above 100 %
 SYMBOLS = ("o", "t", "s", "d", "+", "x")
 NUMBERS = (
     ("phi", "φ", ""), ("average_rate_per_s", "⟨k⟩", "1/s"), ("k1_per_s", "k₁", "1/s"), ("k2_per_s", "k₂", "1/s"),
@@ -93,16 +93,8 @@ class SeriesPanel(QWidget):
         self.compare.clicked.connect(lambda: self._toggle_compare())
         self.others: list[tuple[pg.PlotDataItem, pg.PlotDataItem]] = []     # dots and fit
         chosen.addWidget(self.compare)
-        curves = QSplitter(Qt.Orientation.Vertical, self)
-        curves.addWidget(self.share_plot)
-        curves.addWidget(self.lower_plot)
-        curves.setChildrenCollapsible(False)
-        curves.setSizes([260, 130])
-        split = QSplitter(Qt.Orientation.Horizontal, self)
-        split.addWidget(left)
-        split.addWidget(curves)
-        split.setChildrenCollapsible(False)
-        split.setSizes([400, 400])
+        curves = parted(self, self.share_plot, self.lower_plot, (260, 130), ABOVE)
+        split = parted(self, left, curves, (400, 400), BESIDE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(2)
@@ -125,7 +117,7 @@ class SeriesPanel(QWidget):
 
     def _build_curves(self) -> None:
         self.share_plot = Plot(left=("share", "%"), bottom=("time", "s"))
-        self.share_plot.setYRange(-5, 119, padding=0)   # room for the legend on top
+        self.share_plot.getPlotItem().getViewBox().sigResized.connect(lambda _: self._make_room())
         self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
         self.share_curves: list[pg.PlotDataItem] = []
         self.low = pg.PlotDataItem()
@@ -134,6 +126,9 @@ class SeriesPanel(QWidget):
         self.fit = pg.PlotDataItem()
         for item in (self.band, self.low, self.high, self.fit):
             self.share_plot.addItem(item)
+        self.share_plot.name_data("fit", self.fit)
+        self.share_plot.name_data("95 % band, from", self.low)
+        self.share_plot.name_data("95 % band, to", self.high)
         self.band.setZValue(-1)
         self.fit.setZValue(1)
         self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
@@ -160,6 +155,11 @@ class SeriesPanel(QWidget):
             plot.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             plot.installEventFilter(self)
             plot.scene().sigMouseClicked.connect(lambda event, plot=plot: self._clicked(plot, event))
+
+    def _make_room(self) -> None:
+        """Keep the legend above 100 %, however low the plot."""
+        high = max(self.share_plot.getPlotItem().getViewBox().height(), 2.0 * LEGEND_PX)
+        self.share_plot.setYRange(-5, -5 + 107 / (1 - LEGEND_PX / high), padding=0)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -197,6 +197,7 @@ class SeriesPanel(QWidget):
             colour = phase_pen(self._theme, rank).color()
             curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=4, symbolPen=None, symbolBrush=colour)
             self.share_plot.addItem(curve)
+            self.share_plot.name_data(label, curve)
             self.legend.addItem(curve, label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL - 1]}…")
             self.share_curves.append(curve)
         if self.share_curves:
@@ -230,8 +231,9 @@ class SeriesPanel(QWidget):
         fit = pg.PlotDataItem(
             np.asarray(results.fit_time_s, dtype=float), 100 * np.asarray(results.fit_share, dtype=float), pen=pen
         )
-        for curve in (dots, fit):
+        for curve, words in ((dots, name), (fit, f"fit of {name}")):
             self.share_plot.addItem(curve)
+            self.share_plot.name_data(words, curve)
         self.legend.addItem(dots, name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL:]}")
         self.others.append((dots, fit))
         self.compare.setText("Compare ×")

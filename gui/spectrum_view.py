@@ -4,8 +4,9 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from halidescope.gui.parted import ABOVE, parted
 from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
 
@@ -44,18 +45,17 @@ class SpectrumView(QWidget):
         self.plot.addItem(self.curve)
         self.plot.addItem(self.sum_curve)
         self.residual_plot.addItem(self.residual_curve)
+        self.plot.name_data(what, self.curve)
+        self.plot.name_data("sum of parts", self.sum_curve)
         self.zero = pg.InfiniteLine(0.0, angle=0)
         self.residual_plot.addItem(self.zero)
 
         self.residual_plot.setMinimumHeight(96)    # its label fits, however low the dock
+        self.residual_plot.getPlotItem().getAxis("left").setTickDensity(0.4)
 
-        split = QSplitter(Qt.Orientation.Vertical, self)
-        split.addWidget(self.plot)
-        split.addWidget(self.residual_plot)
+        split = parted(self, self.plot, self.residual_plot, (300, 110), ABOVE)
         split.setStretchFactor(0, 3)
         split.setStretchFactor(1, 1)
-        split.setSizes([300, 110])
-        split.setChildrenCollapsible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.setSpacing(2)
@@ -102,11 +102,13 @@ class SpectrumView(QWidget):
         self._ranks = phase_ranks(self._wavelength_nm, references) if len(references) else []
         self.part_curves = []
         self.reference_curves = [pg.PlotDataItem(pen=phase_pen(self._theme, rank, width=1.0)) for rank in self._ranks]
-        for curve in self.reference_curves:
+        for label, curve in zip(labels, self.reference_curves, strict=False):
             self.plot.addItem(curve)
+            self.plot.name_data(f"reference of {label}", curve)
         for label, rank in zip(labels, self._ranks, strict=False):
             curve = pg.PlotDataItem(pen=phase_pen(self._theme, rank))
             self.plot.addItem(curve)
+            self.plot.name_data(label, curve)
             self.legend.addItem(curve, label)
             self.part_curves.append(curve)
         if self.part_curves:

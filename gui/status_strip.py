@@ -37,7 +37,7 @@ class StatusStrip(QWidget):
         self.dark_button.setObjectName("darkNow")
         self.dark_button.setToolTip("Laser off at once, whatever runs (Esc twice).")
         self.dark_button.setAccessibleName("Dark now")
-        self.dark_button.clicked.connect(self.dark_asked)
+        self.dark_button.pressed.connect(self.dark_asked)       # not when it is let go
 
         run = QVBoxLayout()
         run.setSpacing(2)

@@ -130,8 +130,6 @@ def style_sheet(theme: Theme) -> str:
     QLineEdit:focus, QComboBox:focus, QListWidget:focus, QTableWidget:focus, QPlainTextEdit:focus, QScrollArea:focus {{
         border: 1px solid {theme.accent};
     }}
-    QGraphicsView {{ border: 1px solid transparent; }}
-    QGraphicsView:focus {{ border: 1px solid {theme.accent}; }}
     QCheckBox::indicator, QRadioButton::indicator {{
         width: 11px; height: 11px; background: {theme.plot}; border: 1px solid {theme.faint};
     }}

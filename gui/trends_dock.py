@@ -27,6 +27,7 @@ from halidescope.analysis.arrhenius import Arrhenius
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.lane import Lane
 from halidescope.gui.number_field import NumberField
+from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.plots import Plot
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, value_font
@@ -60,6 +61,8 @@ class TrendPlot(Plot):
         self.line = pg.PlotDataItem()
         for item in (self.line, self.bars, self.points):
             self.addItem(item)
+        self.name_data("standard error", self.bars)
+        self.name_data("fit", self.line)
         self.points.sigClicked.connect(lambda _, spots, *rest: self.clicked.emit(int(spots[0].data())))
         self.getPlotItem().enableAutoRange()
         self.getPlotItem().setDefaultPadding(0.1)
@@ -150,11 +153,7 @@ class TrendsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.tabs, 1)
         column.addWidget(self.words)
-        split = QSplitter(self)
-        split.addWidget(left)
-        split.addWidget(right)
-        split.setChildrenCollapsible(False)
-        split.setSizes([380, 480])
+        split = parted(self, left, right, (380, 480), BESIDE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.addWidget(split)

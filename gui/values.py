@@ -6,6 +6,7 @@ Only words are made here; nothing is measured and nothing painted.
 from halidescope.acquisition.results import Number
 from halidescope.analysis import rounding
 
+NO_BREAK = "\N{NO-BREAK SPACE}"      # between parts that belong on one line
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
     "c": "°C", "percent": "%",

@@ -34,7 +34,7 @@ READERS = (
     Reader("Andor Solis SIF", (".sif",), sif.is_sif, sif.read_sif),
     Reader("OceanView/SpectraSuite text", (".txt",), ocean_text.is_ocean, ocean_text.read_ocean),
     Reader("LabSpec text", (".txt",), labspec_text.is_labspec, labspec_text.read_labspec),
-    Reader("through RosettaSciIO", rosetta.ENDINGS, rosetta.is_known, rosetta.read_rosetta),
+    Reader(rosetta.NAME, rosetta.ENDINGS, rosetta.is_known, rosetta.read_rosetta),
 )
 START = 4096      # bytes from which a format is told
 

@@ -30,6 +30,7 @@ FORMATS: dict[str, tuple[tuple[str, ...], tuple[bytes, ...]]] = {
     "digitalsurf": ((".sur", ".pro"), (b"DIGITAL SURF", b"DSCOMPRESSED")),
     "msa": ((".msa", ".emsa"), (b"#FORMAT",)),
 }
+NAME = "WDF, LabSpec XML, TriVista, Hamamatsu, Delmic, DigitalSurf, MSA and HyperSpy through RosettaSciIO"
 ENDINGS = tuple(ending for endings, _ in FORMATS.values() for ending in endings)
 _EXACT = {"jobinyvon": {"use_uniform_signal_axis": False}, "renishaw": {"use_uniform_signal_axis": False},
           "trivista": {"use_uniform_signal_axis": False}, "hamamatsu": {"use_uniform_signal_axes": False}}

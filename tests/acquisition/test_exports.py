@@ -130,7 +130,7 @@ def test_what_is_no_finished_measurement_is_not_described(write_journal, tmp_pat
     (tmp_path / "other.spe").write_bytes(b"x")
     for path, words in (
         (journal, r"finish it first \(halidescope convert scan.nxs.journal --out scan.nxs\)"),
-        (tmp_path / "list.nxs", "its parts one by one"), (tmp_path / "other.spe", "save it as .nxs"),
+        (tmp_path / "list.nxs", "its parts one by one"), (tmp_path / "other.spe", "save it as .nxs first"),
     ):
         with pytest.raises(BadFileError, match=words):
             edit_description(path, {"notes": "x"}, by="Ada")

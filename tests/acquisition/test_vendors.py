@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from halidescope.acquisition.importers import open_any, supported
-from halidescope.acquisition.importers.rosetta import read_unguarded
+from halidescope.acquisition.importers.rosetta import NAME, read_unguarded
 from halidescope.acquisition.problems import ScanFileError
 
 from .vendor_files import write_delmic, write_hamamatsu, write_trivista, write_wdf
@@ -124,4 +124,4 @@ def test_somebodys_hdf5_file_is_told(tmp_path):
         file["numbers"] = np.arange(3)
     with pytest.raises(ScanFileError, match="no measurement of ours, nor an acquisition of Delmic's Odemis"):
         read_unguarded(tmp_path / "other.h5")
-    assert ".wdf" in supported()["through RosettaSciIO"]
+    assert ".wdf" in supported()[NAME]

@@ -126,6 +126,27 @@ def test_the_fast_way_and_the_careful_way_agree(noise):
     np.testing.assert_allclose(exact.parameters[:, :3], truth.T, rtol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [300, 2068])
+@pytest.mark.parametrize("width", [2, 5, 12, 65])
+def test_integers_read_in_place_give_what_doubles_give_the_careful_way(channels, width, monkeypatch):
+    energy = 1239.84 / np.linspace(450, 750, channels)     # falls, and its steps grow: spectra are stored like that
+    rng = np.random.default_rng(width)
+    truth = np.stack([np.geomspace(200, 50_000, 20), rng.uniform(2.0, 2.4, 20), np.full(20, width * 1.1 / channels)])
+    counts = (rng.poisson(gaussian(energy, *truth[..., None], 5.0)) + 1000).astype(np.uint16)
+    options = {"noise": "poisson", "dark": np.full(channels, 1000.0), "read_noise": 2.0}
+    integers = fit_peaks(energy, counts, **options)
+    doubles = fit_peaks(energy, counts.astype(float), **options)
+    monkeypatch.setattr("halidescope.analysis.peaks.fit_gaussians", lambda *_: None)
+    careful = fit_peaks(energy[::-1], counts[:, ::-1], **options)
+    errors = np.sqrt(np.einsum("nii->ni", careful.covariance))
+    pairs = errors[:, :, None] * errors[:, None, :]
+    for fast in (integers, doubles):
+        assert not (fast.flags | careful.flags).any()
+        assert np.abs((fast.parameters - careful.parameters) / errors).max() < 0.02
+        np.testing.assert_allclose(fast.covariance / pairs, careful.covariance / pairs, atol=0.02)
+        np.testing.assert_allclose(fast.residual_rms, careful.residual_rms, rtol=1e-3)
+
+
 def test_values_and_errors_equal_curve_fit():
     y = gaussian(ENERGY, 800, 2.3, 0.04, 30) + np.random.default_rng(2).normal(0, 12, 400)
     fit = fit_peaks(ENERGY, y)

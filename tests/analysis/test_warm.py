@@ -1,12 +1,16 @@
 """After the warm-up nothing is left to compile."""
 
+import gc
+
 import numpy as np
+import pytest
 from numba.core import event
 
 from halidescope.analysis.cosmic import find_cosmic_rays
 from halidescope.analysis.detector import Detector
 from halidescope.analysis.online import OnlineSeries
 from halidescope.analysis.peaks import fit_peaks
+from halidescope.analysis.readable import for_kernels
 from halidescope.analysis.series import analyse_series
 from halidescope.analysis.unmixing import unmix
 from halidescope.analysis.warm import warm_up
@@ -48,3 +52,42 @@ def test_an_analysis_after_the_warm_up_compiles_nothing():
     finally:
         event.unregister("numba:compile", compilations)
     assert compilations.names == []
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float64])
+def test_a_memory_map_opened_for_reading_is_analysed_without_a_compiler_and_a_copy(tmp_path, kind):
+    warm_up()
+    axis = np.linspace(1.8, 2.6, 512)
+    references = np.exp(-0.5 * ((axis - np.array([[2.1], [2.4]])) / 0.05) ** 2)
+    counts = np.random.default_rng(2).poisson(1000 * references.sum(axis=0) + 20, (20, 512)).astype(kind)
+
+    def mapped(name, array):
+        np.save(tmp_path / name, array)
+        return np.load(tmp_path / name, mmap_mode="r")      # a write into it would end the process
+
+    held, shapes, energy = mapped("a.npy", counts), mapped("b.npy", references), mapped("c.npy", axis)
+    darks = mapped("d.npy", np.zeros(counts.shape))
+    assert np.shares_memory(for_kernels(held), held)
+    plain = [unmix(counts, references, noise="poisson").amplitudes, fit_peaks(axis, counts, noise="poisson").centre]
+    compilations = Compilations()
+    event.register("numba:compile", compilations)
+    try:
+        unmix(held, shapes)
+        unmix(held, shapes, noise="poisson", dark=darks, saturation=60_000)
+        found = [unmix(held, shapes, noise="poisson").amplitudes, fit_peaks(energy, held, noise="poisson").centre]
+        find_cosmic_rays(held, dark=darks[0])
+    finally:
+        event.unregister("numba:compile", compilations)
+    assert compilations.names == []
+    np.testing.assert_array_equal(found[0], plain[0])
+    np.testing.assert_array_equal(found[1], plain[1])
+
+
+def test_memory_outlives_the_array_that_it_came_from():
+    array = np.arange(1000.0)
+    array.flags.writeable = False
+    view = for_kernels(array)
+    del array
+    gc.collect()
+    assert view.sum() == 499_500
+    assert view.flags.writeable

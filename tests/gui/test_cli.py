@@ -48,6 +48,13 @@ def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert "Usage: halidescope" in capsys.readouterr().out
 
 
+def test_help_loads_neither_drivers_nor_fitters() -> None:
+    heavy = "{'numba', 'scipy', 'pymeasure', 'pyvisa', 'h5py', 'matplotlib', 'PySide6'}"
+    program = f"import sys, halidescope.gui.cli; sys.exit(sorted({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -13,8 +13,10 @@ from qtpy.QtCore import QPointF, QSettings, Qt
 
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
+from halidescope.acquisition.session import read_session
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
+from halidescope.gui.link import Opened
 from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.offline import ScanWindow
 from halidescope.gui.window import MainWindow
@@ -102,6 +104,33 @@ def test_a_second_window_takes_over_what_the_first_left(
     qtbot.waitUntil(lambda: state(second) is RunState.ABORTED, timeout=15000)
     assert truth(bench, "laser.emission") is False
     second._close_for_good()
+
+
+def test_one_window_commands_and_the_other_watches_until_it_takes_the_command(
+    attached_window: MainWindow, session: Path, bench: SimulatedMicroscope, settings: QSettings, qtbot: QtBot
+) -> None:
+    watching, commanding = attached_window, MainWindow(settings)
+    qtbot.addWidget(commanding)
+    commanding.show()
+    address = read_session(session)
+    commanding.follow(lambda: Opened(*(EngineClient(address, name="ben (process 1)") for _ in range(4))))
+    qtbot.waitUntil(lambda: commanding.status is not None and commanding.status.connected, timeout=15000)
+    start(commanding, qtbot)
+    qtbot.waitUntil(lambda: "ben (process 1) has the command" in watching.notice.text.text(), timeout=15000)
+    qtbot.waitUntil(lambda: watching.views.data.seen > 15, timeout=15000)
+    qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "take the command over first" in watching.notice.text.text(), timeout=15000)
+    assert state(watching) is RunState.RUNNING
+    qtbot.mouseClick(watching.notice.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: watching.status is not None and "ben" not in watching.status.commander, timeout=15000)
+    qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(commanding) is RunState.PAUSED, timeout=15000)
+    qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: truth(bench, "laser.emission") is True, timeout=15000)
+    qtbot.mouseClick(commanding.strip.dark_button, Qt.MouseButton.LeftButton)      # is everybody's
+    qtbot.waitUntil(lambda: state(watching) is RunState.ABORTED, timeout=15000)
+    assert truth(bench, "laser.emission") is False
+    commanding._close_for_good()
 
 
 def click_pixel(panel: MapPanel, x_um: float, y_um: float, qtbot: QtBot) -> None:
@@ -196,6 +225,41 @@ def test_a_killed_window_leaves_the_measurement_to_the_next(
             qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
         assert truth(fresh_bench, "laser.emission") is False
         qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+
+
+DEMO = """
+import sys
+from halidescope.gui.app import make_application
+from halidescope.gui.window import MainWindow
+from qtpy.QtCore import QSettings
+
+application = make_application()
+window = MainWindow(QSettings(sys.argv[1] + "/settings.ini", QSettings.Format.IniFormat))
+window.show()
+window.feed.opened.connect(lambda _: print(
+    window.feed._open.watch.session.pid, window.entrance.demo._simulator._process.pid, flush=True
+))
+window.entrance.start_demo()
+application.exec()
+"""
+
+
+def lives(pid: str) -> bool:
+    """Whether a process runs; one that has ended and waits to be fetched does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_a_killed_demo_leaves_no_engine_and_no_instruments(tmp_path: Path, qtbot: QtBot) -> None:
+    with subprocess.Popen([sys.executable, "-c", DEMO, str(tmp_path)], stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        processes = demo.stdout.readline().split()
+        assert [lives(pid) for pid in processes] == [True, True]
+        demo.kill()
+    qtbot.waitUntil(lambda: not any(lives(pid) for pid in processes), timeout=30000)
 
 
 def test_an_idle_engine_ends_with_the_window_that_started_it(

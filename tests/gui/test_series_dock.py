@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPointF, Qt
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QContextMenuEvent, QGuiApplication
+from qtpy.QtWidgets import QFileDialog
 
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.storage import open_scan
+from halidescope.gui.exporting import ENDINGS
+from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.panels import Views
+from halidescope.gui.plots import Plot
 from halidescope.gui.run_data import read_whole
 from halidescope.gui.trend_points import TrendPoint
 from halidescope.gui.trends_dock import DIFFUSIVITY, TEMPERATURE, TrendPlot, TrendsPanel
@@ -117,12 +121,51 @@ def test_a_plots_data_are_copied_as_a_table(views: Views, qtbot: QtBot) -> None:
     plot = views.series.share_plot
     plot.setFocus()
     qtbot.keyClick(plot, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
-    blocks = QGuiApplication.clipboard().text().split("\n\n")
-    head, *rows = blocks[-1].splitlines()
-    assert head.endswith("\tshare (%)")
-    assert all(len(row.split("\t")) == 2 for row in rows)
+    blocks = [block.splitlines() for block in QGuiApplication.clipboard().text().split("\n\n")]
+    shares = next(block for block in blocks if "pristine" in block[0])
+    assert shares[0] == "time (s)\tpristine [share (%)]\tBr-rich [share (%)]"
+    times, values = views.data.share_series()
+    assert np.array([row.split("\t") for row in shares[1:]], dtype=float) == pytest.approx(
+        np.column_stack([times, 100 * values])
+    )
+    assert any("95 % band, from [share (%)]\t95 % band, to [share (%)]" in block[0] for block in blocks)
     views.series.map_plot.copy_data()
-    assert QGuiApplication.clipboard().text().startswith("rows: time (s) 0")
+    first, columns, *rows = QGuiApplication.clipboard().text().splitlines()
+    assert first == "counts above dark; rows: time (s), columns: wavelength (nm)"
+    assert len(rows) == len(views.series.image.image)
+    assert {len(row.split("\t")) for row in (columns, *rows)} == {1 + views.series.image.image.shape[1]}
+
+
+def test_every_plot_copies_by_key_and_menu_and_is_saved_as_a_picture(
+    views: Views, measured: dict[str, Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    kmc, trends = KmcPanel(), TrendsPanel()
+    for panel in (kmc, trends):
+        qtbot.addWidget(panel)
+    try:
+        panels = (views.live, views.series, views.map, kmc, trends)
+        plots = [plot for panel in panels for plot in panel.findChildren(Plot)]
+        assert len(plots) >= 18
+        for plot in plots:
+            QGuiApplication.clipboard().setText("old")
+            qtbot.keyClick(plot, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+            assert QGuiApplication.clipboard().text() != "old"
+        plot = views.series.share_plot
+        plot.contextMenuEvent(QContextMenuEvent(QContextMenuEvent.Reason.Mouse, QPoint(5, 5), QPoint(5, 5)))
+        copy, save = plot.menu.actions()
+        QGuiApplication.clipboard().setText("old")
+        copy.trigger()
+        assert "pristine" in QGuiApplication.clipboard().text()
+        for ending in ENDINGS:
+            save.trigger()
+            dialog = plot.window().findChildren(QFileDialog)[-1]
+            dialog.fileSelected.emit(str(tmp_path / f"shares{ending}"))
+            dialog.close()
+            assert (tmp_path / f"shares{ending}").stat().st_size > 1000
+        plot.menu.close()
+    finally:
+        kmc.close_process()
+        trends.stop()
 
 
 TRUE_EV = 0.45

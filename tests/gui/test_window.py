@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QApplication
 from halidescope.acquisition.states import RunState
 from halidescope.gui.app import show_mistakes
 from halidescope.gui.link import Opened
-from halidescope.gui.series_dock import NO_BREAK
+from halidescope.gui.values import NO_BREAK
 from halidescope.gui.window import MainWindow
 
 
