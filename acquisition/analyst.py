@@ -115,8 +115,7 @@ class Analyst:
             snapshot,
             numbers=_numbers(fit),
             intervals={
-                name: Interval(*(end if math.isfinite(end) else None for end in (low, high)), method)
-                for name, (low, high, method) in fit.intervals.items()
+                name: Interval(_end(low), _end(high), method) for name, (low, high, method) in fit.intervals.items()
             },
             one_exponential_suffices=fit.one_exponential_suffices,
             share_is_constant=bool(fit.kinetics.constant),
@@ -132,6 +131,11 @@ def _listed(values: NDArray[np.float64]) -> Any:
     known = values.astype(object)
     known[~np.isfinite(values)] = None
     return known.tolist()
+
+
+def _end(value: float) -> float | None:
+    """None for an end without limit."""
+    return value if math.isfinite(value) else None
 
 
 def _numbers(fit: SeriesFit) -> dict[str, Number]:
