@@ -57,7 +57,7 @@ def damaged(whole: bytes, seed: int) -> bytes:
 
 def main(first: int, last: int, jobs: list[tuple[str, Path]]) -> None:
     """Open every file with every seed."""
-    import resource      # POSIX
+    import resource  # POSIX
 
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
     for reader, source in jobs:
