@@ -33,7 +33,7 @@ from .vendor_files import write_delmic, write_hamamatsu, write_sif, write_spe2, 
 
 SHARD, SHARDS = 400, 5                     # files of one kind are damaged in shards, so that each comes to an end
 # sums over everything, or texts in which hardly a flip leaves sense
-STRICT = ("npz", "array.npy.toml", "table.csv", "microscope.toml", "recipe.toml", "analysis.toml")
+STRICT = ("npz", "tvf", "array.npy.toml", "table.csv", "microscope.toml", "recipe.toml", "analysis.toml")
 QUICK = 8                                   # of every kind, in every run of the tests
 GUARDED = ("hspy", "wdf", "tvf", "img", "h5")  # read in a process of their own each, which takes a second
 MICROSCOPE = """
