@@ -84,6 +84,7 @@ def run_window(
     else:
         window.welcome()
     window.show()
+    window.views.live.get_ready()
     try:
         return application.exec()
     finally:

@@ -114,6 +114,13 @@ class Following(QObject):
     def _refused(self, sentence: str) -> None:
         self._window.instruments.refused()
         self._window.say(sentence)
+        if self._watches:
+            self._window.notice.say(sentence, actions=[("take the command", self._window.feed.take_command)])
+
+    @property
+    def _watches(self) -> bool:
+        """True while somebody else commands."""
+        return self._commander not in ("", default_name())
 
     # one moment of the engine
 
@@ -158,7 +165,7 @@ class Following(QObject):
         """Somebody else commands: say so once, and offer to take over."""
         if status.commander != self._commander:
             self._commander = status.commander
-            if status.commander not in ("", default_name()):
+            if self._watches:
                 self._window.notice.say(
                     f"{status.commander} has the command; this window watches. Dark now and abort work all the same.",
                     actions=[("take the command", self._window.feed.take_command)],

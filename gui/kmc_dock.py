@@ -309,7 +309,7 @@ class KmcPanel(QWidget):
 
     def close_process(self) -> None:
         """End the comparison's process."""
-        self.process.close()
+        self.process.leave()
 
 
 class _LatticePlot(Plot):

@@ -106,6 +106,7 @@ class ComparisonProcess:
         self._on_news = on_news
         self._cache = cache
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
@@ -135,6 +136,16 @@ class ComparisonProcess:
         """End the process. Safe to call twice."""
         with self._lock:
             self._end()
+
+    def leave(self) -> None:
+        """End the process beside the caller, who hears nothing any more: it may take half a second."""
+        with self._telling:
+            self._on_news = _unheard
+        threading.Thread(target=self.close, name="halidescope-kmc-end").start()
+
+    def _tell(self, news: News) -> None:
+        with self._telling:
+            self._on_news(news)
 
     def _start(self) -> None:
         # one thread of linear algebra: the other core is the measurement's
@@ -171,6 +182,10 @@ class ComparisonProcess:
     def _read(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            self._on_news(msgspec.json.decode(line, type=News))
+            self._tell(msgspec.json.decode(line, type=News))
         if self._process is process:   # nobody closed it
-            self._on_news(News(problem="the comparison's process ended by itself; it starts again with the next fit"))
+            self._tell(News(problem="the comparison's process ended by itself; it starts again with the next fit"))
+
+
+def _unheard(news: News) -> None:
+    """Whoever asked has left."""

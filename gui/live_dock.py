@@ -18,7 +18,7 @@ from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import DARK, Theme, value_font
-from halidescope.gui.values import UNBROKEN, duration, plus_minus
+from halidescope.gui.values import NO_BREAK, duration, plus_minus
 
 KEPT = 600              # spectra in the history strip
 PEAK_PERIOD_MS = 250    # between two fits of the newest spectrum
@@ -81,6 +81,7 @@ class LivePanel(QWidget):
         self.strip_curve = pg.PlotDataItem()
         self.strip.addItem(self.strip_curve)
         self.strip.getPlotItem().enableAutoRange()
+        self.strip.getPlotItem().getViewBox().setLimits(minXRange=5.0)      # of the first point already
         side = QWidget(self)
         side.setMinimumWidth(200)
         column = QVBoxLayout(side)
@@ -103,6 +104,12 @@ class LivePanel(QWidget):
         self._timer.timeout.connect(self._fit)
         self._timer.start()
         self.set_theme(DARK)
+
+    def get_ready(self) -> None:
+        """Load in the lane what fits peaks, which takes a moment that the first spectrum should not cost."""
+        axis = np.linspace(500.0, 560.0, 61)
+        spectrum = 1000.0 * np.exp(-0.5 * ((axis - 530.0) / 6.0) ** 2) + 10.0
+        self.lane.ask(lambda: brightest_peaks(axis, spectrum[None, :]), lambda _: None, self._failed)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -257,7 +264,7 @@ def share_words(data: RunData, index: int) -> str:
         return "not analysed yet"
     shares, errors = known
     words = [
-        f"{label} {plus_minus(Number(100 * float(share), 100 * float(error)), '%')}".translate(UNBROKEN)
+        f"{label} " + plus_minus(Number(100 * float(share), 100 * float(error)), "%").replace(" ", NO_BREAK)
         for label, share, error in zip(data.labels, shares, errors, strict=True)
     ]
     return "share of emission:  " + "   ".join(words)

@@ -11,7 +11,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QContextMenuEvent, QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QMenu
 
-from halidescope.gui.exporting import ask_picture, plot_text
+from halidescope.gui.exporting import ask_picture
+from halidescope.gui.plot_text import plot_text
 from halidescope.gui.theme import DARK, Theme
 
 PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
@@ -104,7 +105,9 @@ class Plot(pg.PlotWidget):
             axis.setPen(pg.mkPen(theme.line))
             axis.setTextPen(pg.mkPen(theme.text))
         for side in self._labels.keys() - self._hidden:
-            self.getPlotItem().getAxis(side).setLabel(self.words(side), color=theme.text)
+            axis = self.getPlotItem().getAxis(side)
+            axis.setLabel(self.words(side), color=theme.text)
+            axis.resizeEvent()      # else words of another length are not in the middle
 
 
 def recolour(legend: pg.LegendItem, theme: Theme) -> None:

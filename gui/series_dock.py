@@ -30,7 +30,7 @@ from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
 from halidescope.gui.values import NO_BREAK, plus_minus
 
-LONGEST_LABEL = 14     # letters of a phase's name in the legend
+LONGEST_LABEL = 11     # letters of a phase's name in the legend
 MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
 LEGEND_PX = 26     # of the shares' plot, above 100 %
 SYMBOLS = ("o", "t", "s", "d", "+", "x")

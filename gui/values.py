@@ -7,7 +7,6 @@ from halidescope.acquisition.results import Number
 from halidescope.analysis import rounding
 
 NO_BREAK = "\N{NO-BREAK SPACE}"      # between parts that belong on one line
-UNBROKEN = {ord(" "): NO_BREAK, ord("-"): "\N{NON-BREAKING HYPHEN}"}     # of words that do
 UNITS = {
     "uw": "µW", "um": "µm", "s": "s", "nm": "nm", "ev": "eV", "mw": "mW", "k": "K", "ms": "ms", "per_s": "1/s",
     "c": "°C", "percent": "%",

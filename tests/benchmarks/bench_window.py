@@ -15,6 +15,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,8 +138,9 @@ def say(name: str, values: np.ndarray, unit: str = "ms", factor: float = 1e3) ->
           f"greatest {scaled.max():8.2f} {unit}")
 
 
-def live() -> None:
-    """A spectrum every 10 ms."""
+@contextmanager
+def microscope() -> Iterator[tuple[SimulatorProcess, MainWindow]]:
+    """A window on simulated instruments at real speed, series and map beside one another."""
     application = make_application()
     with tempfile.TemporaryDirectory(prefix="halidescope-bench-") as name:
         folder = Path(name)
@@ -148,51 +151,58 @@ def live() -> None:
             window.feed.opened.connect(lambda _: give_way())
             window.resize(1600, 1000)
             window.show()
+            window.views.live.get_ready()
             window.open_microscope(simulator.microscope_file, folder / "session.json")
             wait(lambda: window.status is not None and window.status.connected, 60)
             window.splitDockWidget(window.docking["Series"], window.docking["Map"], Qt.Orientation.Horizontal)
             window.docking["Map"].show()
-            picture = synthetic_map(np.asarray(window.views.data.wavelength_nm))
-            window.views.map.set_phases(picture.labels, picture)
-            window.views.map.set_grid(picture)
-            repaint = QTimer(window)
-            repaint.setInterval(150)
-            repaint.timeout.connect(lambda: window.views.map.show_map(picture))
-            repaint.start()
-            watch = Watch(window)
-            window.measure.set_recipe(TimeSeries(
-                sample_power_uw=120.0, exposure_s=0.006, interval_s=INTERVAL_S, duration_s=DURATION_S,
-                sample=Sample(composition=1.5),
-            ))
-            window.propose_file()
-            wait(window.measure.start_button.isEnabled, 20)
-            out = Path(window.measure.file.text())
-            window.measure.start_button.click()
-            wait(lambda: window.views.data.seen > 300, 60)       # what is loaded once is loaded
-            assert window.views.series.isVisible()
-            assert window.views.map.isVisible()
-            watch.start()
-            began, seen = time.perf_counter(), window.views.data.seen
-            wait(lambda: window.status is not None and window.status.state.ended, DURATION_S + 60)
-            lasted, came = time.perf_counter() - began, window.views.data.seen - seen
-            if window.status.state is not RunState.FINISHED:
-                raise SystemExit(f"not finished: {window.status.reason}")
-            beats, polls = np.diff(watch.beats), np.diff(watch.polls)
-            say(f"heartbeat of {HEARTBEAT_MS} ms", beats)
-            print(f"{'heartbeats later than 50 ms':<44} {int((beats > 0.05).sum())} of {len(beats)}")  # noqa: T201
-            say("between two polls of the ring", polls)
-            say("from poll to paint of the live spectrum", np.array(watch.delays))
-            print(f"{'paints of the live spectrum':<44} {watch.paints / lasted:.1f} per second")  # noqa: T201
-            print(f"{'spectra shown':<44} {came / lasted:.1f} per second")  # noqa: T201
-            with open_scan(out) as scan:
-                late = scan.time_s - 0.5 * scan.exposure_s - scan.axes["time"]
-                say("exposures later than planned", late[scan.valid])
-                print(f"{'spectra missing':<44} {int((~scan.valid).sum())} of {scan.valid.size}")  # noqa: T201
-            repaint.stop()
-            wait(lambda: window.feed.connected, 5)
+            yield simulator, window
             window.close()
             wait(lambda: not window.feed.connected, 30)
             application.processEvents()
+
+
+def live() -> None:
+    """A spectrum every 10 ms."""
+    with microscope() as (_, window):
+        picture = synthetic_map(np.asarray(window.views.data.wavelength_nm))
+        window.views.map.set_phases(picture.labels, picture)
+        window.views.map.set_grid(picture)
+        repaint = QTimer(window)
+        repaint.setInterval(150)
+        repaint.timeout.connect(lambda: window.views.map.show_map(picture))
+        repaint.start()
+        watch = Watch(window)
+        window.measure.set_recipe(TimeSeries(
+            sample_power_uw=120.0, exposure_s=0.006, interval_s=INTERVAL_S, duration_s=DURATION_S,
+            sample=Sample(composition=1.5),
+        ))
+        window.propose_file()
+        wait(window.measure.start_button.isEnabled, 20)
+        out = Path(window.measure.file.text())
+        window.measure.start_button.click()
+        wait(lambda: window.views.data.seen > 300, 60)       # what is loaded once is loaded
+        assert window.views.series.isVisible()
+        assert window.views.map.isVisible()
+        watch.start()
+        began, seen = time.perf_counter(), window.views.data.seen
+        wait(lambda: window.status is not None and window.status.state.ended, DURATION_S + 60)
+        lasted, came = time.perf_counter() - began, window.views.data.seen - seen
+        if window.status.state is not RunState.FINISHED:
+            raise SystemExit(f"not finished: {window.status.reason}")
+        beats, polls = np.diff(watch.beats), np.diff(watch.polls)
+        say(f"heartbeat of {HEARTBEAT_MS} ms", beats)
+        print(f"{'heartbeats later than 50 ms':<44} {int((beats > 0.05).sum())} of {len(beats)}")  # noqa: T201
+        say("between two polls of the ring", polls)
+        say("from poll to paint of the live spectrum", np.array(watch.delays))
+        print(f"{'paints of the live spectrum':<44} {watch.paints / lasted:.1f} per second")  # noqa: T201
+        print(f"{'spectra shown':<44} {came / lasted:.1f} per second")  # noqa: T201
+        with open_scan(out) as scan:
+            late = scan.time_s - 0.5 * scan.exposure_s - scan.axes["time"]
+            say("exposures later than planned", late[scan.valid])
+            print(f"{'spectra missing':<44} {int((~scan.valid).sum())} of {scan.valid.size}")  # noqa: T201
+        repaint.stop()
+        wait(lambda: window.feed.connected, 5)
 
 
 PRESSES = 60
@@ -204,83 +214,67 @@ def dark() -> None:
     from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QFileDialog
 
-    application = make_application()
-    with tempfile.TemporaryDirectory(prefix="halidescope-bench-") as name:
-        folder = Path(name)
-        settings = QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat)
-        settings.setValue("folder", str(folder))
-        with SimulatorProcess(folder / "microscope.toml", speed=1.0, film=1.5) as simulator:
-            window = MainWindow(settings)
-            window.feed.opened.connect(lambda _: give_way())
-            window.resize(1600, 1000)
-            window.show()
-            window.open_microscope(simulator.microscope_file, folder / "session.json")
-            wait(lambda: window.status is not None and window.status.connected, 60)
-            window.splitDockWidget(window.docking["Series"], window.docking["Map"], Qt.Orientation.Horizontal)
-            window.docking["Map"].show()
-            window.measure.set_recipe(RasterMap(
-                sample_power_uw=5.0, exposure_s=0.006, size_um=(60.0, 60.0), step_um=2.0, dark_spectra=3,
-                sample=Sample(composition=1.5),
-            ))
-            window.propose_file()
-            wait(window.measure.start_button.isEnabled, 20)
-            saved = Path(window.measure.file.text())
-            window.measure.start_button.click()
-            wait(lambda: window.status is not None and window.status.state is RunState.FINISHED, 120)
-            picture = synthetic_map(np.asarray(window.views.data.wavelength_nm))
-            window.views.map.set_phases(picture.labels, picture)
-            window.views.map.set_grid(picture)
-            stack = np.random.default_rng(1).normal(size=(500, CHANNELS // 4)).astype(np.float32)
+    with microscope() as (simulator, window):
+        window.measure.set_recipe(RasterMap(
+            sample_power_uw=5.0, exposure_s=0.006, size_um=(60.0, 60.0), step_um=2.0, dark_spectra=3,
+            sample=Sample(composition=1.5),
+        ))
+        window.propose_file()
+        wait(window.measure.start_button.isEnabled, 20)
+        saved = Path(window.measure.file.text())
+        window.measure.start_button.click()
+        wait(lambda: window.status is not None and window.status.state is RunState.FINISHED, 120)
+        picture = synthetic_map(np.asarray(window.views.data.wavelength_nm))
+        window.views.map.set_phases(picture.labels, picture)
+        window.views.map.set_grid(picture)
+        stack = np.random.default_rng(1).normal(size=(500, CHANNELS // 4)).astype(np.float32)
 
-            def paint() -> None:
-                window.views.map.show_map(picture)
-                window.views.series.bar.show(stack, "counts", -3.0, 3.0)
+        def paint() -> None:
+            window.views.map.show_map(picture)
+            window.views.series.bar.show(stack, "counts", -3.0, 3.0)
 
-            repaint = QTimer(window)
-            repaint.setInterval(33)
-            repaint.timeout.connect(paint)
-            repaint.start()
-            reading = QTimer(window)
-            reading.setInterval(300)
-            reading.timeout.connect(lambda: window.views.compare_with(saved))
-            reading.start()
-            hands = window.instruments.laser
-            hands.longest.set_value(86_400.0)
-            hands.cap.set_value(1e9)
-            button = window.strip.dark_button
-            place = button.mapTo(window, button.rect().center())
-            took: dict[str, list[float]] = {"button": [], "Esc twice": [], "Esc twice, a dialog open": []}
-            for k in range(PRESSES):
-                way = list(took)[k % 3]
-                wait(hands.light.isEnabled, 20)
-                hands.light.click()
-                wait(lambda: simulator.ask({"get": "laser.emission"}) is True, 20)
-                if "dialog" in way:
-                    window.choose_scan()
-                    dialog = window.findChildren(QFileDialog)[-1]
-                    wait(lambda dialog=dialog: QGuiApplication.focusWindow() is dialog.windowHandle(), 5)
-                seen = Darkness(simulator)
-                if way == "button":
-                    seen.since = time.perf_counter()
-                    QTest.mousePress(window.windowHandle(), Qt.MouseButton.LeftButton, pos=place)
-                    QTest.mouseRelease(window.windowHandle(), Qt.MouseButton.LeftButton, pos=place)
-                else:
-                    QTest.keyClick(QGuiApplication.focusWindow(), Qt.Key.Key_Escape)
-                    window.activateWindow()
-                    wait(lambda: QGuiApplication.focusWindow() is window.windowHandle(), 5)
-                    QTest.qWait(50)
-                    seen.since = time.perf_counter()
-                    QTest.keyClick(window.windowHandle(), Qt.Key.Key_Escape)
-                wait(lambda seen=seen: not seen.is_alive(), 20)
-                took[way].append(seen.at - seen.since)
-            for way, times in took.items():
-                say(f"{way}: {len(times)} presses", np.array(times))
-            say("all, from the press to dark at the laser", np.concatenate([np.array(one) for one in took.values()]))
-            repaint.stop()
-            reading.stop()
-            window.close()
-            wait(lambda: not window.feed.connected, 30)
-            application.processEvents()
+        repaint = QTimer(window)
+        repaint.setInterval(33)
+        repaint.timeout.connect(paint)
+        repaint.start()
+        reading = QTimer(window)
+        reading.setInterval(300)
+        reading.timeout.connect(lambda: window.views.compare_with(saved))
+        reading.start()
+        hands = window.instruments.laser
+        hands.longest.set_value(86_400.0)
+        hands.cap.set_value(1e9)
+        button = window.strip.dark_button
+        place = button.mapTo(window, button.rect().center())
+        took: dict[str, list[float]] = {"button": [], "Esc twice": [], "Esc twice, a dialog open": []}
+        for k in range(PRESSES):
+            way = list(took)[k % 3]
+            wait(hands.light.isEnabled, 20)
+            hands.light.click()
+            wait(lambda: simulator.ask({"get": "laser.emission"}) is True, 20)
+            if "dialog" in way:
+                window.choose_scan()
+                dialog = window.findChildren(QFileDialog)[-1]
+                wait(lambda dialog=dialog: QGuiApplication.focusWindow() is dialog.windowHandle(), 5)
+            seen = Darkness(simulator)
+            if way == "button":
+                seen.since = time.perf_counter()
+                QTest.mousePress(window.windowHandle(), Qt.MouseButton.LeftButton, pos=place)
+                QTest.mouseRelease(window.windowHandle(), Qt.MouseButton.LeftButton, pos=place)
+            else:
+                QTest.keyClick(QGuiApplication.focusWindow(), Qt.Key.Key_Escape)
+                window.activateWindow()
+                wait(lambda: QGuiApplication.focusWindow() is window.windowHandle(), 5)
+                QTest.qWait(50)
+                seen.since = time.perf_counter()
+                QTest.keyClick(window.windowHandle(), Qt.Key.Key_Escape)
+            wait(lambda seen=seen: not seen.is_alive(), 20)
+            took[way].append(seen.at - seen.since)
+        for way, times in took.items():
+            say(f"{way}: {len(times)} presses", np.array(times))
+        say("all, from the press to dark at the laser", np.concatenate([np.array(one) for one in took.values()]))
+        repaint.stop()
+        reading.stop()
 
 
 class Darkness(threading.Thread):
@@ -301,6 +295,8 @@ class Darkness(threading.Thread):
 
 def long() -> None:
     """100,000 spectra through the views."""
+    from qtpy.QtTest import QTest
+
     application = make_application()
     rng = np.random.default_rng(1)
     wavelength = 351.0 + 0.290 * np.arange(CHANNELS)
@@ -309,6 +305,8 @@ def long() -> None:
         window.resize(1600, 1000)
         window.show()
         views = window.views
+        views.live.get_ready()
+        QTest.qWait(2000)       # as a window that has been open for a moment
         views.begin("time-series")
         views.set_axis(wavelength)
         bands = np.exp(-0.5 * ((wavelength - np.array([[590.0], [513.0]])) / 10.0) ** 2)

@@ -13,8 +13,10 @@ from qtpy.QtCore import QPointF, QSettings, Qt
 
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
+from halidescope.acquisition.session import read_session
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
+from halidescope.gui.link import Opened
 from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.offline import ScanWindow
 from halidescope.gui.window import MainWindow
@@ -102,6 +104,33 @@ def test_a_second_window_takes_over_what_the_first_left(
     qtbot.waitUntil(lambda: state(second) is RunState.ABORTED, timeout=15000)
     assert truth(bench, "laser.emission") is False
     second._close_for_good()
+
+
+def test_one_window_commands_and_the_other_watches_until_it_takes_the_command(
+    attached_window: MainWindow, session: Path, bench: SimulatedMicroscope, settings: QSettings, qtbot: QtBot
+) -> None:
+    watching, commanding = attached_window, MainWindow(settings)
+    qtbot.addWidget(commanding)
+    commanding.show()
+    address = read_session(session)
+    commanding.follow(lambda: Opened(*(EngineClient(address, name="ben (process 1)") for _ in range(4))))
+    qtbot.waitUntil(lambda: commanding.status is not None and commanding.status.connected, timeout=15000)
+    start(commanding, qtbot)
+    qtbot.waitUntil(lambda: "ben (process 1) has the command" in watching.notice.text.text(), timeout=15000)
+    qtbot.waitUntil(lambda: watching.views.data.seen > 15, timeout=15000)
+    qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "take the command over first" in watching.notice.text.text(), timeout=15000)
+    assert state(watching) is RunState.RUNNING
+    qtbot.mouseClick(watching.notice.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: watching.status is not None and "ben" not in watching.status.commander, timeout=15000)
+    qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: state(commanding) is RunState.PAUSED, timeout=15000)
+    qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: truth(bench, "laser.emission") is True, timeout=15000)
+    qtbot.mouseClick(commanding.strip.dark_button, Qt.MouseButton.LeftButton)      # is everybody's
+    qtbot.waitUntil(lambda: state(watching) is RunState.ABORTED, timeout=15000)
+    assert truth(bench, "laser.emission") is False
+    commanding._close_for_good()
 
 
 def click_pixel(panel: MapPanel, x_um: float, y_um: float, qtbot: QtBot) -> None:

@@ -102,6 +102,8 @@ def test_steps_are_added_edited_moved_removed_and_undone(panel: MeasurePanel, qt
     assert [one.kind for one in recipe.recipes] == ["time-series", "raster-map"]
     assert form.steps.item(0).text() == "1  time series 50 s at 120 µW"
 
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow, timeout=5000)     # a window manager gives it the keyboard back when it likes
     form.steps.setFocus()
     qtbot.keyClick(form.steps, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
     assert [one["kind"] for one in form.values()["recipes"]] == ["raster-map", "time-series"]

@@ -94,8 +94,15 @@ def test_the_window_compares_while_somebody_looks(
     assert "discrepancy" in followed.kmc.score.text()
     assert followed.kmc.above.image.image.shape == (20, 20)
     followed._close_for_good()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+
+    def gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    qtbot.waitUntil(gone, timeout=10000)
 
 
 def test_the_view_shows_film_band_and_posterior(panel: KmcPanel, qtbot: QtBot) -> None:
