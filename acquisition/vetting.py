@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 from halidescope.acquisition.problems import ScanFileError
 
-PATIENCE_S = 60.0       # for any file, and so much more for each 100 MB
+PATIENCE_S = 20.0       # for any file, and so much more for each 20 MB; a sound one on a disk takes hundredths
 HDF5_MARK = b"\x89HDF"
 
 
@@ -42,7 +42,7 @@ def vet(path: Path) -> Holds | None:
         with path.open("rb") as file:
             if file.read(len(HDF5_MARK)) != HDF5_MARK:
                 return None
-        patience_s = PATIENCE_S * (1 + path.stat().st_size / 1e8)
+        patience_s = PATIENCE_S * (1 + path.stat().st_size / 2e7)
     except OSError:
         return None
     return _vetter().ask(path, patience_s)

@@ -19,6 +19,7 @@ from halidescope.analysis.kinetics_kernels import (
     AT_BOUND,
     CHI2,
     COLUMNS,
+    CONSTANT,
     GOOD,
     RATES,
     RMS,
@@ -68,14 +69,17 @@ class Biexponential:
         Of the one-exponential model fitted beside.
     one_exponential_suffices : bool
         The Bayesian information criterion prefers one exponential.
+    constant : bool
+        It prefers a constant to both: nothing changes within the errors, and the rates mean nothing.
     aicc, bic, single_aicc, single_bic
         Information criteria of both models, the lower the better.
     converged : bool
     residual_rms
         Root mean square of data minus model.
     flags
-        Bits of :class:`~halidescope.analysis.flags.Flag`; TOO_FEW_POINTS: numbers are NaN; AT_BOUND: k2 is 0, or the
-        rates cannot be told apart, or k1 is faster than the sampling shows; OUTSIDE: the first sample is so late that
+        Bits of :class:`~halidescope.analysis.flags.Flag`; TOO_FEW_POINTS: numbers are NaN; NO_SIGNAL: the
+        trace is ``constant``; AT_BOUND: k2 is 0, or the rates cannot be told apart, or k1 is faster than the sampling
+        shows; OUTSIDE: the first sample is so late that
         amplitudes at time 0 mean nothing, numbers are NaN.
     """
 
@@ -95,6 +99,7 @@ class Biexponential:
     single_rate_se: Numbers
     single_amplitude: Numbers
     one_exponential_suffices: NDArray[np.bool_]
+    constant: NDArray[np.bool_]
     aicc: Numbers
     bic: Numbers
     single_aicc: Numbers
@@ -199,6 +204,9 @@ def fit_biexponential(
     aicc, bic = _criteria(squares, out[:, SCATTER], good, PARAMETERS, known)
     single_aicc, single_bic = _criteria(single[:, 2], out[:, SCATTER], good, 2, known)
     suffices = single_bic <= bic
+    none_bic = _criteria(out[:, CONSTANT], out[:, SCATTER], good, 1, known)[1]
+    constant = (none_bic <= np.minimum(single_bic, bic)) & ~starved
+    flags[constant] |= Flag.NO_SIGNAL
     average = np.where(suffices, single[:, 0] / span, average)
     average_se = np.where(suffices, single_se, average_se)
     errors = np.sqrt(np.einsum("nii->ni", covariance))
@@ -217,6 +225,7 @@ def fit_biexponential(
     return Biexponential(
         rising=rising,
         one_exponential_suffices=pick(suffices & ~starved),
+        constant=pick(constant),
         converged=pick(settled & ~starved),
         flags=pick(flags),
         **{name: pick(values) for name, values in numbers.items()},

@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 # columns of the result
-RATES, AMPLITUDES, CHI2, RMS, SETTLED, AT_BOUND, SINGLE, SCATTER, GOOD = 0, 2, 4, 5, 6, 7, 8, 12, 13
+RATES, AMPLITUDES, CHI2, RMS, SETTLED, AT_BOUND, SINGLE, SCATTER, GOOD, CONSTANT = 0, 2, 4, 5, 6, 7, 8, 12, 13, 14
 COLUMNS = 15
 FEWEST = 5      # samples, one more than parameters
 LITTLE = 40.0   # variances of a sample that the second exponential explains: below, it may be the noise
@@ -174,6 +174,19 @@ def take(
     return good, total, others == 0
 
 
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def about_mean(y: Array, w: Array) -> float:
+    """χ² of the best constant."""
+    weight = value = squares = 0.0
+    for j in range(y.size):
+        weight += w[j]
+        value += w[j] * y[j]
+    mean = value / weight
+    for j in range(y.size):
+        squares += w[j] * (y[j] - mean) ** 2
+    return squares
+
+
 @njit(cache=True, nogil=True)
 def fit_traces(
     time: Array, traces: Array, rising: bool, weights: Array, grid: Array, out: Array, covariances: Array
@@ -182,7 +195,7 @@ def fit_traces(
 
     ``weights`` is (n, m), or (1, m) for all. ``grid`` holds the rates to start from, ascending, the first may be 0.
     Results: ``out`` (n, COLUMNS), the columns named above, SINGLE being rate, amplitude, χ² and information of the
-    rate; ``covariances`` (n, 4, 4) of (k1, k2, a1, a2) for errors as the weights say.
+    rate, CONSTANT the χ² of a constant; ``covariances`` (n, 4, 4) of (k1, k2, a1, a2) for errors as the weights say.
     """
     size, length = grid.size, time.size
     fastest = grid[size - 1]
@@ -239,7 +252,7 @@ def fit_traces(
         out[row, RMS] = np.sqrt(best[PLAIN] / good)
         bound = best[K2] <= 0.0 or best[K1] >= fastest or best[K1] <= 1.0001 * CLOSEST * best[K2]
         out[row, AT_BOUND] = 1.0 if bound else 0.0
-        out[row, SCATTER] = total
+        out[row, SCATTER], out[row, CONSTANT] = total, about_mean(y, w)
         covariance_of(best, gram, factor, covariances[row])
 
 

@@ -6,7 +6,6 @@ were read and how many refused, and the peak of memory in MB.
 """
 
 import random
-import resource
 import shutil
 import sys
 from collections.abc import Callable
@@ -58,6 +57,8 @@ def damaged(whole: bytes, seed: int) -> bytes:
 
 def main(first: int, last: int, jobs: list[tuple[str, Path]]) -> None:
     """Open every file with every seed."""
+    import resource  # POSIX
+
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
     for reader, source in jobs:
         folder = source.parent / "damaged"
