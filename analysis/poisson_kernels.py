@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.linear import invert_sized
+from halidescope.analysis.linear import SINGULAR, invert_sized
 from halidescope.analysis.unmixing_kernels import FAST, LANES, ROUNDING, residual_squares
-from halidescope.analysis.vectors import wide
+from halidescope.analysis.vectors import LINE, prefetch, wide
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
@@ -24,55 +24,65 @@ PASSES = 12       # scoring passes at most; two settle unless an amplitude leave
 SETTLED = 1e-3    # squared change that is still to come, in squared standard errors
 LONG = 16         # channels in a block where the references are smooth enough for it
 QUAD = 4          # detector counts in one 64-bit word
+GROUP = 8         # spectra whose sums are taken side by side, part after part of their channels, and
+SPAN = 256        # words in such a part: its references (32 kB) stay in the first cache for the whole group
 PAD = 8           # numbers after every row of quads: rows 4096 bytes apart would share the few lines of a cache set
 LOW = np.uint64(0xFFFF)
 ONE, TWO, THREE = np.uint64(16), np.uint64(32), np.uint64(48)   # bits before the second, third, fourth count
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def quad_sums(y: Words, dark: Array, basis: Array, first: int, out: Array) -> float:
+def quad_sums(
+    words: Words, row: int, start: int, stop: int, dark: Array, basis: Array, first: int, out: Array
+) -> float:
     """Sums of (counts − dark) · basis over every four channels for references ``first`` … ``first`` + 2.
 
-    ``y`` are words of four counts (little-endian), ``out`` (3 m, quads + PAD). ``basis`` (3 m, 4, quads + PAD) and
-    ``dark`` (4, quads + PAD) are ordered so that the four counts of neighbouring words meet neighbouring numbers: this
-    is what makes sums over blocks vectorise. One spectrum a call: in a loop over two the compiler adds each in its own
-    order, and a spectrum's last bits would depend on its neighbours. Returns Σ (counts − dark)².
+    ``words`` (n, channels / 4) hold four counts each (little-endian); those of ``row`` from ``start`` to ``stop`` are
+    done, into the first numbers of ``out`` (3 m, SPAN + PAD). ``basis`` (3 m, 4, channels / 4 + PAD) and
+    ``dark`` (4, channels / 4 + PAD) are ordered so that the four counts of neighbouring words meet neighbouring
+    numbers: this is what makes sums over blocks vectorise. One spectrum a call: in a loop over two the compiler adds
+    each in its own order, and a spectrum's last bits would depend on its neighbours. Returns Σ (counts − dark)².
     """
     wide()
-    d0, d1, d2, d3 = dark[0], dark[1], dark[2], dark[3]
-    f0, f1, f2, f3 = basis[first, 0], basis[first, 1], basis[first, 2], basis[first, 3]
-    g0, g1, g2, g3 = basis[first + 1, 0], basis[first + 1, 1], basis[first + 1, 2], basis[first + 1, 3]
-    h0, h1, h2, h3 = basis[first + 2, 0], basis[first + 2, 1], basis[first + 2, 2], basis[first + 2, 3]
-    p0, p1, p2 = out[first], out[first + 1], out[first + 2]
+    if first == 0:   # the same part of the same slot in the next group: it is on its way while this group is summed
+        ahead = (row + GROUP) * words.shape[1]
+        for t in range(start, stop, LINE // 8):
+            prefetch(words, ahead + t)
+    i, t0 = np.uint64(row), np.uint64(start)      # unsigned: a loop over indices that may be negative is no vector
+    f, g, h = np.uint64(first), np.uint64(first + 1), np.uint64(first + 2)
+    zero, one, two, three = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
     total = 0.0
-    for t in range(y.size):
-        word = y[t]
-        a = float(word & LOW) - d0[t]
-        b = float((word >> ONE) & LOW) - d1[t]
-        c = float((word >> TWO) & LOW) - d2[t]
-        d = float(word >> THREE) - d3[t]
-        p0[t] = a * f0[t] + b * f1[t] + c * f2[t] + d * f3[t]
-        p1[t] = a * g0[t] + b * g1[t] + c * g2[t] + d * g3[t]
-        p2[t] = a * h0[t] + b * h1[t] + c * h2[t] + d * h3[t]
+    for s in range(np.uint64(stop - start)):
+        t = t0 + s
+        word = words[i, t]
+        a = float(word & LOW) - dark[zero, t]
+        b = float((word >> ONE) & LOW) - dark[one, t]
+        c = float((word >> TWO) & LOW) - dark[two, t]
+        d = float(word >> THREE) - dark[three, t]
+        out[f, s] = a * basis[f, zero, t] + b * basis[f, one, t] + c * basis[f, two, t] + d * basis[f, three, t]
+        out[g, s] = a * basis[g, zero, t] + b * basis[g, one, t] + c * basis[g, two, t] + d * basis[g, three, t]
+        out[h, s] = a * basis[h, zero, t] + b * basis[h, one, t] + c * basis[h, two, t] + d * basis[h, three, t]
         total += a * a + b * b + c * c + d * d
     return total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def gather(quads: Array, each: int, out: Array) -> None:
-    """Sums of ``each`` (1, 2 or 4) neighbouring quads: blocks of 4, 8 or 16 channels."""
+def gather(quads: Array, each: int, slot: int, start: int, stop: int, out: Array) -> None:
+    """Sums of ``each`` (1, 2 or 4) neighbouring quads, blocks of 4, 8 or 16 channels: ``start`` to ``stop`` of ``out``.
+
+    ``out`` is (GROUP, 3 m, blocks).
+    """
     wide()
-    blocks = out.shape[1]
-    for i in range(out.shape[0]):
-        source, target = quads[i], out[i]
+    for i in range(quads.shape[0]):
+        source, target = quads[i], out[slot, i, start:stop]
         if each == 4:
-            for b in range(blocks):
+            for b in range(target.size):
                 target[b] = source[4 * b] + source[4 * b + 1] + source[4 * b + 2] + source[4 * b + 3]
         elif each == 2:
-            for b in range(blocks):
+            for b in range(target.size):
                 target[b] = source[2 * b] + source[2 * b + 1]
         else:
-            for b in range(blocks):
+            for b in range(target.size):
                 target[b] = source[b]
 
 
@@ -237,7 +247,7 @@ def solve(k: int, gram: Array, right: Array, support: int, factor: Array, soluti
                 factor[i, j] = below * factor[j, j]
                 pivot -= factor[i, j] * below
                 total -= factor[i, j] * solution[j]
-        if not pivot > 1e-14 * gram[i, i]:
+        if not pivot > SINGULAR * gram[i, i]:
             for j in range(k):
                 solution[j] = np.nan
             return False
@@ -253,6 +263,26 @@ def solve(k: int, gram: Array, right: Array, support: int, factor: Array, soluti
     return True
 
 
+@njit(forceinline=True, error_model="numpy")
+def solve_three(gram: Array, right: Array, solution: Array) -> bool:
+    """:func:`solve` for three references, all free, in registers; False where any is negative, NaN where singular."""
+    inverse = 1.0 / gram[0, 0]
+    a, b = gram[1, 0] * inverse, gram[2, 0] * inverse
+    second = gram[1, 1] - a * gram[1, 0]
+    between = gram[2, 1] - b * gram[1, 0]
+    inverse_second = 1.0 / second
+    c = between * inverse_second
+    third = gram[2, 2] - b * gram[2, 0] - c * between
+    y1 = right[1] - a * right[0]
+    z = (right[2] - b * right[0] - c * y1) / third
+    y = y1 * inverse_second - c * z
+    x = right[0] * inverse - a * y - b * z
+    if not (gram[0, 0] > 0.0 and second > SINGULAR * gram[1, 1] and third > SINGULAR * gram[2, 2]):
+        x = y = z = np.nan
+    solution[0], solution[1], solution[2] = x, y, z
+    return x >= 0.0 and y >= 0.0 and z >= 0.0
+
+
 @njit(forceinline=True)
 def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, trial: Array, best: Array) -> None:
     """Exact minimum of ``x G x / 2 − b x``, not negative where asked for.
@@ -261,7 +291,7 @@ def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, t
     """
     k = right.size
     if k == 3:   # the commonest numbers are compiled for themselves: loops of known length vanish
-        feasible = solve(3, gram, right, 7, factor, best)
+        feasible = solve_three(gram, right, best)
     elif k == 2:
         feasible = solve(2, gram, right, 3, factor, best)
     else:
@@ -377,22 +407,31 @@ def poisson_counts(
 
     ``words`` (n, channels / 4) are the same bytes as ``rows``; ``quads`` (3 m, 4, channels / 4 + PAD) and
     ``dark_quads`` are references and dark in the order of :func:`quad_sums`; ``each`` quads make a block;
-    ``sums`` (3 m, channels / 4 + PAD) is room to work in.
+    ``sums`` (3 m, SPAN + PAD) is room to work in.
     """
-    k, blocks = amplitudes.shape[1], means.shape[1]
-    projected = np.zeros((quads.shape[0], blocks))
+    k, blocks, n, across = amplitudes.shape[1], means.shape[1], rows.shape[0], words.shape[1]
+    projected, totals = np.zeros((GROUP, quads.shape[0], blocks)), np.empty(GROUP)
     flat, flat_right, work = np.empty((k, k)), np.empty(k), np.empty((5, k, k))
     weights = np.ones(blocks)
-    weighted_sums(weights, projected, pairs, flat_right, flat)
-    for row in range(rows.shape[0]):
-        total = 0.0
-        for first in range(0, quads.shape[0], LANES):
-            total = quad_sums(words[row], dark_quads, quads, first, sums)
-        gather(sums, each, projected)
-        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
-        squares[row] = score(
-            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
-            amplitudes[row], covariance[row],
-        )  # fmt: skip
-        if not squares[row] > ROUNDING * total:
-            squares[row] = residual_squares(rows[row], dark, basis, amplitudes[row])
+    weighted_sums(weights, projected[0], pairs, flat_right, flat)
+    for top in range(0, n, GROUP):
+        count = min(GROUP, n - top)
+        totals[:] = 0.0
+        for start in range(0, across, SPAN):
+            stop = min(start + SPAN, across)
+            for slot in range(count):
+                part = 0.0
+                for first in range(0, quads.shape[0], LANES):
+                    part = quad_sums(words, top + slot, start, stop, dark_quads, quads, first, sums)
+                totals[slot] += part
+                gather(sums, each, slot, start // each, stop // each, projected)
+        for slot in range(count):
+            row = top + slot
+            base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
+            total = totals[slot]
+            squares[row] = score(
+                projected[slot], base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
+                amplitudes[row], covariance[row],
+            )  # fmt: skip
+            if not squares[row] > ROUNDING * total:
+                squares[row] = residual_squares(rows[row], dark, basis, amplitudes[row])
