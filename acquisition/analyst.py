@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.endmembers import Endmembers, choose_endmembers
 from halidescope.acquisition.recipes import Background, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
-from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.results import Interval, Number, OnlineResults
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
 
 
@@ -114,6 +114,11 @@ class Analyst:
         return msgspec.structs.replace(
             snapshot,
             numbers=_numbers(fit),
+            intervals={
+                name: Interval(_end(low), _end(high), method) for name, (low, high, method) in fit.intervals.items()
+            },
+            one_exponential_suffices=fit.one_exponential_suffices,
+            share_is_constant=bool(fit.kinetics.constant),
             fit_time_s=fit.fit_time_s.tolist(),
             fit_share=_listed(fit.fit_share),
             fit_low=_listed(fit.fit_low),
@@ -126,6 +131,11 @@ def _listed(values: NDArray[np.float64]) -> Any:
     known = values.astype(object)
     known[~np.isfinite(values)] = None
     return known.tolist()
+
+
+def _end(value: float) -> float | None:
+    """None for an end without limit."""
+    return value if math.isfinite(value) else None
 
 
 def _numbers(fit: SeriesFit) -> dict[str, Number]:

@@ -17,6 +17,7 @@ from halidescope.acquisition.references import Endmembers, endmembers_for, load_
 from halidescope.acquisition.replay import replay_or_why_not
 from halidescope.acquisition.results import Number, OnlineResults
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.series_words import notes_of, said_of
 from halidescope.analysis.composition import Medium, energy_ev
 from halidescope.analysis.cosmic import CosmicRays
 from halidescope.analysis.diffusion import Profile, fit_profile
@@ -105,6 +106,8 @@ class Analysis:
         for name, number in self.numbers.items():
             values[name] = number.value
             values[f"{name}_se"] = number.se
+        if isinstance(self.result, SeriesResult):
+            values |= said_of(self.result)
         return values
 
 
@@ -208,13 +211,8 @@ def _series(
         phi_time_s=settings.kinetics.phi_time_s,
     )
     numbers = {name: Number(getattr(series, name), getattr(series, f"{name}_se")) for name in NAMES}
-    notes = list(analysis.notes)
-    if not series.kinetics.converged:
-        notes.append("The biexponential fit did not converge: too little of the change is in this trace.")
-    elif series.kinetics.one_exponential_suffices:
-        notes.append("One exponential suffices: the average rate is its rate; k1 and k2 are not determined.")
     return replace(
-        analysis, numbers={**numbers, **analysis.numbers}, notes=tuple(notes), result=series,
+        analysis, numbers={**numbers, **analysis.numbers}, notes=(*analysis.notes, *notes_of(series)), result=series,
         unmixing=_spread(series.unmixing, rows) if not rows.all() else series.unmixing,
     )  # fmt: skip
 

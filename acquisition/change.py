@@ -7,13 +7,12 @@ The share that changes at a spot is ``c (1 − exp(−k t))``: c the share that 
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import BadFileError
 from halidescope.acquisition.recipe_base import ChangeEstimate
-from halidescope.acquisition.storage import open_scan
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def change_rate(request: ChangeEstimate) -> ChangeRate | None:
         It cannot be read.
     """
     if request.series:
-        with open_scan(Path(request.series)) as scan:
+        with open_any(request.series) as scan:
             number = scan.results.numbers.get("average_rate_per_s") if scan.results else None
             power_uw = float(np.nanmedian(scan.sample_power_uw))
         if number is None or not number.value > 0:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import Recipe
-from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.composition import HC_EV_NM, peak_energy
 from halidescope.analysis.library import BAND_SIGMA_EV, model_band
 
@@ -85,7 +85,7 @@ def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> End
 
 def _measured(path: str, wavelength_nm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Dark-subtracted mean of a reference measurement on our axis, unit sum."""
-    with open_scan(path) as scan:
+    with open_any(path) as scan:
         mean = scan.mean_spectrum()
     low, high = mean.wavelength_nm[0], mean.wavelength_nm[-1]
     slack = abs(mean.wavelength_nm[1] - low)

@@ -13,6 +13,14 @@ class Number(msgspec.Struct, frozen=True):
     se: float | None = None
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """95 % interval; None where the data set no limit. ``method`` is "linear", "profile" or "undetermined"."""
+
+    low: float | None
+    high: float | None
+    method: str
+
+
 class OnlineResults(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of the analysis of the running (or last) measurement.
 
@@ -35,6 +43,9 @@ class OnlineResults(msgspec.Struct, frozen=True, kw_only=True):
     residual_rms: list[float | None] = []             # (n,), counts
     # time series only: biexponential fit of the growing share, 1 − (k01 e^(−k1 t) + k02 e^(−k2 t))
     numbers: dict[str, Number] = {}            # phi, average_rate_per_s, k1_per_s, k2_per_s, k01, k02
+    intervals: dict[str, Interval] = {}        # of the first four of these
+    one_exponential_suffices: bool | None = None      # None: no fit yet
+    share_is_constant: bool | None = None
     fit_time_s: list[float] = []
     fit_share: list[float | None] = []
     fit_low: list[float | None] = []                  # 95 % confidence band of the fitted curve

@@ -20,6 +20,7 @@ from halidescope.acquisition.records import DarkRecord, Flag, Header, SpectrumRe
 from halidescope.acquisition.recovery import bring_home
 from halidescope.acquisition.slide import BANDS, bands, richest_line
 from halidescope.acquisition.storage import compare
+from halidescope.acquisition.vetting import vet
 
 SCHEDULED = ("time-series", "dark-recovery")       # their points mean nothing at another time
 IDENTITY = ("manufacturer", "model", "serial")     # a newer firmware is still the same instrument
@@ -130,6 +131,7 @@ def finished_spectra(out: Path) -> int | None:
     """
     if not out.exists():
         return None
+    vet(out)
     file = NexusFile(out)
     file.close()
     if file.ending is None or file.ending.state != "finished":

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 from halidescope.acquisition.problems import ScanFileError
 
-PATIENCE_S = 60.0       # for any file, and so much more for each 100 MB
+PATIENCE_S = 20.0       # for any file, and so much more for each 20 MB; a sound one on a disk takes hundredths
 HDF5_MARK = b"\x89HDF"
 
 
@@ -42,7 +42,7 @@ def vet(path: Path) -> Holds | None:
         with path.open("rb") as file:
             if file.read(len(HDF5_MARK)) != HDF5_MARK:
                 return None
-        patience_s = PATIENCE_S * (1 + path.stat().st_size / 1e8)
+        patience_s = PATIENCE_S * (1 + path.stat().st_size / 2e7)
     except OSError:
         return None
     return _vetter().ask(path, patience_s)
@@ -55,6 +55,7 @@ class _Vetter:
         self._turn = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._answers: SimpleQueue[str] = SimpleQueue()
+        self._listener: threading.Thread | None = None
 
     def ask(self, path: Path, patience_s: float) -> Holds:
         with self._turn:
@@ -92,7 +93,8 @@ class _Vetter:
                 answers.put(line.strip())
             answers.put("")
 
-        threading.Thread(target=listen, name="vetting", daemon=True).start()
+        self._listener = threading.Thread(target=listen, name="vetting", daemon=True)
+        self._listener.start()
         self._process, self._answers = process, answers
         return process
 
@@ -103,6 +105,8 @@ class _Vetter:
             return
         process.kill()
         process.wait()
+        if self._listener is not None:
+            self._listener.join()          # it comes to the end of what it listens to
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()

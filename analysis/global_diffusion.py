@@ -137,30 +137,38 @@ def fit_spread(
         found = np.linalg.solve(gram + 1e-30 * np.eye(columns.shape[-1]), right[..., None])[..., 0]
         return found, np.einsum("npa,na->np", columns, found) - target, columns
 
+    kept = [*range(d + 1)] + ([d + 1] if initial_width else []) + ([d + 2] if temperature_k is not None else [])
+
+    def slopes(p: Numbers) -> Numbers:
+        """Derivatives by the common parameters with every snapshot's own heights eliminated, (n · points, m).
+
+        L. Kaufman, BIT 1975, 15, 49.
+        """
+        amplitudes, _, columns = solve(p)
+        start = p[width_at] if initial_width else 0.0
+        slope = _slope(p[:d], places, middle - inverse, squared_widths(p), start, amplitudes[:, 0], weights)[..., kept]
+        gram = np.einsum("npa,npb->nab", columns, columns)
+        projected = np.linalg.solve(gram + 1e-30 * np.eye(gram.shape[-1]), np.einsum("npa,npq->naq", columns, slope))
+        return (slope - columns @ projected).reshape(-1, len(names))
+
     start_points = _starts(places, np.where(good, data, np.nan), times, initial_width, temperature_k is not None)
     low = np.full(len(names), -np.inf)
     if initial_width:
         low[width_at] = 0.0
     fits = [
         least_squares(
-            lambda p: solve(p)[1].ravel(), np.maximum(start, low), bounds=(low, np.inf), x_scale="jac", xtol=1e-11
+            lambda p: solve(p)[1].ravel(), np.maximum(start, low), jac=slopes, bounds=(low, np.inf), x_scale="jac",
+            xtol=1e-11,
         )
         for start in start_points
     ]
     best = min(fits, key=lambda fit: fit.cost)
     p = best.x
-    amplitudes, residual, columns = solve(p)
+    amplitudes, residual, _ = solve(p)
     free = int(good.sum()) - len(names) - amplitudes.size
     if free < 1:
         raise ValueError(f"{int(good.sum())} samples for {len(names) + amplitudes.size} parameters; measure more")
-    # derivatives by the common parameters with every snapshot's own amplitudes eliminated
-    start_width2 = p[width_at] if initial_width else 0.0
-    slope = _slope(p[:d], places, middle - inverse, squared_widths(p), start_width2, amplitudes[:, 0], weights)
-    kept = [*range(d + 1)] + ([d + 1] if initial_width else []) + ([d + 2] if temperature_k is not None else [])
-    slope = slope[..., kept]
-    gram = np.einsum("npa,npb->nab", columns, columns)
-    projected = np.linalg.solve(gram + 1e-30 * np.eye(gram.shape[-1]), np.einsum("npa,npq->naq", columns, slope))
-    slope = (slope - columns @ projected).reshape(-1, len(names))
+    slope = slopes(p)
     reduced = float((residual**2).sum() / free)
     covariance = inverse_of((slope.T @ slope)[None])[0] * (1.0 if sigma is not None else reduced)
     se = np.sqrt(np.diag(covariance))

@@ -17,10 +17,12 @@ from scipy.stats import t as student
 
 from halidescope.analysis.kinetics import Biexponential, fit_biexponential
 from halidescope.analysis.linear import inverse_of, propagate
+from halidescope.analysis.varpro import CLOSEST
 
 Numbers = NDArray[np.float64]
 Quantity = Literal["k1", "k2", "average_rate", "phi"]
 FARTHEST = 60.0    # standard errors after which an interval is said to be open
+CURVED = 0.2       # part by which χ² at the ends of ± standard errors may differ from its quantile
 
 
 class Interval(NamedTuple):
@@ -80,38 +82,81 @@ def profile_interval(
         raise ValueError(f"quantity is {quantity!r}, allowed are {', '.join(get_args(Quantity))}")
     if not 0 < level < 1:
         raise ValueError(f"level is {level}, a confidence lies between 0 and 1")
-    times, trace = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    fit = fit_biexponential(times, trace, rising=rising, sigma=sigma)
-    good = np.isfinite(trace)
-    errors = np.broadcast_to(np.asarray(1.0 if sigma is None else sigma, dtype=np.float64), trace.shape)[good]
-    times, falling = times[good], (1.0 - trace if rising else trace)[good]
-    end = float(times.max()) if at_time is None else at_time
-    best, spread = _value_of(fit, quantity, end)
-    chi2_at = _profile(times, falling, errors, fit, quantity, end, rising)
-    floor = chi2_at(best)
-    free = times.size - 4
-    noise = 1.0 if sigma is not None else floor / free
-    reach = norm.ppf(0.5 + level / 2) if sigma is not None else student.ppf(0.5 + level / 2, free)
+    fit = fit_biexponential(t, y, rising=rising, sigma=sigma)
+    end = float(np.max(np.asarray(t, dtype=np.float64))) if at_time is None else at_time
+    return Profile(t, y, fit, quantity, sigma=sigma, at_time=end).interval(level)
 
-    def excess(value: float) -> float:
-        return (chi2_at(value) - floor) / noise - reach**2
 
-    ends = []
-    for side in (-1.0, 1.0):
-        step = reach * spread if np.isfinite(spread) and spread > 0 else 0.1 * abs(best) + 1e-300
-        inner = best
-        ends.append(np.nan)
-        for _ in range(12):
-            outer = inner + side * step
-            if quantity in ("k1", "k2", "average_rate") and outer <= 0:
-                outer = 0.5 * inner
-            if excess(outer) > 0:
-                ends[-1] = float(brentq(excess, inner, outer, xtol=1e-6 * abs(outer - best)))
-                break
-            if abs(outer - best) > FARTHEST * abs(step) or outer < 1e-9 * abs(best):
-                break
-            inner, step = outer, 1.5 * step
-    return Interval(best, ends[0], ends[1])
+class Profile:
+    """χ² of one trace, minimised over everything but one number of its fit.
+
+    Parameters
+    ----------
+    t, y, sigma
+        The trace that ``fit`` was made of.
+    fit : Biexponential
+    quantity : {"k1", "k2", "average_rate", "phi"}
+        The number; "phi" is the share at ``at_time``. k1 stays above k2.
+    """
+
+    def __init__(
+        self, t: ArrayLike, y: ArrayLike, fit: Biexponential, quantity: Quantity, *, sigma: ArrayLike | None,
+        at_time: float,
+    ) -> None:  # fmt: skip
+        times, trace = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        good = np.isfinite(trace)
+        errors = np.broadcast_to(np.asarray(1.0 if sigma is None else sigma, dtype=np.float64), trace.shape)[good]
+        falling = (1.0 - trace if fit.rising else trace)[good]
+        self._rate = quantity != "phi"
+        self._constant = bool(fit.constant)
+        self._free = int(good.sum()) - 4 if sigma is None else None
+        self.best, self.se = _value_of(fit, quantity, at_time)
+        self._chi2 = _profile(times[good], falling, errors, fit, quantity, at_time, fit.rising)
+        self._floor = self._chi2(self.best)
+        self._noise = 1.0 if self._free is None else self._floor / self._free
+
+    def rise(self, value: float) -> float:
+        """χ² above its minimum at ``value``, in variances of a sample."""
+        return (self._chi2(value) - self._floor) / self._noise
+
+    def reach(self, level: float) -> float:
+        """Standard errors to the ends of an interval; Student's where the errors come from the residual."""
+        if self._free is None:
+            return float(norm.ppf(0.5 + level / 2))
+        return float(student.ppf(0.5 + level / 2, self._free))
+
+    def is_quadratic(self, level: float) -> bool:
+        """Whether ± standard errors lead to where χ² has risen as it should, within CURVED of it."""
+        reach = self.reach(level)
+        ends = self.best - reach * self.se, self.best + reach * self.se
+        if not np.isfinite(self.se) or (self._rate and ends[0] <= 0):
+            return False
+        return all(abs(self.rise(end) / reach**2 - 1) < CURVED for end in ends)
+
+    def interval(self, level: float) -> Interval:
+        """Where χ² has risen by the quantile; all NaN for a constant trace, which has no rates and any curve to φ."""
+        if self._constant and self._rate:
+            return Interval(np.nan, np.nan, np.nan)
+        reach = self.reach(level)
+        ends = []
+        for side in (-1.0, 1.0):
+            step = reach * self.se if np.isfinite(self.se) and self.se > 0 else 0.1 * abs(self.best) + 1e-300
+            inner = self.best
+            ends.append(np.nan)
+            for _ in range(12):
+                outer = inner + side * step
+                if self._rate and outer <= 0:
+                    outer = 0.5 * inner
+                if self.rise(outer) > reach**2:
+                    crossing = brentq(
+                        lambda value: self.rise(value) - reach**2, inner, outer, xtol=1e-4 * abs(outer - self.best)
+                    )
+                    ends[-1] = float(crossing)
+                    break
+                if abs(outer - self.best) > FARTHEST * abs(step) or outer < 1e-9 * abs(self.best):
+                    break
+                inner, step = outer, 1.5 * step
+        return Interval(self.best, ends[0], ends[1])
 
 
 def _value_of(fit: Biexponential, quantity: str, end: float) -> tuple[float, float]:
@@ -161,25 +206,35 @@ def _profile(
 
         def misfit(logs: Numbers) -> Numbers:
             k, columns = decays(logs)
-            at = np.exp(-k * end)
-            # k02 = (wanted − k01 e1) / e2 at the end
-            base = columns[:, 1] * wanted / at[1]
-            shape = columns[:, 0] - columns[:, 1] * at[0] / at[1]
+            at = np.exp(-np.minimum(k * end, 60.0))    # so far down it is nothing, and can still be divided by
+            # (wanted − k01 e1) / e2 at the end, where 2 is the one that is still there
+            there, other = (0, 1) if k[0] < k[1] else (1, 0)
+            base = columns[:, there] * wanted / at[there]
+            shape = columns[:, other] - columns[:, there] * at[other] / at[there]
             norm2 = shape @ shape
             return base + shape * (shape @ (target - base) / norm2 if norm2 > 0 else 0.0) - target
 
         return misfit
 
     def chi2(value: float) -> float:
+        edges = -np.inf, np.inf
         if quantity == "k1":
+            # the other rate stays on its side: beyond, k1 and k2 would have changed their names
             misfit, starts = fixed_rate(value, 0), [rates[1:], rates[1:] - 1.0]
+            edges = -20.0, max(np.log(max(value * span, 1e-9) / CLOSEST), -19.9)
         elif quantity == "k2":
             misfit, starts = fixed_rate(value, 1), [rates[:1], rates[:1] + 0.5]
+            edges = np.log(max(value * span, 1e-9) * CLOSEST), 14.0
         elif quantity == "average_rate":
             misfit, starts = fixed_average(value), [rates, rates + np.array([0.2, 0.0])]
         else:
             misfit, starts = fixed_share(value), [rates, rates + np.array([0.0, 0.2])]
-        return min(2.0 * least_squares(misfit, start, x_scale=1.0, xtol=1e-10, ftol=1e-10).cost for start in starts)
+        return min(
+            2.0 * least_squares(
+                misfit, np.clip(start, edges[0] + 1e-6, edges[1] - 1e-6), bounds=edges, xtol=1e-8, ftol=1e-9
+            ).cost
+            for start in starts
+        )  # fmt: skip
 
     return chi2
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential
+from halidescope.analysis.kinetics_intervals import CONSTANT, interval_note, reported_intervals
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.series_numbers import SeriesNumbers
 from halidescope.analysis.time_errors import fit_with_time_errors
@@ -179,15 +180,18 @@ class OnlineSeries(OnlineUnmixing):
         if len(np.unique(self.time_s[good])) < FEWEST_POINTS:
             self.note = f"{int(good.sum())} usable spectra so far, the fit needs {FEWEST_POINTS}"
             return None
-        found, _ = fit_with_time_errors(
+        found, used = fit_with_time_errors(
             self.time_s[good], share[good], rising=True, sigma=error[good], t_se=self._time_se_s[: self.count][good]
         )
         end = float(self.time_s[good].max())
         phi = found.share_at(end)
         at = np.linspace(0.0, end, CURVE_POINTS)
         band = found.band(at)
-        self.note = ""
-        if not found.converged:
+        intervals = reported_intervals(self.time_s[good], share[good], used, found, end)
+        self.note = interval_note(intervals)
+        if found.constant:
+            self.note = CONSTANT
+        elif not found.converged:
             self.note = "the fit has not settled: the spectra so far do not determine it"
         elif found.one_exponential_suffices:
             self.note = "one exponential suffices so far: the average rate is its rate, k1 and k2 are not determined"
@@ -199,7 +203,7 @@ class OnlineSeries(OnlineUnmixing):
             k01=float(found.k01), k01_se=float(found.k01_se), k02=float(found.k02), k02_se=float(found.k02_se),
             one_exponential_suffices=bool(found.one_exponential_suffices), converged=bool(found.converged),
             fit_time_s=at, fit_share=found.evaluate(at), fit_low=band.low, fit_high=band.high,
-            note=self.note, kinetics=found,
+            intervals=intervals, note=self.note, kinetics=found,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.detector import IDEAL, Detector, growing_share
 from halidescope.analysis.kinetics import Biexponential
+from halidescope.analysis.kinetics_intervals import reported_intervals
 from halidescope.analysis.series_numbers import NAMES, SeriesNumbers
 from halidescope.analysis.systematics import gain_of, reference_covariance
 from halidescope.analysis.time_errors import fit_with_time_errors
@@ -122,8 +123,13 @@ def analyse_series(
     errors = [float(v) for v in np.sqrt(np.diag(total))]
     named = dict(zip(NAMES, values, strict=True))
     named |= {f"{name}_se": error for name, error in zip(NAMES, errors, strict=True)}
+    intervals = reported_intervals(
+        times[good], share[good], effective, fit, end,
+        systematic_se=dict(zip(NAMES, np.sqrt(np.diag(systematic)).tolist(), strict=True)),
+    )  # fmt: skip
     return SeriesResult(
         **named,
+        intervals=intervals,
         phi_time_s=end,
         names=NAMES,
         covariance=total,

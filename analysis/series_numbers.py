@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from halidescope.analysis.kinetics_intervals import ReportedInterval
+
 NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
 
 
@@ -9,7 +11,7 @@ NAMES = ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02")
 class SeriesNumbers:
     """Yield and rates of the phase that grew, 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)), with standard errors.
 
-    ``phi`` is the fitted share at ``phi_time_s``.
+    ``phi`` is the fitted share at ``phi_time_s``. ``intervals`` are of 95 %, by name, and say how they were found.
     """
 
     phi: float
@@ -25,3 +27,4 @@ class SeriesNumbers:
     k01_se: float
     k02: float
     k02_se: float
+    intervals: dict[str, ReportedInterval]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.results import Number
 from halidescope.acquisition.scan import Scan
@@ -95,7 +96,7 @@ def read_points(paths: Sequence[Path]) -> tuple[list[TrendPoint], list[str]]:
     """Points of files and of the parts of lists of files; and the names of those that hold none. For a lane."""
     points, without = [], []
     for path in (part for given in paths for part in parts_in(given)):
-        with open_scan(path) as scan:
+        with open_any(path) as scan:
             point = point_of(scan)
         if point is None:
             without.append(path.name)

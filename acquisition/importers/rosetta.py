@@ -37,7 +37,7 @@ _EXACT = {"jobinyvon": {"use_uniform_signal_axis": False}, "renishaw": {"use_uni
 # what the readers raise on files that are not what they expect; anything else is a mistake of theirs worth seeing
 _COMPLAINTS = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, EOFError, NotImplementedError,
-    AssertionError, ArithmeticError, SyntaxError, ImportError, MemoryError, UnboundLocalError,
+    AssertionError, ArithmeticError, SyntaxError, ImportError, MemoryError, UnboundLocalError, StopIteration,
 )
 
 

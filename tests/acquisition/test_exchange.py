@@ -47,15 +47,19 @@ def measured(write_journal):
 
 
 @pytest.mark.filterwarnings("ignore:The NestedDirectoryStore is deprecated:FutureWarning")   # RosettaSciIO's, of .zspy
-@pytest.mark.parametrize("kind", ["raster-map", "time-series"])
-@pytest.mark.parametrize("ending", [".csv", ".npz", ".hspy", ".zspy", ".nxs"])
+@pytest.mark.parametrize(("kind", "ending"), [
+    ("raster-map", ".csv"), ("time-series", ".csv"), ("raster-map", ".npz"), ("time-series", ".npz"),
+    ("raster-map", ".nxs"), ("time-series", ".nxs"),
+    ("time-series", ".hspy"), ("raster-map", ".zspy"),       # each opened in a process of its own, which takes a second
+])  # fmt: skip
 def test_a_file_of_another_format_gives_the_same_scan_and_file_again(measured, tmp_path, kind, ending):
     first, there, back = measured(kind), tmp_path / f"there{ending}", tmp_path / "back.nxs"
     convert(first, there)
-    convert(there, back)
-    with open_scan(first) as one, open_any(there) as other, open_scan(back) as again:
-        assert_same(one, other)
-        assert_same(one, again)
+    with open_any(there) as other:
+        save(other, back)
+        with open_scan(first) as one, open_scan(back) as again:
+            assert_same(one, other)
+            assert_same(one, again)
 
 
 @pytest.mark.parametrize("kind", ["raster-map", "time-series"])

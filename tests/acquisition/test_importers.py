@@ -263,7 +263,7 @@ def vendor_bytes() -> dict[str, bytes]:
     return files
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["a.spe", "b.spe", "c.sif", "d.txt", "e.txt"]), seed=st.integers(0, 2**32))
 def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path, name, seed):
     """Cut off, bits flipped, numbers replaced: nothing but a scan or a ScanFileError comes out, and soon."""

@@ -17,10 +17,11 @@ from halidescope.acquisition.light_page import LightPage, LitSpot, light_path, r
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import parse_recipe
 from halidescope.acquisition.recovery import bring_home, in_use, left_behind, recover
+from halidescope.acquisition.results_file import results_path, store_results
 from halidescope.acquisition.run import run_recipe
 from halidescope.acquisition.storage import finish, open_scan
 
-from .conftest import header, record, until
+from .conftest import analysed, header, record, until
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,25 @@ def test_a_measurement_whose_folder_vanishes_ends_dark_and_is_resumed_once_it_is
     with open_scan(folder / "scan.nxs") as scan:
         assert scan.valid.all()
         assert np.array_equal(scan.spectra[there], before[there])
+
+
+def test_results_that_do_not_fit_on_the_disk_leave_what_was_there(small_disk):
+    out = small_disk / "scan.nxs"
+    writer = JournalWriter(journal_path(out), header("time-series"))
+    for sequence in range(11):
+        writer.append(record(sequence, sequence))
+    writer.close()
+    assert finish(out) == []
+    with open_scan(out) as scan:
+        run = analysed(scan)
+    stored = store_results(out, run).read_bytes()
+    with suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+    with pytest.raises(ScanFileError, match=r"results cannot be stored .*what was there is untouched"):
+        store_results(out, run)
+    assert results_path(out).read_bytes() == stored
+    assert {path.name for path in small_disk.iterdir()} == {"scan.nxs", "scan.analysis.nxs", "ballast"}
 
 
 @pytest.mark.slow

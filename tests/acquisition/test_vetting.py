@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -16,6 +17,8 @@ from halidescope.acquisition.storage import finish, open_scan
 from halidescope.acquisition.vetting import Holds, vet
 
 from .conftest import analysed, header
+from .open_damaged import damaged
+from .vendor_files import write_delmic
 
 
 @pytest.fixture
@@ -37,6 +40,18 @@ def test_a_file_tells_what_it_holds(measured, tmp_path):
     assert found == {"foreign.h5": Holds.OTHER, "cut.nxs": Holds.OTHER, "text.nxs": None, "nowhere.nxs": None}
     assert vet(measured) is Holds.MEASUREMENT
     assert vet(results) is Holds.RESULTS
+
+
+def test_a_flipped_bit_that_makes_hdf5_crash_takes_nothing_with_it(measured, tmp_path):
+    """h5py 3.16 dies of a segmentation fault on the label of a dimension; in another version it may be read."""
+    pytest.importorskip("rsciio")
+    cube = np.arange(12 * 16).reshape(3, 4, 16)
+    write_delmic(tmp_path / "cube.h5", cube, np.linspace(500.0, 600.0, 16), step_um=2.0, centre_um=(1.0, 2.0))
+    (tmp_path / "cube.h5").write_bytes(damaged((tmp_path / "cube.h5").read_bytes(), 62))
+    with suppress(ScanFileError):
+        open_any(tmp_path / "cube.h5").close()
+    with open_any(measured) as scan:
+        assert scan.valid.sum() == 11
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")

@@ -26,6 +26,7 @@ from halidescope.acquisition.storage import open_scan
 from halidescope.acquisition.stored_pictures import pictures_of
 from halidescope.analysis.detector import Detector
 from halidescope.analysis.flags import Flag
+from halidescope.analysis.kinetics_intervals import QUANTITIES
 from halidescope.analysis.series import analyse_series
 from halidescope.gui.cli import run
 from halidescope.gui.cli_analyse import gathered
@@ -90,6 +91,10 @@ def test_the_command_writes_numbers_page_arrays_and_where_they_come_from(
     assert series["provenance"]["settings"]["corrections"]["cosmic_rays"] == "report"
     assert series["provenance"]["versions"]["numpy"] == np.__version__
     assert 0.9 < series["median_reduced_chi2"] < 1.2
+    assert series["one_exponential_suffices"] is series["online"]["one_exponential_suffices"]
+    assert series["share_is_constant"] is False
+    assert series["phi_low95"] < series["phi"] < series["phi_high95"]
+    assert {series[f"{name}_interval"] for name in QUANTITIES} <= {"linear", "profile", "undetermined"}
     page = (tmp_path / "map.nxs.html").read_text(encoding="utf-8")
     assert "SIMULATED" in page
     assert "not volume fractions" in page
