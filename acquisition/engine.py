@@ -330,9 +330,9 @@ class Engine:
                 self._over(item, ItemState.REFUSED, f"not started: {error}")
                 command.accepted.set_exception(error)
                 return
-            command.accepted.set_result(None)
             self.expect(ASK_S)
             with Awake() as awake:
+                command.accepted.set_result(None)      # from here on an abort finds a measurement
                 state, reason = chain.run(awake.told)
             self.rest()
             skipped = self.door.skip_wanted and state is RunState.ABORTED

@@ -55,6 +55,7 @@ class _Vetter:
         self._turn = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._answers: SimpleQueue[str] = SimpleQueue()
+        self._listener: threading.Thread | None = None
 
     def ask(self, path: Path, patience_s: float) -> Holds:
         with self._turn:
@@ -92,7 +93,8 @@ class _Vetter:
                 answers.put(line.strip())
             answers.put("")
 
-        threading.Thread(target=listen, name="vetting", daemon=True).start()
+        self._listener = threading.Thread(target=listen, name="vetting", daemon=True)
+        self._listener.start()
         self._process, self._answers = process, answers
         return process
 
@@ -103,6 +105,8 @@ class _Vetter:
             return
         process.kill()
         process.wait()
+        if self._listener is not None:
+            self._listener.join()          # it comes to the end of what it listens to
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()

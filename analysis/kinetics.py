@@ -17,27 +17,30 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.kinetics_kernels import (
     AMPLITUDES,
     AT_BOUND,
+    AVERAGE,
+    AVERAGE_SE,
     CHI2,
     COLUMNS,
     CONSTANT,
+    FARTHEST_BACK,
     GOOD,
+    HIDDEN,
+    PARAMETERS,
     RATES,
     RMS,
     SCATTER,
     SETTLED,
     SINGLE,
     fit_traces,
-    move_to_zero,
+    to_time_zero,
 )
 from halidescope.analysis.linear import propagate
 from halidescope.analysis.parallel import over_rows
 
 Numbers = NDArray[np.float64]
-PARAMETERS = 4
 FEWEST_POINTS = PARAMETERS + 1
 STARTING_RATES = 1.75    # from one to the next
 SLOWEST = 0.05           # of the rates to start from that are not 0, in 1/duration
-FARTHEST_BACK = 300.0   # lifetimes from time 0 to the first sample, beyond which amplitudes at time 0 mean nothing
 
 
 class Estimate(NamedTuple):
@@ -170,35 +173,23 @@ def fit_biexponential(
     grid = starting_rates(scaled)
     weights = _weights(traces, sigma)
     out, covariance = np.zeros((n, COLUMNS)), np.zeros((n, 4, 4))
+    known = sigma is not None
 
     def work(rows: slice) -> None:
         own = rows if len(weights) > 1 else slice(None)
         fit_traces(scaled, traces[rows], rising, weights[own], grid, out[rows], covariance[rows])
+        to_time_zero(out[rows], covariance[rows], known, origin, span)
 
     over_rows(work, n)
     good, squares, single = out[:, GOOD], out[:, CHI2], out[:, SINGLE : SINGLE + 4]
     if alone and good[0] < FEWEST_POINTS:
         raise ValueError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")
-    starved, settled = good < FEWEST_POINTS, out[:, SETTLED] > 0
+    starved, settled, hidden = good < FEWEST_POINTS, out[:, SETTLED] > 0, out[:, HIDDEN] > 0
     flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
     flags[(out[:, AT_BOUND] > 0) & ~starved] |= Flag.AT_BOUND
     flags[~settled] |= Flag.NOT_CONVERGED
-    known = sigma is not None
-    noise = np.ones(n) if known else squares / np.maximum(good - PARAMETERS, 1)
-    rates, amplitudes = out[:, RATES : RATES + 2], out[:, AMPLITUDES : AMPLITUDES + 2]
-    # amplitudes at time 0 instead of at the first sample, rates per unit of time
-    backwards = rates * origin / span
-    hidden = (backwards > FARTHEST_BACK).any(axis=1)
-    lift = np.exp(np.clip(backwards, -FARTHEST_BACK, FARTHEST_BACK))
     flags[hidden] |= Flag.OUTSIDE
-    k, k0 = rates / span, amplitudes * lift
-    move_to_zero(covariance, noise, lift, k0, origin, span)
-
-    total = k0.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        average = (k0 * k).sum(axis=1) / total
-        slope = np.stack([*(k0 / total[:, None]).T, *((k - average[:, None]) / total[:, None]).T], axis=-1)
-        average_se = propagate(slope, covariance)
         single_noise = np.ones(n) if known else single[:, 2] / np.maximum(good - 2, 1)
         single_se = np.sqrt(single_noise / single[:, 3]) / span
     aicc, bic = _criteria(squares, out[:, SCATTER], good, PARAMETERS, known)
@@ -207,20 +198,21 @@ def fit_biexponential(
     none_bic = _criteria(out[:, CONSTANT], out[:, SCATTER], good, 1, known)[1]
     constant = (none_bic <= np.minimum(single_bic, bic)) & ~starved
     flags[constant] |= Flag.NO_SIGNAL
-    average = np.where(suffices, single[:, 0] / span, average)
-    average_se = np.where(suffices, single_se, average_se)
+    average = np.where(suffices, single[:, 0] / span, out[:, AVERAGE])
+    average_se = np.where(suffices, single_se, out[:, AVERAGE_SE])
     errors = np.sqrt(np.einsum("nii->ni", covariance))
 
     numbers = {
-        "k1": k[:, 0], "k2": k[:, 1], "k01": k0[:, 0], "k02": k0[:, 1],
+        "k1": out[:, RATES], "k2": out[:, RATES + 1], "k01": out[:, AMPLITUDES], "k02": out[:, AMPLITUDES + 1],
         "k1_se": errors[:, 0], "k2_se": errors[:, 1], "k01_se": errors[:, 2], "k02_se": errors[:, 3],
         "average_rate": average, "average_rate_se": average_se, "covariance": covariance,
         "single_rate": single[:, 0] / span, "single_rate_se": single_se,
         "single_amplitude": single[:, 1] * np.exp(np.minimum(single[:, 0] * origin / span, FARTHEST_BACK)),
         "aicc": aicc, "bic": bic, "single_aicc": single_aicc, "single_bic": single_bic, "residual_rms": out[:, RMS],
     }  # fmt: skip
-    for values in numbers.values():
-        values[starved | hidden] = np.nan
+    if (lost := starved | hidden).any():
+        for values in numbers.values():
+            values[lost] = np.nan
     pick = (lambda values: values[0]) if alone else (lambda values: values)
     return Biexponential(
         rising=rising,

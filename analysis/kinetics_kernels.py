@@ -36,8 +36,11 @@ Indices = NDArray[np.int64]
 
 # columns of the result
 RATES, AMPLITUDES, CHI2, RMS, SETTLED, AT_BOUND, SINGLE, SCATTER, GOOD, CONSTANT = 0, 2, 4, 5, 6, 7, 8, 12, 13, 14
-COLUMNS = 15
+AVERAGE, AVERAGE_SE, HIDDEN = 15, 16, 17
+COLUMNS = 18
+PARAMETERS = 4
 FEWEST = 5      # samples, one more than parameters
+FARTHEST_BACK = 300.0   # lifetimes from time 0 to the first sample, beyond which amplitudes at time 0 mean nothing
 LITTLE = 40.0   # variances of a sample that the second exponential explains: below, it may be the noise
 
 
@@ -268,19 +271,40 @@ def covariance_of(best: Array, gram: Array, factor: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def move_to_zero(covariances: Array, noise: Array, lift: Array, amplitudes: Array, origin: float, span: float) -> None:
-    """Covariances (n, 4, 4) times ``noise``, in rates per unit of time and amplitudes at time 0, in place.
+def to_time_zero(out: Array, covariances: Array, known: bool, origin: float, span: float) -> None:
+    """From dimensionless time to rates per unit of time and amplitudes at time 0, in place; fills AVERAGE to HIDDEN.
 
-    At time 0 an amplitude is ``lift`` (n, 2) times that at the first sample; ``amplitudes`` are those at time 0.
+    ``origin`` is the time of the first sample, ``span`` that from the first to the last. ``covariances`` get the noise
+    of the residual where the errors of the samples were not ``known``.
     """
     half = np.empty((4, 4))
-    for row in range(len(covariances)):
+    lift, slope = np.empty(2), np.empty(4)
+    for row in range(len(out)):
         one = covariances[row]
+        noise = 1.0 if known else out[row, CHI2] / max(out[row, GOOD] - PARAMETERS, 1.0)
+        out[row, HIDDEN] = 0.0
+        for i in range(2):
+            backwards = out[row, RATES + i] * origin / span
+            if backwards > FARTHEST_BACK:
+                out[row, HIDDEN] = 1.0
+            lift[i] = np.exp(min(max(backwards, -FARTHEST_BACK), FARTHEST_BACK))
+            out[row, RATES + i] /= span
+            out[row, AMPLITUDES + i] *= lift[i]
         for i in range(2):     # J C, J = [[1/span, 0], [k0 · origin/span, lift]]
             for j in range(4):
-                half[i, j] = noise[row] * one[i, j] / span
-                half[i + 2, j] = amplitudes[row, i] * origin * half[i, j] + noise[row] * lift[row, i] * one[i + 2, j]
+                half[i, j] = noise * one[i, j] / span
+                half[i + 2, j] = out[row, AMPLITUDES + i] * origin * half[i, j] + noise * lift[i] * one[i + 2, j]
         for i in range(4):     # (J C) Jᵀ
             for j in range(2):
                 one[i, j] = half[i, j] / span
-                one[i, j + 2] = amplitudes[row, j] * origin * one[i, j] + lift[row, j] * half[i, j + 2]
+                one[i, j + 2] = out[row, AMPLITUDES + j] * origin * one[i, j] + lift[j] * half[i, j + 2]
+        k1, k2, a, b = out[row, RATES], out[row, RATES + 1], out[row, AMPLITUDES], out[row, AMPLITUDES + 1]
+        average = (a * k1 + b * k2) / (a + b)
+        slope[0], slope[1] = a / (a + b), b / (a + b)
+        slope[2], slope[3] = (k1 - average) / (a + b), (k2 - average) / (a + b)
+        variance = 0.0
+        for i in range(4):
+            for j in range(4):
+                variance += slope[i] * one[i, j] * slope[j]
+        out[row, AVERAGE] = average
+        out[row, AVERAGE_SE] = np.nan if np.isnan(variance) else np.sqrt(max(variance, 0.0))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from halidescope.acquisition.analysis_file import load_analysis
-from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.importers import guard, open_any
 from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.recipes import load_recipe
@@ -59,6 +59,7 @@ def main(first: int, last: int, jobs: list[tuple[str, Path]]) -> None:
     """Open every file with every seed."""
     import resource  # POSIX
 
+    guard.PATIENCE_S = 10.0      # some damage has readers of others go round and round
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
     for reader, source in jobs:
         folder = source.parent / "damaged"

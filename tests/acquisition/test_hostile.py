@@ -29,13 +29,13 @@ from halidescope.acquisition.storage import finish, open_scan
 
 from .conftest import analysed, header, record
 from .test_importers import LABSPEC, OCEAN
-from .vendor_files import write_sif, write_spe2, write_spe3
+from .vendor_files import write_delmic, write_hamamatsu, write_sif, write_spe2, write_spe3, write_trivista, write_wdf
 
 SHARD, SHARDS = 400, 5                     # files of one kind are damaged in shards, so that each comes to an end
 # sums over everything, or texts in which hardly a flip leaves sense
-STRICT = ("npz", "array.npy.toml", "table.csv", "microscope.toml", "recipe.toml", "analysis.toml")
+STRICT = ("npz", "tvf", "array.npy.toml", "table.csv", "microscope.toml", "recipe.toml", "analysis.toml")
 QUICK = 8                                   # of every kind, in every run of the tests
-GUARDED = ("hspy",)                         # read in a process of their own each, which takes a second
+GUARDED = ("hspy", "wdf", "tvf", "img", "h5")  # read in a process of their own each, which takes a second
 MICROSCOPE = """
 [laser]
 model = "cobolt-06-mld"
@@ -135,6 +135,18 @@ def write_whole(kind: str, folder: Path, write_journal) -> tuple[str, Path]:
     if kind == "sif":
         write_sif(folder / "a.sif", frames.astype(np.float32), [700.0, 2.0])
         return "scan", folder / "a.sif"
+    nm, twelve = np.linspace(500.0, 600.0, 16), np.arange(192.0).reshape(12, 16)
+    if kind == "wdf":
+        places = np.array([(2.0 * (k % 4), 5.0 * (k // 4)) for k in range(12)])
+        write_wdf(folder / "a.wdf", twelve, nm, places_um=places, starts_s=np.arange(12.0), shape=(3, 4), flag=4)
+    elif kind == "tvf":
+        write_trivista(folder / "a.tvf", twelve, nm, stamps_s=np.arange(12.0), x=(0.0, 1.0, 4), y=(0.0, 1.0, 3))
+    elif kind == "img":
+        write_hamamatsu(folder / "a.img", twelve, nm, np.arange(12.0))
+    elif kind == "h5":
+        write_delmic(folder / "a.h5", twelve.reshape(3, 4, 16), nm, step_um=2.0, centre_um=(1.0, 2.0))
+    if (folder / f"a.{kind}").exists():
+        return "scan", folder / f"a.{kind}"
     measured = write_journal(header(), list(range(12)))
     if kind == "journal":
         return "scan", journal_path(measured).rename(folder / "a.nxs.journal")
@@ -157,7 +169,7 @@ def write_whole(kind: str, folder: Path, write_journal) -> tuple[str, Path]:
 
 
 KINDS = (
-    "nxs", "journal", "list", "results", "csv", "npz", "hspy", "array.npy", "array.npy.toml", "table.csv", "spe3",
+    *GUARDED, "nxs", "journal", "list", "results", "csv", "npz", "array.npy", "array.npy.toml", "table.csv", "spe3",
     "spe2", "sif", "ocean.txt", "labspec.txt", "microscope.toml", "recipe.toml", "analysis.toml",
 )
 

@@ -40,7 +40,7 @@ def test_a_description_is_shown_changed_and_refused(converted: Path, capsys: pyt
     assert run([*change, "--by", "Ada", "--why", "forgotten"]) == 0
     shown = capsys.readouterr().out
     assert "sapphire" in shown
-    assert "Ada: operator '' → 'Ada' forgotten" in shown
+    assert "Ada: operator: nothing → Ada (forgotten)" in shown
     assert run(["describe", str(converted), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["operator"] == "Ada"
