@@ -165,8 +165,8 @@ class Unmixer:
             self._rows(rows[part], darks if common else darks[part], fixed, found.part(part))
 
         # detector integers are read in place; everything else needs float64 copies
-        in_place = data.dtype == np.uint16 and (self.noise == "gaussian" or common)
-        over_rows(unmix_part, n, longest=max(1, (10 if in_place else 1) * BLOCK_BYTES // (8 * channels)))
+        in_place = data.dtype == np.uint16 and rows.flags.c_contiguous and (self.noise == "gaussian" or common)
+        over_rows(unmix_part, n, longest=max(1, (40 if in_place else 1) * BLOCK_BYTES // (8 * channels)))
         return Unmixing(
             amplitudes=found.amplitudes.reshape(*lead, k),
             amplitudes_se=found.amplitudes_se.reshape(*lead, k),
@@ -249,11 +249,15 @@ class _Results:
     """Arrays that the kernels fill, one row a spectrum."""
 
     def __init__(self, n: int, k: int) -> None:
-        self.amplitudes, self.amplitudes_se = np.empty((n, k)), np.empty((n, k))
-        self.shares, self.shares_se = np.empty((n, k)), np.empty((n, k))
-        self.covariance = np.empty((n, k, k))
-        self.squares, self.residual_rms = np.empty(n), np.empty(n)
-        self.flags = np.zeros(n, dtype=np.int64)
+        # one piece of memory: for a large one the system gives large pages, and first touching small ones took a
+        # quarter of the whole unmixing
+        room = np.empty(n * (k * k + 4 * k + 3))
+        pieces = np.split(room, np.cumsum([n * k] * 4 + [n * k * k, n, n]))
+        self.amplitudes, self.amplitudes_se, self.shares, self.shares_se = (piece.reshape(n, k) for piece in pieces[:4])
+        self.covariance = pieces[4].reshape(n, k, k)
+        self.squares, self.residual_rms = pieces[5], pieces[6]
+        self.flags = pieces[7].view(np.int64)
+        self.flags[:] = 0
 
     def parts(self) -> tuple[Any, ...]:
         """In the order of :func:`~halidescope.analysis.unmixing_kernels.finish_rows`."""
