@@ -35,7 +35,7 @@ def write_bundle(scan: Scan, path: Path) -> None:
         folder = Path(text)
         save_scan(scan, folder / f"{name}.nxs")
         write_csv(scan, folder / f"{name}.csv")
-        count = take_results_along(Path(scan.source), folder / f"{name}{ENDING}")
+        count = take_results_along(scan, folder / f"{name}{ENDING}")
         about = {**description_of(header_of(scan)), **_facts(scan)}
         (folder / "description.json").write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n")
         (folder / "README.md").write_text(_readme(scan, name, about, count), "utf-8")

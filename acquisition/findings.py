@@ -3,7 +3,6 @@
 How it lies in a file is in :mod:`halidescope.acquisition.results_file`.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.acquisition.batch import Analysis
-from halidescope.acquisition.results_file import About, StoredAnalysis
+from halidescope.acquisition.results_file import About, StoredAnalysis, data_hash
 from halidescope.acquisition.scan import Scan
 from halidescope.analysis.series import SeriesResult
 
@@ -54,13 +53,6 @@ def findings(scan: Scan, analysis: Analysis, origin: Mapping[str, object]) -> St
         wavelength_nm=scan.wavelength_nm if members is not None else np.empty(0), endmembers=shapes,
         curve=_curve(analysis), cosmic=_hits(analysis),
     )  # fmt: skip
-
-
-def data_hash(scan: Scan) -> str:
-    """SHA-256 of the spectra and their wavelengths: tells whether results belong to what a file holds now."""
-    digest = hashlib.sha256(np.ascontiguousarray(scan.wavelength_nm).data)
-    digest.update(np.ascontiguousarray(scan.spectra).data)
-    return digest.hexdigest()
 
 
 def _curve(analysis: Analysis) -> dict[str, NDArray]:

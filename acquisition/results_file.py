@@ -6,15 +6,16 @@ it was made from, and ``measurement``, a link to the raw file. Runs are added an
 replaced whole or not at all. What of an analysis is kept is decided in :mod:`halidescope.acquisition.findings`.
 """
 
+import hashlib
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import msgspec
@@ -28,6 +29,9 @@ from halidescope.acquisition.results import Number
 from halidescope.acquisition.session import default_session_path
 from halidescope.acquisition.untrusted import dataset_in, group_at, numbers_in, text_in
 from halidescope.acquisition.vetting import Holds, vet
+
+if TYPE_CHECKING:
+    from halidescope.acquisition.scan import Scan
 
 RESULTS_VERSION = 1
 MARK = "halidescope_results"       # attribute of the file: the version of this layout
@@ -174,6 +178,25 @@ def read_results(data: Path) -> list[StoredAnalysis]:
     return read_results_file(path) if path.exists() else []
 
 
+def data_hash(scan: "Scan") -> str:
+    """SHA-256 of the spectra and their wavelengths: tells whether results belong to what a file holds now."""
+    digest = hashlib.sha256(np.ascontiguousarray(scan.wavelength_nm).data)
+    digest.update(np.ascontiguousarray(scan.spectra).data)
+    return digest.hexdigest()
+
+
+def analyses_of(scan: "Scan") -> list[StoredAnalysis]:
+    """All analyses stored beside a scan's file; those of other spectra than it holds now say so in their notes."""
+    runs = read_results(Path(scan.source))
+    held = data_hash(scan) if runs else ""
+    return [run if run.about.data_sha256 == held else _of_other_data(run) for run in runs]
+
+
+def _of_other_data(run: StoredAnalysis) -> StoredAnalysis:
+    notes = ("This analysis was made of other spectra than the file holds now.", *run.about.notes)
+    return replace(run, about=msgspec.structs.replace(run.about, notes=notes))
+
+
 def read_results_file(path: Path) -> list[StoredAnalysis]:
     """All analyses in a file of results, the oldest first; errors as :func:`read_results`."""
     try:
@@ -183,26 +206,28 @@ def read_results_file(path: Path) -> list[StoredAnalysis]:
         raise ScanFileError(f"{path}: results cannot be read ({error}); the file is damaged") from error
 
 
-def take_results_along(data: Path, target: Path) -> int:
-    """Copy the stored analyses of a file to where a copy of its data goes, linked to that; returns how many.
+def take_results_along(scan: "Scan", target: Path) -> int:
+    """Copy a scan's stored analyses to where a copy of its data goes, linked to that; returns how many.
+
+    None if they are all of other spectra than the scan's, as those of a whole file are beside a part of it.
 
     Raises
     ------
     ScanFileError
         They are damaged.
     """
-    path = results_path(data)
-    if not path.exists():
+    path, held = results_path(Path(scan.source)), data_hash(scan)
+    runs = read_results_file(path) if path.exists() else []
+    if not any(run.about.data_sha256 == held for run in runs):
         return 0
     raw = target.name.removesuffix(ENDING) + ".nxs"
-    count = len(read_results_file(path))
     shutil.copyfile(path, target)
     with h5py.File(target, "r+") as file:
         for name in [name for name in file if _number(name)]:
             if file[name].get("measurement", getlink=True) is not None:
                 del file[name]["measurement"]
             file[f"{name}/measurement"] = h5py.ExternalLink(raw, "/entry")
-    return count
+    return len(runs)
 
 
 def is_results(path: Path) -> bool:

@@ -6,7 +6,6 @@ Reading is in :mod:`halidescope.acquisition.storage`; nothing here knows a file 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -292,14 +291,16 @@ class Scan:
     def stored_analyses(self) -> "list[StoredAnalysis]":
         """Analyses stored beside the file, the oldest first (:mod:`halidescope.acquisition.results_file`).
 
+        Those of other spectra than the scan's say so in their notes.
+
         Raises
         ------
         ScanFileError
             The file of results is damaged.
         """
-        from halidescope.acquisition.results_file import read_results
+        from halidescope.acquisition.results_file import analyses_of
 
-        return read_results(Path(self.source))
+        return analyses_of(self)
 
     @property
     def true_axes(self) -> dict[str, Floats]:

@@ -63,6 +63,8 @@ def profile_interval(
 ) -> Interval:
     """Profile-likelihood interval of one number of :func:`~halidescope.analysis.kinetics.fit_biexponential`.
 
+    All NaN for a rate of a trace that is constant within its errors: it has none.
+
     Parameters
     ----------
     t, y, rising, sigma
@@ -134,7 +136,7 @@ class Profile:
         return all(abs(self.rise(end) / reach**2 - 1) < CURVED for end in ends)
 
     def interval(self, level: float) -> Interval:
-        """Where χ² has risen by the quantile; all NaN for a constant trace, which has no rates and any curve to φ."""
+        """Where χ² has risen by the quantile; all NaN for a rate of a constant trace."""
         if self._constant and self._rate:
             return Interval(np.nan, np.nan, np.nan)
         reach = self.reach(level)

@@ -8,13 +8,13 @@ import msgspec
 import typer
 
 from halidescope.acquisition.analysis_file import AnalysisFile, anchored, load_analysis
+from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.many import over_files
 from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
 from halidescope.acquisition.results_file import (
     StoredAnalysis,
     is_results,
-    read_results,
     results_path,
     store_results,
 )
@@ -135,9 +135,8 @@ def _keep(file: Path, done: Done, out: Path | None, targets: Sequence[Path]) -> 
 
 def _show_stored(measured: Sequence[Path], *, as_json: bool) -> None:
     for file in measured:
-        runs = read_results(file)
-        if not runs and not file.exists():
-            raise ScanFileError(f"{file}: is not there, nor analyses of it; check the path")
+        with open_any(file) as scan:
+            runs = scan.stored_analyses()
         if as_json:
             for run in runs:
                 say_json({"file": str(file), **run.plain()})

@@ -32,7 +32,8 @@ def analysis_page(
     again = plain.get("online_differs_by")
     notes = list(analysis.notes)
     if isinstance(again, float):
-        notes.append(f"The online analysis comes out of this file again within {again:.1e}.")
+        how = f"within {again:.1e}" if again else "bit for bit"
+        notes.append(f"The online analysis comes out of this file again {how}.")
     return Report(
         title=str(scan.metadata.get("title") or scan.source),
         subtitle=f"{plain['file']}: {analysis.spectra} spectra, wavelengths in {analysis.medium}.",

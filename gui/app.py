@@ -1,5 +1,6 @@
 """Starting a window: Qt's binding chosen first, the application dressed, mistakes shown and logged."""
 
+import gc
 import logging
 import os
 import sys
@@ -37,6 +38,12 @@ NICENESS = 5      # of the window's thread, once an engine is there: an exposure
 def give_way() -> None:
     """Let engine and watchdog have the processor first; they were started before and keep their priority."""
     priority.give_way(NICENESS)
+
+
+def settle() -> None:
+    """Spare the garbage collector what is loaded for good: its rounds through all of it stop a window for 0.1 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def show_mistakes(window: MainWindow) -> None:
@@ -84,7 +91,7 @@ def run_window(
     else:
         window.welcome()
     window.show()
-    window.views.live.get_ready()
+    window.views.live.get_ready(settle)
     try:
         return application.exec()
     finally:

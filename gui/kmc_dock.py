@@ -99,7 +99,7 @@ class KmcPanel(QWidget):
         self.halo_plot = Plot(left=("share", "%"), bottom=("distance from the beam", "sites"))
         self.halo_plot.setYRange(0, 150, padding=0)         # room for the legend on top
         self.halo_plot.getPlotItem().getAxis("left").setTicks([[(part, str(part)) for part in (0, 50, 100)]])
-        self.halo_plot.setMinimumHeight(116)      # its label
+        self.halo_plot.setMinimumHeight(100)      # its label
         self.halo_plot.setToolTip("Around the beam: iodide among the ions (dashed), vacancies among the sites (dots).")
         self.halo_iodide = pg.PlotDataItem(symbol="s", symbolSize=5, symbolPen=None)
         self.halo_vacancy = pg.PlotDataItem(symbol="o", symbolSize=5, symbolPen=None)

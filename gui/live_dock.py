@@ -1,6 +1,7 @@
 """The spectrum of this moment: unmixed parts, shares, peak and iodine content with errors, and how they went lately."""
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import pyqtgraph as pg
@@ -105,11 +106,11 @@ class LivePanel(QWidget):
         self._timer.start()
         self.set_theme(DARK)
 
-    def get_ready(self) -> None:
-        """Load in the lane what fits peaks, which takes a moment that the first spectrum should not cost."""
+    def get_ready(self, then: Callable[[], object]) -> None:
+        """Load in the lane what fits peaks, for which no first spectrum should wait; then call ``then``."""
         axis = np.linspace(500.0, 560.0, 61)
         spectrum = 1000.0 * np.exp(-0.5 * ((axis - 530.0) / 6.0) ** 2) + 10.0
-        self.lane.ask(lambda: brightest_peaks(axis, spectrum[None, :]), lambda _: None, self._failed)
+        self.lane.ask(lambda: brightest_peaks(axis, spectrum[None, :]), lambda _: then(), self._failed)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""

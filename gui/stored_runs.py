@@ -4,16 +4,14 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from halidescope.acquisition.findings import data_hash
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.results_file import StoredAnalysis, read_results, store_results
+from halidescope.acquisition.results_file import StoredAnalysis, store_results
 from halidescope.acquisition.scan import Scan
 from halidescope.gui.run_data import RunData, read_whole
 
@@ -32,27 +30,15 @@ def read_scan(path: Path) -> ReadScan:
     """A measurement and its stored analyses; damaged results do not keep the measurement from being seen."""
     scan, data = read_whole(path)
     try:
-        return ReadScan(scan, data, stored_runs(scan))
+        return ReadScan(scan, data, tuple(scan.stored_analyses()))
     except ProblemError as error:
         return ReadScan(scan, data, problem=str(error))
-
-
-def stored_runs(scan: Scan) -> tuple[StoredAnalysis, ...]:
-    """Stored analyses; those of other spectra than the file holds now say so in their notes."""
-    runs = read_results(Path(scan.source))
-    held = data_hash(scan) if runs else ""
-    return tuple(run if run.about.data_sha256 == held else _of_other_data(run) for run in runs)
 
 
 def store_run(scan: Scan, run: StoredAnalysis) -> tuple[StoredAnalysis, ...]:
     """Store an analysis beside its scan; all that are stored then, the new one last."""
     store_results(Path(scan.source), run)
-    return stored_runs(scan)
-
-
-def _of_other_data(run: StoredAnalysis) -> StoredAnalysis:
-    note = "This analysis was made of other spectra than the file holds now."
-    return replace(run, about=msgspec.structs.replace(run.about, notes=(note, *run.notes)))
+    return tuple(scan.stored_analyses())
 
 
 class RunChooser(QWidget):

@@ -5,18 +5,18 @@ import hashlib
 import multiprocessing
 import os
 import re
+import zipfile
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
 
-from halidescope.acquisition.convert import convert
+from halidescope.acquisition.convert import convert, save
 from halidescope.acquisition.description import edit_description
-from halidescope.acquisition.findings import data_hash
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, ScanFileError
-from halidescope.acquisition.results_file import MARK, read_results, results_path, store_results
+from halidescope.acquisition.results_file import MARK, data_hash, read_results, results_path, store_results
 from halidescope.acquisition.storage import finish, open_scan
 
 from .conftest import analysed, header
@@ -207,3 +207,22 @@ def test_an_analysis_becomes_a_table_with_its_units_and_settings(measured, tmp_p
         assert np.array_equal(plane, run.arrays["shares"][..., 1].astype(np.float32), equal_nan=True)
     with pytest.raises(ProblemError, match=r"results of analyses.*scan\.nxs"):
         open_any(path)
+
+
+def test_results_of_other_spectra_say_so_and_stay_behind(measured, tmp_path):
+    """A part of a scan is not what was analysed; nor is a file whose name another measurement has taken."""
+    with open_scan(measured) as scan:
+        store_results(measured, analysed(scan))
+        save(scan.crop(wavelength_nm=(500, 600)), tmp_path / "part.zip")
+        save(scan, tmp_path / "whole.zip")
+        assert not any("other spectra" in note for note in scan.stored_analyses()[0].notes)
+    for name, there in (("part", False), ("whole", True)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+            assert ("scan/scan.analysis.nxs" in archive.namelist()) == there
+    with open_scan(measured) as scan:
+        measured.unlink()
+        part = scan.crop(wavelength_nm=(500, 600))
+        assert part.spectra.size
+        save(part, measured)
+    with open_scan(measured) as scan:
+        assert "other spectra" in scan.stored_analyses()[0].notes[0]

@@ -37,6 +37,42 @@ def test_exact_traces_give_exact_parameters_in_any_unit_of_time(fast, ratio, wei
     assert not fit.one_exponential_suffices
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    fast=st.floats(0.005, 0.3),
+    ratio=st.floats(0.0, 1.0),
+    weight=st.floats(-1.0, 1.0),
+    unit=st.sampled_from([1e-12, 1e-9, 1 / 3600, 60.0, 1e6]),
+    late=st.sampled_from([0.0, 0.1, 40.0]),
+    seed=st.integers(0, 1000),
+)
+def test_noisy_traces_say_the_same_in_any_unit_of_time(fast, ratio, weight, unit, late, seed):
+    y = two(TIME, fast, fast * ratio, weight, 1 - weight) + np.random.default_rng(seed).normal(0, 0.01, TIME.size)
+    one = fit_biexponential(TIME + late, y, sigma=0.01)
+    other = fit_biexponential((TIME + late) * unit, y, sigma=0.01)
+    assert other.one_exponential_suffices == one.one_exponential_suffices
+    assert other.constant == one.constant
+    assert other.bic == pytest.approx(one.bic, abs=0.01)
+    # two rates where there is one, or any where nothing changes, are left to rounding
+    told = () if one.constant else ("average_rate",) if one.one_exponential_suffices else ("average_rate", "k1", "k2")
+    for name in told:
+        distance, se = abs(getattr(other, name) * unit - getattr(one, name)), getattr(one, f"{name}_se")
+        assert not distance > 0.01 * se + 1e-6 * fast
+
+
+def test_traces_of_a_stack_are_fitted_as_each_alone():
+    draws = two(TIME, 0.03, 0.002, 0.65, 0.3) + np.random.default_rng(7).normal(0, 0.01, (40, TIME.size))
+    draws[3:6, 10:14] = np.nan
+    errors = np.full(draws.shape, 0.01)
+    errors[20:, ::2] = 0.02
+    stack = fit_biexponential(TIME, draws, sigma=errors)
+    for i in (0, 3, 5, 6, 19, 20, 39):
+        alone = fit_biexponential(TIME, draws[i], sigma=errors[i])
+        assert stack.k1[i] == pytest.approx(alone.k1, rel=1e-12)
+        np.testing.assert_allclose(stack.covariance[i], alone.covariance, rtol=1e-9)
+        assert stack.single_rate[i] == pytest.approx(alone.single_rate, rel=1e-12)
+
+
 def test_values_and_covariance_equal_curve_fit():
     sigma = np.linspace(0.004, 0.02, TIME.size)
     y = two(TIME, 0.05, 0.004, 0.6, 0.3) + np.random.default_rng(2).normal(0, sigma)

@@ -30,7 +30,7 @@ from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
-from halidescope.gui.app import give_way, make_application
+from halidescope.gui.app import give_way, make_application, settle
 from halidescope.gui.run_data import Grid, RunData
 from halidescope.gui.simulated import SimulatorProcess
 from halidescope.gui.window import MainWindow
@@ -151,7 +151,7 @@ def microscope() -> Iterator[tuple[SimulatorProcess, MainWindow]]:
             window.feed.opened.connect(lambda _: give_way())
             window.resize(1600, 1000)
             window.show()
-            window.views.live.get_ready()
+            window.views.live.get_ready(settle)
             window.open_microscope(simulator.microscope_file, folder / "session.json")
             wait(lambda: window.status is not None and window.status.connected, 60)
             window.splitDockWidget(window.docking["Series"], window.docking["Map"], Qt.Orientation.Horizontal)
@@ -295,8 +295,6 @@ class Darkness(threading.Thread):
 
 def long() -> None:
     """100,000 spectra through the views."""
-    from qtpy.QtTest import QTest
-
     application = make_application()
     rng = np.random.default_rng(1)
     wavelength = 351.0 + 0.290 * np.arange(CHANNELS)
@@ -305,8 +303,9 @@ def long() -> None:
         window.resize(1600, 1000)
         window.show()
         views = window.views
-        views.live.get_ready()
-        QTest.qWait(2000)       # as a window that has been open for a moment
+        ready: list[bool] = []
+        views.live.get_ready(lambda: (settle(), ready.append(True)))
+        wait(lambda: ready, 60)         # as in a window that has been open for a moment
         views.begin("time-series")
         views.set_axis(wavelength)
         bands = np.exp(-0.5 * ((wavelength - np.array([[590.0], [513.0]])) / 10.0) ** 2)

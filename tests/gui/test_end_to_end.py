@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +107,20 @@ def test_a_second_window_takes_over_what_the_first_left(
     second._close_for_good()
 
 
+@pytest.fixture
+def another_window(settings: QSettings, qtbot: QtBot) -> Iterator[MainWindow]:
+    """A second window, which lets go of the engine whatever became of the test."""
+    window = MainWindow(settings)
+    qtbot.addWidget(window)
+    window.show()
+    yield window
+    window._close_for_good()
+
+
 def test_one_window_commands_and_the_other_watches_until_it_takes_the_command(
-    attached_window: MainWindow, session: Path, bench: SimulatedMicroscope, settings: QSettings, qtbot: QtBot
+    attached_window: MainWindow, another_window: MainWindow, session: Path, bench: SimulatedMicroscope, qtbot: QtBot
 ) -> None:
-    watching, commanding = attached_window, MainWindow(settings)
-    qtbot.addWidget(commanding)
-    commanding.show()
+    watching, commanding = attached_window, another_window
     address = read_session(session)
     commanding.follow(lambda: Opened(*(EngineClient(address, name="ben (process 1)") for _ in range(4))))
     qtbot.waitUntil(lambda: commanding.status is not None and commanding.status.connected, timeout=15000)
@@ -124,13 +133,13 @@ def test_one_window_commands_and_the_other_watches_until_it_takes_the_command(
     qtbot.mouseClick(watching.notice.buttons[0], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: watching.status is not None and "ben" not in watching.status.commander, timeout=15000)
     qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: state(commanding) is RunState.PAUSED, timeout=15000)
+    for window in (commanding, watching):
+        qtbot.waitUntil(lambda window=window: state(window) is RunState.PAUSED, timeout=15000)
     qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: truth(bench, "laser.emission") is True, timeout=15000)
     qtbot.mouseClick(commanding.strip.dark_button, Qt.MouseButton.LeftButton)      # is everybody's
     qtbot.waitUntil(lambda: state(watching) is RunState.ABORTED, timeout=15000)
     assert truth(bench, "laser.emission") is False
-    commanding._close_for_good()
 
 
 def click_pixel(panel: MapPanel, x_um: float, y_um: float, qtbot: QtBot) -> None:
@@ -182,6 +191,7 @@ def test_a_map_is_seen_growing_and_opened_again(
 
 WINDOW = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from halidescope.acquisition.recipes import parse_recipe
 from halidescope.gui.app import make_application

@@ -11,7 +11,7 @@ from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu
 
 from halidescope.acquisition.states import RunState
 from halidescope.gui.app import show_mistakes
@@ -227,3 +227,18 @@ def test_a_finished_series_is_among_the_trends_though_the_next_began_at_once(
     begun(followed, engine, tmp_path / "next.nxs", qtbot)
     qtbot.waitUntil(lambda: len(followed.trends.points) == 1, timeout=10000)
     assert followed.trends.points[0].source == str(measured["series"])
+
+
+def test_every_dock_is_saved_as_a_picture(followed: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    """What is simulated says so in the picture, whatever its format."""
+    menu = next(one for one in followed.findChildren(QMenu) if one.title() == "Save &picture of")
+    assert [action.text() for action in menu.actions()] == [f"{name}…" for name in followed.docking.docks]
+    for number, action in enumerate(menu.actions()):
+        action.trigger()
+        dialog = next(one for one in followed.findChildren(QFileDialog) if one.isVisible())
+        path = tmp_path / f"view-{number}.{('png', 'svg', 'pdf')[number % 3]}"
+        dialog.fileSelected.emit(str(path))
+        dialog.close()
+        assert path.stat().st_size > 1000
+        if path.suffix == ".svg":
+            assert "SIMULATED" in path.read_text(encoding="utf-8")
