@@ -46,8 +46,8 @@ def quad_sums(
     wide()
     if first == 0:   # the same part of the same slot in the next group: it is on its way while this group is summed
         ahead = (row + GROUP) * words.shape[1]
-        for t in range(start, stop, LINE // 8):
-            prefetch(words, ahead + t)
+        for line in range(start, stop, LINE // 8):
+            prefetch(words, ahead + line)
     i, t0 = np.uint64(row), np.uint64(start)      # unsigned: a loop over indices that may be negative is no vector
     f, g, h = np.uint64(first), np.uint64(first + 1), np.uint64(first + 2)
     zero, one, two, three = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
