@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from halidescope.analysis.cosmic_screen import Limits, Words, darks_of, suspicious
-from halidescope.analysis.vectors import wide
+from halidescope.analysis.vectors import LINE, prefetch, wide
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
@@ -82,6 +82,8 @@ def scan(
     for row in range(n):
         y = counts[row]
         if integers:
+            for line in range((row + 1) * channels, (row + 2) * channels, LINE // 2):
+                prefetch(words, line)   # the next spectrum is on its way while this one is screened
             if not suspicious(words[row], whole_dark, NEAR, FAR, limits):
                 continue
         elif not screen(y, single_dark, gain, read_variance, 0.99 * sigmas) > 0.0:
