@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.linear import invert_sized
+from halidescope.analysis.block_sums import GROUP, SPAN, block_sums, gather, quad_sums
+from halidescope.analysis.linear import SINGULAR, invert_sized
 from halidescope.analysis.unmixing_kernels import FAST, LANES, ROUNDING, residual_squares
 from halidescope.analysis.vectors import wide
 
@@ -22,103 +23,6 @@ Words = NDArray[np.uint64]
 FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
 PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
 SETTLED = 1e-3    # squared change that is still to come, in squared standard errors
-LONG = 16         # channels in a block where the references are smooth enough for it
-QUAD = 4          # detector counts in one 64-bit word
-PAD = 8           # numbers after every row of quads: rows 4096 bytes apart would share the few lines of a cache set
-LOW = np.uint64(0xFFFF)
-ONE, TWO, THREE = np.uint64(16), np.uint64(32), np.uint64(48)   # bits before the second, third, fourth count
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def quad_sums(y: Words, dark: Array, basis: Array, first: int, out: Array) -> float:
-    """Sums of (counts − dark) · basis over every four channels for references ``first`` … ``first`` + 2.
-
-    ``y`` are words of four counts (little-endian), ``out`` (3 m, quads + PAD). ``basis`` (3 m, 4, quads + PAD) and
-    ``dark`` (4, quads + PAD) are ordered so that the four counts of neighbouring words meet neighbouring numbers: this
-    is what makes sums over blocks vectorise. One spectrum a call: in a loop over two the compiler adds each in its own
-    order, and a spectrum's last bits would depend on its neighbours. Returns Σ (counts − dark)².
-    """
-    wide()
-    d0, d1, d2, d3 = dark[0], dark[1], dark[2], dark[3]
-    f0, f1, f2, f3 = basis[first, 0], basis[first, 1], basis[first, 2], basis[first, 3]
-    g0, g1, g2, g3 = basis[first + 1, 0], basis[first + 1, 1], basis[first + 1, 2], basis[first + 1, 3]
-    h0, h1, h2, h3 = basis[first + 2, 0], basis[first + 2, 1], basis[first + 2, 2], basis[first + 2, 3]
-    p0, p1, p2 = out[first], out[first + 1], out[first + 2]
-    total = 0.0
-    for t in range(y.size):
-        word = y[t]
-        a = float(word & LOW) - d0[t]
-        b = float((word >> ONE) & LOW) - d1[t]
-        c = float((word >> TWO) & LOW) - d2[t]
-        d = float(word >> THREE) - d3[t]
-        p0[t] = a * f0[t] + b * f1[t] + c * f2[t] + d * f3[t]
-        p1[t] = a * g0[t] + b * g1[t] + c * g2[t] + d * g3[t]
-        p2[t] = a * h0[t] + b * h1[t] + c * h2[t] + d * h3[t]
-        total += a * a + b * b + c * c + d * d
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def gather(quads: Array, each: int, out: Array) -> None:
-    """Sums of ``each`` (1, 2 or 4) neighbouring quads: blocks of 4, 8 or 16 channels."""
-    wide()
-    blocks = out.shape[1]
-    for i in range(out.shape[0]):
-        source, target = quads[i], out[i]
-        if each == 4:
-            for b in range(blocks):
-                target[b] = source[4 * b] + source[4 * b + 1] + source[4 * b + 2] + source[4 * b + 3]
-        elif each == 2:
-            for b in range(blocks):
-                target[b] = source[2 * b] + source[2 * b + 1]
-        else:
-            for b in range(blocks):
-                target[b] = source[b]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def subtract(rows: Counts, darks: Array, values: Array, squares: Array) -> None:
-    """Write rows − darks into ``values`` (n, channels), and every row's sum of squares."""
-    for row in range(rows.shape[0]):
-        dark = darks[row] if darks.shape[0] > 1 else darks[0]
-        y, out = rows[row], values[row]
-        total = 0.0
-        for j in range(y.size):
-            v = float(y[j]) - dark[j]
-            out[j] = v
-            total += v * v
-        squares[row] = total
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def long_block_sums(values: Array, basis: Array, first: int, blocks: int, out: Array) -> None:
-    """As :func:`block_sums` for ``blocks`` whole blocks of ``LONG`` channels; unrolled by the compiler."""
-    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
-    for block in range(blocks):
-        s0 = s1 = s2 = 0.0
-        start = block * LONG
-        for i in range(LONG):
-            v = values[start + i]
-            s0 += v * f0[start + i]
-            s1 += v * f1[start + i]
-            s2 += v * f2[start + i]
-        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def block_sums(values: Array, basis: Array, first: int, length: int, out: Array) -> None:
-    """Sums of values · basis over every block of ``length`` channels for references ``first`` … ``first`` + 2."""
-    f0, f1, f2 = basis[first], basis[first + 1], basis[first + 2]
-    whole = values.size // LONG if length == LONG else 0
-    long_block_sums(values, basis, first, whole, out)
-    for block in range(whole, out.shape[1]):
-        s0 = s1 = s2 = 0.0
-        for j in range(block * length, min((block + 1) * length, values.size)):
-            v = values[j]
-            s0 += v * f0[j]
-            s1 += v * f1[j]
-            s2 += v * f2[j]
-        out[first, block], out[first + 1, block], out[first + 2, block] = s0, s1, s2
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -157,12 +61,15 @@ def step_of_three(
     floor = FLOOR * total / blocks
     if not floor > 0.0:
         floor = per_count
+    # weights in units of the greatest are divided in single precision: 1e-7 of a weight moves nothing by more than that
+    # part of its error, and two passes take 0.12 µs less
+    unit = 1.0 / floor
     y0, y1, y2 = projected[0], projected[1], projected[2]
     p00, p10, p11 = pairs[0, 0], pairs[1, 0], pairs[1, 1]
     p20, p21, p22 = pairs[2, 0], pairs[2, 1], pairs[2, 2]
     r0 = r1 = r2 = s00 = s10 = s11 = s20 = s21 = s22 = 0.0
     for block in range(blocks):
-        w = 1.0 / max(weights[block], floor)
+        w = float(np.float32(1.0) / np.float32(max(weights[block] * unit, 1.0)))
         r0 += w * y0[block]
         r1 += w * y1[block]
         r2 += w * y2[block]
@@ -172,12 +79,13 @@ def step_of_three(
         s20 += w * p20[block]
         s21 += w * p21[block]
         s22 += w * p22[block]
-    right[0], gram[0, 0] = r0, s00
+    right[0], gram[0, 0] = unit * r0, unit * s00
     if k > 1:
-        right[1], gram[0, 1], gram[1, 0], gram[1, 1] = r1, s10, s10, s11
+        right[1], gram[1, 0], gram[1, 1] = unit * r1, unit * s10, unit * s11
+        gram[0, 1] = gram[1, 0]
     if k > 2:
-        right[2], gram[2, 0], gram[2, 1], gram[2, 2] = r2, s20, s21, s22
-        gram[0, 2], gram[1, 2] = s20, s21
+        right[2], gram[2, 0], gram[2, 1], gram[2, 2] = unit * r2, unit * s20, unit * s21, unit * s22
+        gram[0, 2], gram[1, 2] = gram[2, 0], gram[2, 1]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -237,7 +145,7 @@ def solve(k: int, gram: Array, right: Array, support: int, factor: Array, soluti
                 factor[i, j] = below * factor[j, j]
                 pivot -= factor[i, j] * below
                 total -= factor[i, j] * solution[j]
-        if not pivot > 1e-14 * gram[i, i]:
+        if not pivot > SINGULAR * gram[i, i]:
             for j in range(k):
                 solution[j] = np.nan
             return False
@@ -253,6 +161,26 @@ def solve(k: int, gram: Array, right: Array, support: int, factor: Array, soluti
     return True
 
 
+@njit(forceinline=True, error_model="numpy")
+def solve_three(gram: Array, right: Array, solution: Array) -> bool:
+    """:func:`solve` for three references, all free, in registers; False where any is negative, NaN where singular."""
+    inverse = 1.0 / gram[0, 0]
+    a, b = gram[1, 0] * inverse, gram[2, 0] * inverse
+    second = gram[1, 1] - a * gram[1, 0]
+    between = gram[2, 1] - b * gram[1, 0]
+    inverse_second = 1.0 / second
+    c = between * inverse_second
+    third = gram[2, 2] - b * gram[2, 0] - c * between
+    y1 = right[1] - a * right[0]
+    z = (right[2] - b * right[0] - c * y1) / third
+    y = y1 * inverse_second - c * z
+    x = right[0] * inverse - a * y - b * z
+    if not (gram[0, 0] > 0.0 and second > SINGULAR * gram[1, 1] and third > SINGULAR * gram[2, 2]):
+        x = y = z = np.nan
+    solution[0], solution[1], solution[2] = x, y, z
+    return x >= 0.0 and y >= 0.0 and z >= 0.0
+
+
 @njit(forceinline=True)
 def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, trial: Array, best: Array) -> None:
     """Exact minimum of ``x G x / 2 − b x``, not negative where asked for.
@@ -261,13 +189,14 @@ def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, t
     """
     k = right.size
     if k == 3:   # the commonest numbers are compiled for themselves: loops of known length vanish
-        feasible = solve(3, gram, right, 7, factor, best)
+        feasible = solve_three(gram, right, best)
     elif k == 2:
         feasible = solve(2, gram, right, 3, factor, best)
     else:
         feasible = solve(k, gram, right, (1 << k) - 1, factor, best)
-    for i in range(k):
-        feasible = feasible and best[i] >= 0.0
+    if k != 3:
+        for i in range(k):
+            feasible = feasible and best[i] >= 0.0
     if nonnegative and not feasible:
         best_of_supports(gram, right, factor, trial, best)
 
@@ -296,15 +225,16 @@ def best_of_supports(gram: Array, right: Array, factor: Array, trial: Array, bes
 @njit(forceinline=True, error_model="numpy")
 def score(
     projected: Array, base: Array, pairs: Array, means: Array, gain: float, nonnegative: bool, total: float,
-    flat: Array, flat_right: Array, weights: Array, work: Array, a: Array, covariance: Array,
+    flat: Array, flat_right: Array, weights: Array, gram: Array, factor: Array, right: Array, spare: Array,
+    best: Array, a: Array, covariance: Array,
 ) -> float:  # fmt: skip
     """Fisher scoring of one spectrum from its sums over blocks; returns the residual's sum of squares.
 
     ``flat`` (k, k) are the sums of ``pairs``; ``total`` is Σ (counts − dark)². ``weights``, ``flat_right`` and
-    ``work`` (5, k, k) are room to work in. Fills ``a`` and ``covariance``.
+    what follows to ``best`` are room to work in (arrays of their own: every view would be counted, row after row).
+    Fills ``a`` and ``covariance``.
     """
     k = a.size
-    gram, factor, right, spare, best = work[0], work[1], work[2, 0], work[3, 0], work[4, 0]
     row_sums(projected, flat_right)
     solve_bounded(flat, flat_right, nonnegative, factor, spare, a)
     before = 1.0   # the first change is judged as if one standard error had gone before it
@@ -351,8 +281,9 @@ def poisson_rows(
     """
     k = amplitudes.shape[1]
     projected = np.zeros((basis.shape[0], means.shape[1]))
-    none, flat, flat_right, work = np.zeros(basis.shape[1]), np.empty((k, k)), np.empty(k), np.empty((5, k, k))
+    none, flat, flat_right, right = np.zeros(basis.shape[1]), np.empty((k, k)), np.empty(k), np.empty(k)
     weights = np.ones(means.shape[1])
+    gram, factor, spare, best = np.empty((k, k)), np.empty((k, k)), np.empty(k), np.empty(k)
     weighted_sums(weights, projected, pairs, flat_right, flat)
     for row in range(rows.shape[0]):
         for first in range(0, basis.shape[0], LANES):
@@ -360,8 +291,8 @@ def poisson_rows(
         base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
         total = squares[row]
         squares[row] = score(
-            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
-            amplitudes[row], covariance[row],
+            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, gram,
+            factor, right, spare, best, amplitudes[row], covariance[row],
         )  # fmt: skip
         if not squares[row] > ROUNDING * total:
             squares[row] = residual_squares(rows[row], none, basis, amplitudes[row])
@@ -376,23 +307,33 @@ def poisson_counts(
     """As :func:`poisson_rows` for detector counts with one ``dark`` (channels,) for all rows.
 
     ``words`` (n, channels / 4) are the same bytes as ``rows``; ``quads`` (3 m, 4, channels / 4 + PAD) and
-    ``dark_quads`` are references and dark in the order of :func:`quad_sums`; ``each`` quads make a block;
-    ``sums`` (3 m, channels / 4 + PAD) is room to work in.
+    ``dark_quads`` are references and dark in the order of :func:`~halidescope.analysis.block_sums.quad_sums`; ``each``
+    quads make a block; ``sums`` (3 m, SPAN + PAD) is room to work in.
     """
-    k, blocks = amplitudes.shape[1], means.shape[1]
-    projected = np.zeros((quads.shape[0], blocks))
-    flat, flat_right, work = np.empty((k, k)), np.empty(k), np.empty((5, k, k))
+    k, blocks, n, across = amplitudes.shape[1], means.shape[1], rows.shape[0], words.shape[1]
+    projected, totals = np.zeros((GROUP, quads.shape[0], blocks)), np.empty(GROUP)
+    flat, flat_right, right = np.empty((k, k)), np.empty(k), np.empty(k)
     weights = np.ones(blocks)
-    weighted_sums(weights, projected, pairs, flat_right, flat)
-    for row in range(rows.shape[0]):
-        total = 0.0
-        for first in range(0, quads.shape[0], LANES):
-            total = quad_sums(words[row], dark_quads, quads, first, sums)
-        gather(sums, each, projected)
-        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
-        squares[row] = score(
-            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, work,
-            amplitudes[row], covariance[row],
-        )  # fmt: skip
-        if not squares[row] > ROUNDING * total:
-            squares[row] = residual_squares(rows[row], dark, basis, amplitudes[row])
+    gram, factor, spare, best = np.empty((k, k)), np.empty((k, k)), np.empty(k), np.empty(k)
+    weighted_sums(weights, projected[0], pairs, flat_right, flat)
+    for top in range(0, n, GROUP):
+        count = min(GROUP, n - top)
+        totals[:] = 0.0
+        for start in range(0, across, SPAN):
+            stop = min(start + SPAN, across)
+            for slot in range(count):
+                part = 0.0
+                for first in range(0, quads.shape[0], LANES):
+                    part = quad_sums(words, top + slot, start, stop, dark_quads, quads, first, sums)
+                totals[slot] += part
+                gather(sums, each, slot, start // each, stop // each, projected)
+        for slot in range(count):
+            row = top + slot
+            base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
+            total = totals[slot]
+            squares[row] = score(
+                projected[slot], base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, gram,
+                factor, right, spare, best, amplitudes[row], covariance[row],
+            )  # fmt: skip
+            if not squares[row] > ROUNDING * total:
+                squares[row] = residual_squares(rows[row], dark, basis, amplitudes[row])

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halidescope.analysis.poisson_kernels import FLOOR, LONG, PAD, QUAD
+from halidescope.analysis.block_sums import LONG, PAD, QUAD
+from halidescope.analysis.poisson_kernels import FLOOR
 from halidescope.analysis.unmixing_kernels import LANES
 from halidescope.analysis.vectors import aligned
 

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.analysis.block_sums import PAD, QUAD, SPAN, subtract
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
-from halidescope.analysis.poisson_kernels import QUAD, poisson_counts, poisson_rows, subtract
+from halidescope.analysis.poisson_kernels import poisson_counts, poisson_rows
 from halidescope.analysis.readable import for_kernels
 from halidescope.analysis.references import Prepared, block_means, check_references, in_quads, prepare
 from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_rows, mark_saturated, share_rows
@@ -226,7 +227,7 @@ class Unmixer:
         if values.dtype == np.uint16 and len(dark) == 1 and prepared.quads.size and _in_words(values):
             poisson_counts(
                 values, values.view(np.uint64), dark[0], in_quads(dark[0]), fixed, prepared.padded, prepared.quads,
-                aligned((len(prepared.quads), prepared.quads.shape[2])), length // QUAD, prepared.pairs,
+                aligned((len(prepared.quads), SPAN + PAD)), length // QUAD, prepared.pairs,
                 prepared.means, self.gain, self.nonnegative, *results,
             )  # fmt: skip
             return
