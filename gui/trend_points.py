@@ -5,6 +5,7 @@ the rise by the laser in its steady closed form, :func:`halidescope.analysis.hea
 knows better.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.arrhenius import Arrhenius, fit_arrhenius
 from halidescope.analysis.heat import half_space_rise
+from halidescope.gui.values import plus_minus
 
 ROOM_K = 295.0
 ZERO_C_K = 273.15
+OFF = 2.0        # times their errors: points further off the line say that it, or the errors, are not all there is
 
 
 @dataclass
@@ -110,6 +113,14 @@ def finished_points(path: Path) -> list[TrendPoint]:
     with open_scan(path) as scan:
         point = point_of(scan) if scan.metadata["state"] == RunState.FINISHED else None
     return [] if point is None else [point]
+
+
+def energy_words(line: Arrhenius) -> str:
+    """The activation energy with its error, widened (and that said) where the points lie off the line."""
+    off = math.sqrt(max(line.reduced_chi2, 1.0))
+    energy = Number(1e3 * line.activation_energy_ev, 1e3 * off * line.activation_energy_ev_se)
+    widened = f" (points lie {off:.2g} times their errors off the line, which widens this one)" if off > OFF else ""
+    return f"activation energy {plus_minus(energy, 'meV')}{widened}"
 
 
 def arrhenius_of(

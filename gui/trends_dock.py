@@ -31,7 +31,7 @@ from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.plots import Plot
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, value_font
-from halidescope.gui.trend_points import ROOM_K, TrendPoint, arrhenius_of, finished_points, read_points
+from halidescope.gui.trend_points import ROOM_K, TrendPoint, arrhenius_of, energy_words, finished_points, read_points
 from halidescope.gui.values import plus_minus
 
 COLUMNS = ("file", "power (µW)", "T (K)", "φ", "⟨k⟩ (1/s)", "D (m²/s)")
@@ -269,20 +269,21 @@ class TrendsPanel(QWidget):
         span = np.linspace(min(heat) - 2, max(heat) + 2, 60) if heat else np.empty(0)
         if isinstance(rate, Arrhenius):
             self.arrhenius.show_line(1000.0 / span, np.log(rate.evaluate(span)), self._theme)
-            energy = Number(1e3 * rate.activation_energy_ev, 1e3 * rate.activation_energy_ev_se)
-            words.append(f"⟨k⟩: activation energy {plus_minus(energy, 'meV')}")
+            words.append(f"⟨k⟩: {energy_words(rate)}")
         else:
             self.arrhenius.show_line(np.empty(0), np.empty(0), self._theme)
             words.append(f"⟨k⟩: no line ({rate})")
         if isinstance(spread, Arrhenius):
             self.diffusion.show_line(span, 1e13 * spread.evaluate(span), self._theme)
-            energy = Number(1e3 * spread.activation_energy_ev, 1e3 * spread.activation_energy_ev_se)
-            words.append(f"D: activation energy {plus_minus(energy, 'meV')}")
+            words.append(f"D: {energy_words(spread)}")
         else:
             self.diffusion.show_line(np.empty(0), np.empty(0), self._theme)
         if self.points:
             out = sum(point.excluded for point in self.points)
-            self.words.setText("; ".join(words) + (f"; {out} left out" if out else ""))
+            words += [f"{out} left out"] if out else []
+            if any(point.temperature_k is None for point in self.points):
+                words.append("T: dark film and calculated heating, taken as exact; enter what was measured")
+            self.words.setText("; ".join(words))
 
     def _fill_table(self, room: float) -> None:
         self.table.blockSignals(True)

@@ -202,12 +202,15 @@ def test_a_click_leaves_a_point_out_of_the_arrhenius_line(trends: TrendsPanel, q
     qtbot.waitExposed(trends)
     energy = float(trends.words.text().split("activation energy ")[1].split()[0])
     assert abs(energy - 1e3 * TRUE_EV) > 10
+    assert "times their errors off the line" in trends.words.text()
+    assert "calculated heating, taken as exact" in trends.words.text()
     trends.grab()       # lay out the plot
     click(trends.arrhenius, 3, qtbot)
     qtbot.waitUntil(lambda: trends.points[3].excluded, timeout=5000)
     energy = float(trends.words.text().split("activation energy ")[1].split()[0])
     assert energy == pytest.approx(1e3 * TRUE_EV, abs=5)
     assert "1 left out" in trends.words.text()
+    assert "off the line" not in trends.words.text()
     assert trends.table.item(3, 0).font().strikeOut()
     click(trends.arrhenius, 3, qtbot)
     qtbot.waitUntil(lambda: not trends.points[3].excluded, timeout=5000)
