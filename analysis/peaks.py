@@ -150,6 +150,7 @@ def fit_peaks(
     rows = data.reshape(-1, channels)
     n = len(rows)
     parameters, grams, squares = np.full((n, m), np.nan), np.zeros((n, m, m)), np.zeros(n)
+    covariance = np.empty((n, m, m))
     settled, started = np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
     good = np.empty(n, dtype=np.int64)
     kind = np.array(kinds)
@@ -159,6 +160,20 @@ def fit_peaks(
     kept, precision = (np.uint16, np.float32) if rows.dtype == np.uint16 else (np.float64, np.float64)
     middle, half = 0.5 * (energy[0] + energy[-1]), 0.5 * (energy[-1] - energy[0])
     unit = ((energy - middle) / half).astype(precision)
+
+    def fit_carefully(
+        part: slice, rest: NDArray[np.intp], values: NDArray[Any], own: Numbers, background: Numbers,
+        outputs: tuple[Any, ...],
+    ) -> None:  # fmt: skip
+        cleaned, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
+        correct_rows(values[rest], own[rest] if len(own) > 1 else own, reverse, cleaned, count)
+        careful: list[Any] = [array[rest] for array in (*outputs, started[part])]
+        background = np.ascontiguousarray((background[rest] if len(background) > 1 else background)[:, order])
+        ordered = np.ascontiguousarray(read_variance[order])
+        fit_rows(code, kind, axis, cleaned, background, float(gain), ordered, poisson, *careful)
+        good[part][rest] = count
+        for array, result in zip((*outputs, started[part]), careful, strict=True):
+            array[rest] = result
 
     def fit_part(part: slice) -> None:
         own = np.require(stack[part] if len(stack) > 1 else stack, requirements=["C", "W"])   # one type for numba
@@ -173,22 +188,13 @@ def fit_peaks(
                 1.0 / gain if poisson else 0.0, *outputs,
             )  # fmt: skip
         rest = np.flatnonzero(~settled[part])
-        if not rest.size:
-            return
-        cleaned, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
-        correct_rows(values[rest], own[rest] if len(own) > 1 else own, reverse, cleaned, count)
-        careful: list[Any] = [array[rest] for array in (*outputs, started[part])]
-        background = np.ascontiguousarray((background[rest] if len(background) > 1 else background)[:, order])
-        ordered = np.ascontiguousarray(read_variance[order])
-        fit_rows(code, kind, axis, cleaned, background, float(gain), ordered, poisson, *careful)
-        good[part][rest] = count
-        for array, result in zip((*outputs, started[part]), careful, strict=True):
-            array[rest] = result
+        if rest.size:
+            fit_carefully(part, rest, values, own, background, outputs)
+        covariance[part] = inverse_of(grams[part])
 
     over_rows(fit_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
     if code == shapes.TWO:
-        _order_bands(parameters, grams)
-    covariance = inverse_of(grams)
+        _order_bands(parameters, covariance)
     if not poisson:
         covariance *= (squares / np.maximum(good - m, 1))[:, None, None]
     errors = np.sqrt(np.einsum("nii->ni", covariance))
@@ -231,9 +237,9 @@ def fit_peaks(
     )
 
 
-def _order_bands(parameters: Numbers, grams: Numbers) -> None:
+def _order_bands(parameters: Numbers, covariance: Numbers) -> None:
     """Band of lower energy first, in place."""
     swap = parameters[:, 1] > parameters[:, 4]
     turned = [3, 4, 5, 0, 1, 2, 6]
     parameters[swap] = parameters[swap][:, turned]
-    grams[swap] = grams[swap][:, turned][:, :, turned]
+    covariance[swap] = covariance[swap][:, turned][:, :, turned]
