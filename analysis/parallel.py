@@ -1,9 +1,11 @@
 """Both cores for many rows: compiled kernels release the interpreter lock, so threads are enough."""
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+PARTS = 4            # for every core
 FEWEST_ROWS = 2000   # below this a second thread costs more than it brings
 
 
@@ -17,17 +19,28 @@ def cores() -> int:
 def over_rows(work: Callable[[slice], None], rows: int, *, longest: int | None = None) -> None:
     """Call ``work`` with slices that cover ``rows`` rows, each at most ``longest``, on all cores when there are many.
 
-    The result must not depend on where the cuts are; an error in any part is raised.
+    The result must not depend on where the cuts are; an error in any part is raised. The caller's thread takes parts
+    like the others, each as soon as it is free: a core that is taken away for a while costs one part, not half of all.
     """
     length = max(1, min(rows, longest or rows))
     threads = cores() if rows >= FEWEST_ROWS else 1
     if threads > 1:
-        length = min(length, -(-rows // threads))
-    parts = [slice(first, min(first + length, rows)) for first in range(0, rows, length)]
-    if threads == 1 or len(parts) == 1:
-        for part in parts:
+        length = min(length, -(-rows // (PARTS * threads)))
+    parts = deque(slice(first, min(first + length, rows)) for first in range(0, rows, length))
+
+    def take() -> None:
+        while True:
+            try:
+                part = parts.popleft()
+            except IndexError:
+                return
             work(part)
+
+    if threads == 1 or len(parts) == 1:
+        take()
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, part) for part in parts]:
-            done.result()
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(take) for _ in range(threads - 1)]
+        take()
+        for other in others:
+            other.result()
