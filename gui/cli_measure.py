@@ -29,7 +29,7 @@ def has_display() -> bool:
 
 def _need_qt() -> None:
     try:
-        import PySide6.QtWidgets  # noqa: F401
+        import qtpy.QtWidgets  # noqa: F401 - whichever Qt there is
     except ImportError as error:
         raise ProblemError(f'the window needs Qt ({error}); install it with: pip install "halidescope[gui]"') from error
     # without a display Qt ends the whole program; a platform that was asked for by name needs none
