@@ -216,11 +216,10 @@ class Entrance(QObject):
         self._lane.ask(lambda: finish_elsewhere(one.journal, one.out), done, failed)
 
     def close(self) -> None:
-        """Ask nobody any more; end the simulated microscope."""
+        """Ask nobody any more."""
         for wizard in self._window.findChildren(ConnectionWizard):
             wizard.reject()
         self._lane.close()
-        self.demo.close()
 
 
 def _raise(error: BaseException) -> None:

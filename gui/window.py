@@ -360,7 +360,7 @@ class MainWindow(QMainWindow):
         self.trends.stop()
         self.kmc.close_process()
         self.messages.close()
-        self.feed.close()
+        self.feed.close(after_opening=self.entrance.demo.end)
         self.entrance.close()
 
 

@@ -181,4 +181,4 @@ def test_the_demo_and_its_tour_from_the_welcome_page(
         window.close()
     assert not window.isVisible()
     assert folder is not None
-    qtbot.waitUntil(lambda: not folder.exists(), timeout=20000)
+    qtbot.waitUntil(lambda: not folder.path.exists(), timeout=20000)
