@@ -50,11 +50,8 @@ def remove_left_over() -> list[Path]:
     removed = []
     for folder in _candidates():
         lock = _lock_of(folder)
-        if lock.tryLock(0):     # nobody alive holds it
-            if _engine_lives(folder):
-                lock.unlock()
-            elif _remove(folder, lock):
-                removed.append(folder)
+        if not _engine_lives(folder) and lock.tryLock(0) and _remove(folder, lock):     # nobody alive holds it
+            removed.append(folder)
     return removed
 
 

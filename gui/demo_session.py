@@ -12,7 +12,7 @@ from halidescope.gui.simulated import SimulatorProcess
 
 log = logging.getLogger(__name__)
 
-SPEED = 60.0
+SPEED = 20.0    # the 500 s series of the tour in 25 s: time to read, to watch the film change, and to go dark
 FILM = 1.5
 
 
@@ -27,7 +27,7 @@ class DemoSession(QObject):
 
     def __init__(self, parent: QObject | None = None, *, speed: float = SPEED) -> None:
         super().__init__(parent)
-        self._speed = speed
+        self.speed = speed
         self._simulator: SimulatorProcess | None = None
         self._folder: DemoFolder | None = None
 
@@ -43,7 +43,7 @@ class DemoSession(QObject):
         def start() -> Opened:
             for old in remove_left_over():
                 log.info("removed %s, which a demo that was killed had left", old)
-            simulator = SimulatorProcess(folder.microscope_file, speed=self._speed, film=FILM)
+            simulator = SimulatorProcess(folder.microscope_file, speed=self.speed, film=FILM)
             simulator.__enter__()
             self._simulator = simulator
             return launched(simulator.microscope_file, folder.session, bound=True)

@@ -227,7 +227,8 @@ def _raise(error: BaseException) -> None:
 
 
 def documents() -> Path:
-    """Where a person's documents are kept."""
-    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+    """Where a person's documents are kept; the home folder of somebody who has no such place."""
+    place = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+    return place if place.is_dir() else Path.home()
 
 

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdi
 
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import set_look
 from halidescope.gui.values import field_words
 
 NO_YES = ("no", "yes")    # what the validation takes for false and true
@@ -123,10 +124,7 @@ class Entry(QWidget):
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
         for edit in self.edits:
-            if bool(edit.property("invalid")) != bool(reason):
-                edit.setProperty("invalid", bool(reason))
-                edit.style().unpolish(edit)
-                edit.style().polish(edit)
+            set_look(edit, "invalid", bool(reason))
 
 
 def bare(annotation: Any) -> Any:

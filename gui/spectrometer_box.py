@@ -8,6 +8,7 @@ from halidescope.acquisition.manual import DarkTaken
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import set_look
 from halidescope.gui.value_rows import value_rows
 
 TAKING = "taking dark spectra …"
@@ -85,11 +86,7 @@ class SpectrometerBox(QGroupBox):
             self.bar.setValue(round(1000 * share))
             tail = " SATURATED: shorter exposure or less power" if saturated else ""
             self.bar.setFormat(f"{maximum:.0f} counts, {100 * share:.0f} %{tail}")
-            full = saturated or share > NEARLY_FULL
-            if bool(self.bar.property("full")) != full:
-                self.bar.setProperty("full", full)
-                self.bar.style().unpolish(self.bar)
-                self.bar.style().polish(self.bar)
+            set_look(self.bar, "full", saturated or share > NEARLY_FULL)
 
     def show_dark(self, taken: DarkTaken) -> None:
         """Show the dark spectra that were taken."""

@@ -104,8 +104,9 @@ class MainWindow(QMainWindow):
 
     @property
     def data_folder(self) -> Path:
-        """Where measurements are proposed to go."""
-        return Path(str(self.settings.value("folder", str(documents()))))
+        """Where measurements are proposed to go: where the last one went, if that is there still."""
+        last = self.settings.value("folder")
+        return Path(str(last)) if last is not None and Path(str(last)).is_dir() else documents()
 
     def _build_header(self) -> None:
         header = QWidget(self)
@@ -132,11 +133,13 @@ class MainWindow(QMainWindow):
         self.preflight.places.connect(self.film.show_plan)
         self.views.said.connect(self.say)
         self.trends.said.connect(self.say)
+        self.trends.undoable.connect(lambda words: self.notice.say(words, actions=[("undo", self.trends.undo)]))
         measure.library.said.connect(self._library_said)
         measure.start_asked.connect(partial(self._begin, feed.start))
         measure.queue_asked.connect(partial(self._begin, feed.enqueue))
         measure.pause_asked.connect(feed.pause)
         measure.resume_asked.connect(feed.resume)
+        measure.not_begun.connect(self.say)
         measure.skip_asked.connect(feed.skip)
         measure.abort_asked.connect(feed.abort)
         queue.move_asked.connect(feed.move)

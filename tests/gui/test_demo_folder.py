@@ -58,7 +58,8 @@ def test_one_that_was_left_is_removed_but_not_what_is_not_ours(temporary: Path) 
 
 def test_one_whose_engine_still_goes_dark_is_left_for_later() -> None:
     folder = left_over()
-    write_session(folder.session, Session(address="127.0.0.1", port=1, authkey="00", pid=os.getpid(), ring="", microscope=""))
+    session = Session(address="127.0.0.1", port=1, authkey="00", pid=os.getpid(), ring="", microscope="")
+    write_session(folder.session, session)
     assert remove_left_over() == []
     assert folder.session.exists()
     folder.session.write_bytes(msgspec.json.encode({"pid": "?"}))       # damaged: nobody can be asked
