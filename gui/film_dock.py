@@ -135,6 +135,7 @@ class FilmPanel(QWidget):
         """Show how much light every place has had, on a logarithmic scale: places differ by powers of ten."""
         values = np.asarray(found.dose_j_cm2, dtype=float)
         top = float(values.max())
+        self.bar.setVisible(top > 0)
         if top <= 0 or self._travel is None:
             self.image.clear()
             return

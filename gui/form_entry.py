@@ -76,8 +76,7 @@ class Entry(QWidget):
         grid.addWidget(self.label, 0, 0)
         grid.addLayout(row, 0, 1)
         grid.addWidget(self.reason, 1, 0, 1, 2)
-        if info.default is not PydanticUndefined:
-            self.set_value(info.default)
+        self.reset()
 
     def _browse_button(self) -> QPushButton:
         button = QPushButton("…", self)
@@ -92,6 +91,11 @@ class Entry(QWidget):
             self, "Measured endmembers, the phase that grows last", SAVED_SCANS,
             lambda paths: self.set_value([str(path) for path in paths]), many=True,
         )
+
+    def reset(self) -> None:
+        """Show what the field holds when nobody has typed anything."""
+        if self._info.default is not PydanticUndefined:
+            self.set_value(self._info.default)
 
     def set_value(self, value: Any) -> None:
         """Show a value."""

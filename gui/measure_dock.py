@@ -55,6 +55,7 @@ class MeasurePanel(QWidget):
     resume_asked = Signal()
     skip_asked = Signal()
     abort_asked = Signal()
+    name_wanted = Signal()                  # another kind is shown, and nobody has named the file
     not_begun = Signal(str)                 # why not, for somebody who pressed a key
 
     def __init__(self, library: RecipeLibrary, parent: QWidget | None = None) -> None:
@@ -64,6 +65,7 @@ class MeasurePanel(QWidget):
         self._connected = False
         self._queue_item: int | None = None
         self._blocked = ""
+        self._proposed = ""
         self.kind = QComboBox(self)
         self.kind.setAccessibleName("recipe")
         self.stack = QStackedWidget(self)
@@ -172,8 +174,13 @@ class MeasurePanel(QWidget):
         self.kind.setCurrentIndex(self.kind.findData(values["kind"]))
         self.form.set_values(values)
 
+    def propose(self, path: Path) -> None:
+        """Propose a file, until a person names another."""
+        self._proposed = str(path)
+        self.set_file(path)
+
     def set_file(self, path: Path) -> None:
-        """Propose a file."""
+        """Name the file."""
         self.file.setText(str(path))
         self.file.setCursorPosition(len(str(path)))
 
@@ -196,8 +203,14 @@ class MeasurePanel(QWidget):
             self._enable()
 
     def _kind_changed(self) -> None:
-        self.stack.setCurrentWidget(self.form)
+        before, form = self.stack.currentWidget(), self.form
+        if isinstance(before, RecipeForm) and isinstance(form, RecipeForm) and before is not form:
+            # the film, the person and the references are the same for whatever is measured next
+            form.set_values({name: table for name, table in before.values().items() if isinstance(table, Mapping)})
+        self.stack.setCurrentWidget(form)
         self._changed()
+        if self.file.text() == self._proposed:
+            self.name_wanted.emit()
 
     def _changed(self) -> None:
         recipe = self.form.recipe()

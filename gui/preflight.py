@@ -49,6 +49,8 @@ class Preflight(QObject):
         """Judge a recipe soon; only the last one asked for is answered."""
         self._asked = None
         self._timer.stop()
+        if recipe is None or microscope is None:
+            self.places.emit(np.empty((0, 2)))
         if recipe is None:
             self.judged.emit("", "mend the marked fields first")
         elif microscope is None:

@@ -128,6 +128,7 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.plot}; color: {theme.text}; border: 1px solid {theme.line};
         border-radius: 3px; padding: 2px 4px;
     }}
+    QComboBox QAbstractItemView {{ selection-background-color: {theme.accent}; selection-color: {theme.window}; }}
     QLineEdit:focus, QComboBox:focus, QListWidget:focus, QTableWidget:focus, QPlainTextEdit:focus, QScrollArea:focus {{
         border: 1px solid {theme.accent};
     }}

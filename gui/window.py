@@ -139,6 +139,7 @@ class MainWindow(QMainWindow):
         measure.queue_asked.connect(partial(self._begin, feed.enqueue))
         measure.pause_asked.connect(feed.pause)
         measure.resume_asked.connect(feed.resume)
+        measure.name_wanted.connect(self.propose_file)
         measure.not_begun.connect(self.say)
         measure.skip_asked.connect(feed.skip)
         measure.abort_asked.connect(feed.abort)
@@ -221,7 +222,7 @@ class MainWindow(QMainWindow):
         queued = self.following.queued_files
         while not free(path := self.data_folder / f"{kind}-{number:03d}.nxs") or path == taken or path in queued:
             number += 1
-        self.measure.set_file(path)
+        self.measure.propose(path)
 
     def _go_on_film(self, x_um: float, y_um: float) -> None:
         if not self.instruments.stage.ask(x_um, y_um):
