@@ -77,6 +77,7 @@ class Bench:
         self.lock = threading.RLock()
         self.stray_light = False
         self.dark_electrons_per_s: Callable[[], float] = lambda: 0.0     # of the detector, per pixel
+        self.scans_waiting: Callable[[], int] = lambda: 0       # of the spectrometer, for a trigger
         self.watchers: list[Callable[[str], None]] = []     # told of every "exposure", "move" and "trigger"
         self._time_s = clock.now_s()
         self._head_mw = 0.0

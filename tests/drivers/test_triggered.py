@@ -28,12 +28,15 @@ def models(case):
 
 def test_an_external_trigger_starts_every_exposure_and_nothing_else_does(wire, case):
     _, model, settings = case
-    stage = wire.connect("stage", **settings)
-    spectrometer = wire.connect("spectrometer", trigger_wait_s=0.0)
+    stage = wire.connect("stage", timeout_s=5.0, **settings)
+    spectrometer = wire.connect("spectrometer", timeout_s=1.0, trigger_wait_s=0.0)
     spectrometer.set_exposure(EXPOSURE_S)
     spectrometer.set_trigger_mode(EDGE[model])
     with pytest.raises(ConnectionLostError, match="no answer"):
         spectrometer.acquire()      # nothing moves, so nothing triggers
+    assert wire.get("spectrometer.scans_waiting") == 1
+    spectrometer.set_exposure(EXPOSURE_S)       # the next command gives that spectrum up
+    assert wire.get("spectrometer.scans_waiting") == 0
 
     spectrometer.trigger_wait_s = 10.0
     stage.move_to(*LINE.start_um)
@@ -43,8 +46,8 @@ def test_an_external_trigger_starts_every_exposure_and_nothing_else_does(wire, c
     spectra = []
     thread = threading.Thread(target=lambda: spectra.extend(spectrometer.stream(expected)))
     thread.start()
-    while spectrometer.lock.acquire(blocking=False):
-        spectrometer.lock.release()     # until the spectrometer is busy: armed before the stage sets out
+    while not wire.get("spectrometer.scans_waiting"):
+        assert thread.is_alive()        # armed before the stage sets out
     stage.start_line(LINE)
     thread.join(timeout=20.0)
     stage.finish_line()
