@@ -205,7 +205,9 @@ class SeriesPanel(QWidget):
             self.share_plot.addItem(curve)
             self.share_plot.name_data(label, curve)
             # a larger one in the legend: shapes are for who cannot tell the colours
-            sign = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=10, symbolPen=None, symbolBrush=colour)
+            sign = pg.PlotDataItem(
+                [0.0], [0.0], pen=None, symbol=symbol, symbolSize=10, symbolPen=None, symbolBrush=colour
+            )
             self.signs.append(sign)
             self.legend.addItem(sign, label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL - 1]}…")
             self.share_curves.append(curve)

@@ -13,7 +13,7 @@ from halidescope.gui.theme import set_look, value_font
 from halidescope.gui.values import dose, duration, irradiance
 
 TWICE_WITHIN_MS = 1500
-LIT_BAR_PX = 5      # as in the style sheet
+LIT_BAR_PX = 5
 EMISSION_PT, POWER_PT = 19.0, 12.5      # read from two metres, and from one
 
 
@@ -24,8 +24,6 @@ class StatusStrip(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("statusStrip")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.emission = self._value("emission", "Whether light comes out, as the laser head says itself.")
         self.emission.setFont(value_font(EMISSION_PT, bold=True))
         self.power = self._value(
@@ -55,8 +53,16 @@ class StatusStrip(QWidget):
         run.setSpacing(2)
         run.addWidget(self.progress_text)
         run.addWidget(self.bar)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(8, 4, 8, 4 + LIT_BAR_PX)
+        self.lit_bar = QFrame(self)
+        self.lit_bar.setObjectName("litBar")
+        self.lit_bar.setFixedHeight(LIT_BAR_PX)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        layout = QHBoxLayout()
+        layout.setContentsMargins(8, 4, 8, 4)
+        whole.addLayout(layout)
+        whole.addWidget(self.lit_bar)
         layout.setSpacing(10)
         for widget, stretch in ((self.emission, 0), (self.power, 0), (self.interlock, 0), (self.dose, 0)):
             layout.addWidget(widget, stretch)
@@ -123,7 +129,7 @@ class StatusStrip(QWidget):
     def _show_emission(self, words: str, state: str) -> None:
         """Say whether the laser is lit; the style sheet does the rest."""
         _mark(self.emission, words)
-        for widget in (self.emission, self):
+        for widget in (self.emission, self.lit_bar):
             set_look(widget, "emission", state)
 
     def show_status(self, status: Status) -> None:

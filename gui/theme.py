@@ -162,8 +162,8 @@ def style_sheet(theme: Theme) -> str:
         color: #000000; background: {theme.lit}; border: 3px solid {theme.lit};
     }}
     QLabel#emission[emission="unknown"] {{ border: 3px dashed {theme.warning}; }}
-    QWidget#statusStrip {{ border: 0; border-bottom: 5px solid {theme.panel}; }}
-    QWidget#statusStrip[emission="lit"] {{ border-bottom: 5px solid {theme.lit}; }}
+    QFrame#litBar {{ border: 0; background: {theme.panel}; }}
+    QFrame#litBar[emission="lit"] {{ background: {theme.lit}; }}
     QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.warning}; border-radius: 5px; }}
     QFrame#tourFrame {{ border: 3px solid {theme.accent}; border-radius: 4px; background: transparent; }}
     QPushButton[pad="true"] {{ padding: 0; }}

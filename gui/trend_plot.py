@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from halidescope.gui.plots import Plot
 from halidescope.gui.theme import Theme
 
-LEAST_SPAN = 0.2      # of a range, as a share of its middle: one point alone is no reason for a magnifying glass
+LEAST_SPAN = 0.02     # of a range, as a share of its middle: one point alone is no reason for a magnifying glass
 MARGIN = 0.12         # around the outermost points
 
 

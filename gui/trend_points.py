@@ -21,7 +21,7 @@ from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.arrhenius import Arrhenius, fit_arrhenius
 from halidescope.analysis.heat import half_space_rise
-from halidescope.analysis.rounding import RAISED
+from halidescope.analysis.rounding import RAISED, scientific
 from halidescope.gui.values import plus_minus
 
 ROOM_K = 295.0
@@ -50,6 +50,8 @@ class TrendPoint:
         Of the film in the dark, as its file says; None: that of the room.
     excluded : bool
         Shown, but in no fit.
+    saturated : bool
+        Some of its spectra are, so that its share and rate are not to be trusted.
     """
 
     source: str
@@ -61,6 +63,7 @@ class TrendPoint:
     diffusivity_m2_s: Number | None = None
     sample_k: float | None = None
     excluded: bool = False
+    saturated: bool = False
 
     def temperature(self, room_k: float) -> float:
         """In K."""
@@ -81,6 +84,7 @@ def point_of(scan: Scan) -> TrendPoint | None:
         return None
     return TrendPoint(
         **_conditions(scan.source, scan.metadata), phi=numbers.get("phi"), rate_per_s=numbers["average_rate_per_s"],
+        saturated=bool(scan.saturated[scan.valid].any()),
     )
 
 
@@ -147,8 +151,10 @@ def energy_words(line: Arrhenius) -> str:
     """The activation energy with its error, widened (and that said) where the points lie off the line."""
     off = math.sqrt(max(line.reduced_chi2, 1.0))
     energy = Number(1e3 * line.activation_energy_ev, 1e3 * off * line.activation_energy_ev_se)
-    widened = f" (points lie {off:.2g} times their errors off the line, which widens this one)" if off > OFF else ""
-    return f"activation energy {plus_minus(energy, 'meV')}{widened}"
+    words = f"activation energy {plus_minus(energy, 'meV')}"
+    if off > OFF:
+        words += f" (points lie {scientific(off, 2)} times their errors off the line, which widens this one)"
+    return words
 
 
 def arrhenius_of(

@@ -45,6 +45,7 @@ from halidescope.gui.values import plus_minus
 COLUMNS = ("file", "power (µW)", "T (K)", "φ", "⟨k⟩ (1/s)", "D (m²/s)")
 TEMPERATURE, DIFFUSIVITY = 2, 5     # what a person may type
 NO_SERIES = "no point yet: a time series of this window comes by itself when it is finished, others by Add files…"
+SATURATED = "saturated spectra: leave this one out, or measure it with a shorter exposure"
 NO_D = "no D yet: a map's Profile tab puts one here, or type it into the table"
 
 
@@ -94,9 +95,12 @@ class TrendsPanel(QWidget):
         self.back.setToolTip("take back what was left out, removed or typed last (Ctrl+Z)")
         self.back.setEnabled(False)
         self.back.clicked.connect(self.undo)
-        for key, act in (("Space", self.leave_out.click), ("Del", self.remove.click), ("Ctrl+Z", self.undo)):
-            shortcut = QShortcut(QKeySequence(key), self.table)
-            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+        for key, widget, act in (
+            ("Space", self.table, self.leave_out.click), ("Del", self.table, self.remove.click),
+            ("Ctrl+Z", self, self.undo),
+        ):  # fmt: skip
+            shortcut = QShortcut(QKeySequence(key), widget)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
         self.room.changed.connect(self._show)
         row = QHBoxLayout()
@@ -307,6 +311,8 @@ class TrendsPanel(QWidget):
         else:
             self.diffusion.show_line(np.empty(0), np.empty(0), self._theme)
         if self.points:
+            if any(point.saturated and not point.excluded for point in self.points):
+                words.append(f"⚠ {SATURATED}")
             out = sum(point.excluded for point in self.points)
             words += [f"{out} left out"] if out else []
             if any(point.temperature_k is None for point in self.points):
@@ -317,8 +323,9 @@ class TrendsPanel(QWidget):
         self.table.blockSignals(True)
         self.table.setRowCount(len(self.points))
         for row, point in enumerate(self.points):
+            mark = "⚠ " if point.saturated else ""
             texts = (
-                Path(point.source).stem, f"{point.power_uw:g}", f"{point.temperature(room):.1f}",
+                mark + Path(point.source).stem, f"{point.power_uw:g}", f"{point.temperature(room):.1f}",
                 _words(point.phi), _words(point.rate_per_s), _words(point.diffusivity_m2_s, ""),
             )
             for column, text in enumerate(texts):
@@ -328,7 +335,7 @@ class TrendsPanel(QWidget):
                 font = item.font()
                 font.setStrikeOut(point.excluded)
                 item.setFont(font)
-                item.setToolTip(point.source)
+                item.setToolTip(point.source + (f"\n{SATURATED}" if point.saturated else ""))
                 self.table.setItem(row, column, item)
         self.table.resizeColumnsToContents()
         self.table.blockSignals(False)
