@@ -19,7 +19,7 @@ from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
-from halidescope.acquisition.endmembers import choose_endmembers
+from halidescope.acquisition.endmembers import endmember_problems
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.facts import InstrumentFacts, facts_of
 from halidescope.acquisition.film_book import Film
@@ -367,8 +367,8 @@ class Engine:
         parts = parts_of(recipe)
         if any(part.sample_power_uw > 0 for part in parts):
             self.beam.require_ready()
-        for part in parts:      # raises if a reference is no good
-            choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
+        if problems := endmember_problems(recipe, self.instruments.spectrometer.wavelength_nm):
+            raise RefusedRunError("; ".join(problems))
         film = recipe.sample.name
         if film and film != self.film.name:
             self.change_film(film)

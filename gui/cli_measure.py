@@ -92,12 +92,14 @@ def run(
 
 def _say_plan(recipe: "AnyRecipe", microscope: "MicroscopeFile", out: Path, *, resume: bool, as_json: bool) -> None:
     """What the measurement would be; its limits are read from the instruments, which stay dark and still."""
+    from halidescope.acquisition.endmembers import endmember_problems
     from halidescope.acquisition.instruments import connect
     from halidescope.acquisition.plan import limits_of, make_plan
 
     instruments = connect(microscope)
     try:
         plan = make_plan(recipe, microscope, out, limits=limits_of(instruments), resume=resume)
+        problems = plan.violations + endmember_problems(recipe, instruments.spectrometer.wavelength_nm)
     finally:
         instruments.close()
     if as_json:
@@ -114,8 +116,8 @@ def _say_plan(recipe: "AnyRecipe", microscope: "MicroscopeFile", out: Path, *, r
         typer.echo(f"  {'film that changes':<18} {altered}")
         for warning in plan.warnings:
             typer.echo(f"warning: {warning}", err=True)
-    if plan.violations:
-        raise RefusedRunError("; ".join(plan.violations))
+    if problems:
+        raise RefusedRunError("; ".join(problems))
 
 
 def demo(
