@@ -45,7 +45,7 @@ class Holding:
     """
 
     def __init__(self, whose: Iterable[tuple[str, str]]) -> None:
-        self._whose = list(whose)
+        self._names = {resource: name for name, resource in whose}
         self._files: list[BinaryIO] = []
 
     def take(self) -> None:
@@ -61,7 +61,7 @@ class Holding:
         folder = default_session_path().parent / "held"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name, resource in self._whose:
+            for resource, name in self._names.items():
                 self._files.append(_hold(folder / f"{hashlib.sha256(resource.encode()).hexdigest()[:16]}.lock", name))
         except BaseException as error:
             self.give_back()

@@ -66,7 +66,7 @@ def _serpentine(places: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def count_um(size_um: float, step_um: float) -> float:
-    """Rows or columns of a field, both edges included where the step allows it; a float, because it may be any number."""
+    """Rows or columns of a field, both edges included where the step allows it; a float, for it may be any number."""
     return float(np.floor(size_um / step_um + 1e-9)) + 1.0
 
 

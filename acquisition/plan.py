@@ -271,7 +271,7 @@ def _dose(recipe: SingleRecipe, dose_j_cm2: float, least_j_cm2: float) -> list[s
     """What there is to say against the light that a spot gets in all, and by one exposure."""
     if recipe.dose_cap_j_cm2 is None:
         return []
-    if least_j_cm2 > recipe.dose_cap_j_cm2:
+    if isinstance(recipe, TimeSeries) and least_j_cm2 > recipe.dose_cap_j_cm2:      # it would stop before the first
         return [
             f"{recipe.title}: one exposure gives {least_j_cm2:.4g} J/cm², allowed up to {recipe.dose_cap_j_cm2:.4g} "
             "J/cm² (dose_cap_j_cm2), so not one spectrum could be taken; lower sample_power_uw or exposure_s"

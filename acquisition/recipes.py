@@ -196,7 +196,8 @@ def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
                 )
         case ExposureAndMaps():
             around = RasterMap(
-                sample_power_uw=recipe.sample_power_uw, **{name: getattr(recipe, name) for name in GridRecipe.model_fields}
+                sample_power_uw=recipe.sample_power_uw,
+                **{name: getattr(recipe, name) for name in GridRecipe.model_fields},
             )
             yield around
             yield _exposure(recipe, recipe.exposure_power_uw)

@@ -54,7 +54,7 @@ def run(
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say duration, size, peak dose and violations; do nothing."),
     door: bool = typer.Option(
-        False, "--door", help="Let a window or a script attach: pause, abort, answer. Questions after faults wait for it."
+        False, "--door", help="Let a window or a script attach; what a fault policy asks then waits for an answer."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print progress and outcome as JSON lines."),
 ) -> None:
