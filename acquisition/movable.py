@@ -11,6 +11,7 @@ from halidescope.analysis.nuisance import NuisanceUnmixing
 from halidescope.analysis.series_numbers import NAMES, SeriesNumbers, told
 from halidescope.analysis.time_errors import fit_with_time_errors
 
+Numbers = NDArray[np.float64]
 FREE = NAMES[:4]     # yield and rates
 
 
@@ -24,7 +25,7 @@ def free_kinetics(
     """
     zero_se = float(scan.metadata.get("light_on_se_s") or 0.0)
 
-    def kinetics(one: NuisanceUnmixing) -> tuple[Biexponential, tuple[NDArray[np.float64], ...]]:
+    def kinetics(one: NuisanceUnmixing) -> tuple[Biexponential, tuple[Numbers, Numbers, Numbers]]:
         share, error = one.unmixing.shares[..., -1], one.unmixing.shares_se[..., -1]
         good = scan.valid & np.isfinite(scan.time_s) & one.unmixing.valid & (error > 0)
         times = scan.time_s[good]
@@ -34,9 +35,8 @@ def free_kinetics(
         return fit, (times, share[good], used)
 
     def values(fit: Biexponential) -> dict[str, float]:
-        at_end = float(fit.share_at(phi_time_s).value)
-        six = at_end, fit.average_rate, fit.k1, fit.k2, fit.k01, fit.k02
-        return dict(zip(NAMES, map(float, six), strict=True))
+        six = fit.share_at(phi_time_s).value, fit.average_rate, fit.k1, fit.k2, fit.k01, fit.k02
+        return {name: float(value) for name, value in zip(NAMES, six, strict=True)}
 
     (fit, trace), others = kinetics(found), [values(kinetics(one)[0]) for one in drawn]
     # a later zero of time by δ makes k0i into k0i (1 − ki δ): yield and average rate move with it
@@ -53,11 +53,11 @@ def free_kinetics(
         ))
         for name, value in measured.items()
     }  # fmt: skip
-    errors = float(fit.share_at(phi_time_s).se), fit.average_rate_se, fit.k1_se, fit.k2_se, fit.k01_se, fit.k02_se
-    total = {name: float(np.hypot(se, spread[name])) for name, se in zip(NAMES, errors, strict=True)}
+    errors = fit.share_at(phi_time_s).se, fit.average_rate_se, fit.k1_se, fit.k2_se, fit.k01_se, fit.k02_se
+    total = np.hypot(errors, list(spread.values()))
     intervals = reported_intervals(*trace, fit, phi_time_s, systematic_se=spread)
     return {f"free_{name}": number for name, number in numbers_of(
-        SeriesNumbers(**told(measured, total, intervals), phi_time_s=phi_time_s, intervals=intervals)
+        SeriesNumbers(**told(list(measured.values()), total, intervals), phi_time_s=phi_time_s, intervals=intervals)
     ).items() if name in FREE}
 
 

@@ -14,7 +14,7 @@ from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential
 from halidescope.analysis.kinetics_intervals import CONSTANT, interval_note, reported_intervals
 from halidescope.analysis.references import unit_sum
-from halidescope.analysis.series_numbers import NAMES, SeriesNumbers, told
+from halidescope.analysis.series_numbers import SeriesNumbers, told
 from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixer
 
@@ -198,8 +198,7 @@ class OnlineSeries(OnlineUnmixing):
         values = phi.value, found.average_rate, found.k1, found.k2, found.k01, found.k02
         errors = phi.se, found.average_rate_se, found.k1_se, found.k2_se, found.k01_se, found.k02_se
         return SeriesFit(
-            **told(dict(zip(NAMES, values, strict=True)), dict(zip(NAMES, errors, strict=True)), intervals),
-            phi_time_s=end,
+            **told(values, errors, intervals), phi_time_s=end,
             one_exponential_suffices=bool(found.one_exponential_suffices), converged=bool(found.converged),
             fit_time_s=at, fit_share=found.evaluate(at), fit_low=band.low, fit_high=band.high,
             intervals=intervals, note=self.note, kinetics=found,

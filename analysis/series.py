@@ -128,14 +128,13 @@ def analyse_series(
         shifted[1] = 0.0
     systematic = systematic + np.outer(shifted, shifted)
     total = statistical + systematic
-    values = dict(zip(NAMES, [float(v) for v in (fit.share_at(end).value, fit.average_rate, *k, *k0)], strict=True))
-    errors = dict(zip(NAMES, np.sqrt(np.diag(total)).tolist(), strict=True))
+    values = fit.share_at(end).value, fit.average_rate, *k, *k0
     intervals = reported_intervals(
         times[good], share[good], effective, fit, end,
         systematic_se=dict(zip(NAMES, np.sqrt(np.diag(systematic)).tolist(), strict=True)),
     )  # fmt: skip
     return SeriesResult(
-        **told(values, errors, intervals),
+        **told(values, np.sqrt(np.diag(total)), intervals),
         intervals=intervals,
         phi_time_s=end,
         names=NAMES,

@@ -1,7 +1,11 @@
 """The numbers of a time series, the same for the running and for the final analysis."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from halidescope.analysis.kinetics_intervals import ReportedInterval, standard_error
 
@@ -34,11 +38,11 @@ class SeriesNumbers:
 
 
 def told(
-    values: Mapping[str, float], errors: Mapping[str, float], intervals: Mapping[str, ReportedInterval]
+    values: ArrayLike, errors: ArrayLike, intervals: Mapping[str, ReportedInterval]
 ) -> dict[str, float]:
-    """Fields of :class:`SeriesNumbers`: values and standard errors by their names, as far as the intervals let them."""
+    """Fields of :class:`SeriesNumbers` from ``values`` and ``errors`` (6,) of ``NAMES``, as the intervals let them."""
     fields = {}
-    for name, value in values.items():
-        fields[name] = float("nan") if intervals[name].method == "undetermined" else float(value)
-        fields[f"{name}_se"] = standard_error(float(errors[name]), intervals[name])
+    for name, value, error in zip(NAMES, np.ravel(values).tolist(), np.ravel(errors).tolist(), strict=True):
+        fields[name] = math.nan if intervals[name].method == "undetermined" else value
+        fields[f"{name}_se"] = standard_error(error, intervals[name])
     return fields
