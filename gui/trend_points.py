@@ -79,11 +79,12 @@ def point_of(scan: Scan) -> TrendPoint | None:
         return None
     found = [run.numbers for run in reversed(scan.stored_analyses())]
     found += [scan.results.numbers] if scan.results is not None else []
-    numbers = next((numbers for numbers in found if "average_rate_per_s" in numbers), None)
+    numbers = next((numbers for numbers in found if "phi" in numbers), None)
     if numbers is None:
         return None
     return TrendPoint(
-        **_conditions(scan.source, scan.metadata), phi=numbers.get("phi"), rate_per_s=numbers["average_rate_per_s"],
+        **_conditions(scan.source, scan.metadata), phi=numbers["phi"],
+        rate_per_s=numbers.get("average_rate_per_s"),      # a constant share has none
         saturated=bool(scan.saturated[scan.valid].any()),
     )
 
@@ -160,9 +161,13 @@ def energy_words(line: Arrhenius) -> str:
 def arrhenius_of(
     points: Sequence[TrendPoint], room_k: float, name: str = "rate_per_s"
 ) -> Arrhenius | str:
-    """The Arrhenius line through a quantity of the points that are not excluded, or why there is none."""
+    """The Arrhenius line through a quantity of the points that are not excluded, or why there is none.
+
+    A number whose 95 % interval is open has no weight and stays out.
+    """
     used = [(one.temperature(room_k), number) for one in points
-            if not one.excluded and (number := getattr(one, name)) is not None and number.value > 0]
+            if not one.excluded and (number := getattr(one, name)) is not None and number.value > 0
+            and not (number.interval is not None and number.se is None)]
     if not used:
         return "no points"
     if len({temperature for temperature, _ in used}) < 2:
