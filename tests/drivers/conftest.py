@@ -4,20 +4,25 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from halidescope.drivers.catalogue import connect
+from halidescope.simulators.bench import Exposure
 from halidescope.simulators.microscope import SimulatedMicroscope
 
-TIMEOUT_S = 0.4
+PATIENT_S = 5.0    # no busy computer makes an answer later than that
+HURRIED_S = 0.1     # for answers that shall not come in time
+LATE_S = 0.8        # so late comes what is late: far behind the hurried, soon enough to be waited for
 
 
 class Wire:
     """Connects drivers to one simulated microscope and breaks it through its control port."""
 
     def __init__(self, simulated: SimulatedMicroscope) -> None:
+        self._bench = simulated.bench
         self.devices = {device.role: device for device in simulated.devices}
         self._control = socket.create_connection((simulated.control.host, simulated.control.port), timeout=5.0)
         self._lines = self._control.makefile("rw")
@@ -26,7 +31,7 @@ class Wire:
     def connect(self, role: str, **settings: Any) -> Any:
         """The driver of a role, connected; closed at the end of the test."""
         device = self.devices[role]
-        instrument = connect(device.model, device.resource, role=role, **{"timeout_s": TIMEOUT_S, **settings})
+        instrument = connect(device.model, device.resource, role=role, **{"timeout_s": PATIENT_S, **settings})
         self._connected.append(instrument)
         return instrument
 
@@ -45,6 +50,18 @@ class Wire:
     def fault(self, name: str, **more: Any) -> None:
         """Break something."""
         self.control(fault=name, **more)
+
+    def watch_exposures(self) -> list[Exposure]:
+        """The detector's exposures from now on, as the simulated world lays them out."""
+        bench, seen = self._bench, []
+        expose = bench.expose
+
+        def watched(duration_s: float, start_s: float | None = None) -> Exposure:
+            seen.append(expose(duration_s, start_s))
+            return seen[-1]
+
+        bench.expose = watched
+        return seen
 
     def mend(self) -> None:
         """End all faults."""
@@ -73,6 +90,17 @@ def wire(models: dict[str, Any]) -> Iterator[Wire]:
             yield connected
         finally:
             connected.close()
+
+
+@contextmanager
+def hurried(instrument: Any, timeout_s: float = HURRIED_S) -> Iterator[None]:
+    """Answers are waited for a moment only: for what is asked in vain, so that nothing else is in a hurry."""
+    patient_s = instrument.timeout_s
+    instrument.timeout_s = instrument.adapter.timeout_s = timeout_s
+    try:
+        yield
+    finally:
+        instrument.timeout_s = instrument.adapter.timeout_s = patient_s
 
 
 class Peer:
