@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from halidescope.drivers import ocean_line
 from halidescope.drivers.catalogue import connect
-from halidescope.simulators.bench import Exposure
 from halidescope.simulators.microscope import SimulatedMicroscope
 
 PATIENT_S = 5.0    # no busy computer makes an answer later than that
 HURRIED_S = 0.1     # for answers that shall not come in time
+HASTY_S = 0.5       # for what comes at once, and then nothing
 LATE_S = 0.8        # so late comes what is late: far behind the hurried, soon enough to be waited for
 
 
@@ -51,17 +52,20 @@ class Wire:
         """Break something."""
         self.control(fault=name, **more)
 
-    def watch_exposures(self) -> list[Exposure]:
-        """The detector's exposures from now on, as the simulated world lays them out."""
+    def watch_moves(self) -> list[float]:
+        """When the stage sets out, from now on, on the simulated world's clock."""
         bench, seen = self._bench, []
-        expose = bench.expose
-
-        def watched(duration_s: float, start_s: float | None = None) -> Exposure:
-            seen.append(expose(duration_s, start_s))
-            return seen[-1]
-
-        bench.expose = watched
+        bench.watchers.append(lambda event: seen.append(bench.clock.now_s()) if event == "move" else None)
         return seen
+
+    def moved_until_s(self) -> float:
+        """When the stage is at rest after its present move, on the same clock."""
+        return max(self._bench.axes[axis].rest_s() for axis in "12")
+
+    def stage_at(self, time_s: float) -> tuple[float, float]:
+        """Where the stage really is during its present move, µm."""
+        with self._bench.lock:
+            return self._bench.position_um(time_s)
 
     def mend(self) -> None:
         """End all faults."""
@@ -94,13 +98,14 @@ def wire(models: dict[str, Any]) -> Iterator[Wire]:
 
 @contextmanager
 def hurried(instrument: Any, timeout_s: float = HURRIED_S) -> Iterator[None]:
-    """Answers are waited for a moment only: for what is asked in vain, so that nothing else is in a hurry."""
-    patient_s = instrument.timeout_s
-    instrument.timeout_s = instrument.adapter.timeout_s = timeout_s
+    """Answers and their rests are waited for a moment only: for what is asked in vain; nothing else is in a hurry."""
+    patient_s, transfer_s = instrument.timeout_s, ocean_line.TRANSFER_WAIT_S
+    instrument.timeout_s = instrument.adapter.timeout_s = ocean_line.TRANSFER_WAIT_S = timeout_s
     try:
         yield
     finally:
         instrument.timeout_s = instrument.adapter.timeout_s = patient_s
+        ocean_line.TRANSFER_WAIT_S = transfer_s
 
 
 class Peer:

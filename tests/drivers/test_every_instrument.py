@@ -18,7 +18,7 @@ from halidescope.drivers.ocean_messages import Message
 from halidescope.drivers.roles import Identity, Laser, Spectrometer, Stage
 from halidescope.simulators.microscope import SimulatedMicroscope
 
-from .conftest import LATE_S, hurried
+from .conftest import HASTY_S, LATE_S, hurried
 
 ROLES = ("laser", "stage", "spectrometer")
 ROOMS = [room.name for room in pkgutil.iter_modules(drivers.__path__)]
@@ -52,7 +52,7 @@ class TestOnABadLine:
     def test_garbage_raises_and_the_next_answer_is_right(self, role, wire):
         instrument = wire.connect(role)
         wire.fault("garbage-reply")
-        with pytest.raises(BadReplyError, match=f"^{role} .*answered"):
+        with hurried(instrument, HASTY_S), pytest.raises(BadReplyError, match=f"^{role} .*answered"):
             read_something(instrument)
         wire.mend()
         assert ask(instrument) == instrument.identity

@@ -14,10 +14,11 @@ import pytest
 from halidescope.drivers.catalogue import MODELS
 from halidescope.drivers.errors import InstrumentError
 
-from .conftest import LATE_S, hurried
+from .conftest import HASTY_S, HURRIED_S, LATE_S, hurried
 
 TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
-UNANSWERED = ("late-reply", "spectrometer-silent")
+WAITS_S = {"late-reply": HURRIED_S, "spectrometer-silent": HURRIED_S, "garbage-reply": HASTY_S,
+           "spectrum-truncated": HASTY_S}  # fmt: skip
 LINE_FAULTS = ("slow-reply", "garbage-reply", "late-reply", "connection-drop")
 FAULTS = {
     "laser": ("interlock-open", "laser-fault", *LINE_FAULTS),
@@ -83,7 +84,7 @@ def observe(wire, instrument, fault: str) -> tuple[str, str]:
     if instrument.role == "stage":
         instrument.settle_wait_s, patient_s = SETTLE_WAIT_S, instrument.settle_wait_s
     try:
-        with hurried(instrument) if fault in UNANSWERED else nullcontext():
+        with hurried(instrument, WAITS_S[fault]) if fault in WAITS_S else nullcontext():
             result = action()
     except InstrumentError as error:
         return name, f"`{type(error).__name__}`: {plain(error.problem)}"
@@ -102,7 +103,8 @@ def recover(instrument, fault: str) -> str:
     if fault in LINE_FAULTS:
         for _ in range(20):
             try:
-                assert instrument.identify() == instrument.identity
+                with hurried(instrument, HASTY_S):
+                    assert instrument.identify() == instrument.identity
                 break
             except InstrumentError:
                 continue    # the late answer is still on its way; each time no longer than the time-out
