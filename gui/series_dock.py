@@ -4,6 +4,7 @@ One cursor is in all plots: dragged, or moved by the arrow keys, it names a mome
 tells it to whoever shows that moment's spectrum. Other series can be laid over the shares.
 """
 
+import math
 
 import numpy as np
 import pyqtgraph as pg
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from halidescope.acquisition.results import Number
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.map_tools import COLOURS
@@ -37,6 +39,7 @@ SYMBOLS = ("o", "t", "s", "d", "+", "x")
 NUMBERS = (
     ("phi", "φ", ""), ("average_rate_per_s", "⟨k⟩", "1/s"), ("k1_per_s", "k₁", "1/s"), ("k2_per_s", "k₂", "1/s"),
 )  # fmt: skip
+UNKNOWN = Number(math.nan)     # what a fit does not determine
 # what the lower plot can show: words, name, axis label, unit
 LOWER = (
     ("share less fit", "fit", "Δ share", "%"), ("residual of unmixing", "residual", "residual", "counts"),
@@ -307,8 +310,8 @@ class SeriesPanel(QWidget):
             self._follow(float(time_s[-1]))
         self._show_lower()
         words = [
-            f"{symbol} {plus_minus(results.numbers[name], unit)}".replace(" ", NO_BREAK)
-            for name, symbol, unit in NUMBERS if name in results.numbers
+            f"{symbol} {plus_minus(results.numbers.get(name, UNKNOWN), unit)}".replace(" ", NO_BREAK)
+            for name, symbol, unit in NUMBERS if results.numbers
         ]
         self.numbers.setText("    ".join(words) if words else "no fit yet")
         self.note.setText(" ".join(part for part in (results.note, results.reference_note) if part))

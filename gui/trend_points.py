@@ -70,11 +70,12 @@ class TrendPoint:
 
 def point_of(scan: Scan) -> TrendPoint | None:
     """The point of a time series with a fit; None for anything else."""
-    if scan.kind != "time-series" or scan.results is None or "average_rate_per_s" not in scan.results.numbers:
+    if scan.kind != "time-series" or scan.results is None or "phi" not in scan.results.numbers:
         return None
     numbers = scan.results.numbers
     return TrendPoint(
-        **_conditions(scan.source, scan.metadata), phi=numbers.get("phi"), rate_per_s=numbers["average_rate_per_s"],
+        **_conditions(scan.source, scan.metadata), phi=numbers["phi"],
+        rate_per_s=numbers.get("average_rate_per_s"),      # a constant share has none
     )
 
 
@@ -126,9 +127,13 @@ def energy_words(line: Arrhenius) -> str:
 def arrhenius_of(
     points: Sequence[TrendPoint], room_k: float, name: str = "rate_per_s"
 ) -> Arrhenius | str:
-    """The Arrhenius line through a quantity of the points that are not excluded, or why there is none."""
+    """The Arrhenius line through a quantity of the points that are not excluded, or why there is none.
+
+    A number whose 95 % interval is open has no weight and stays out.
+    """
     used = [(one.temperature(room_k), number) for one in points
-            if not one.excluded and (number := getattr(one, name)) is not None and number.value > 0]
+            if not one.excluded and (number := getattr(one, name)) is not None and number.value > 0
+            and not (number.interval is not None and number.se is None)]
     if not used:
         return "no points"
     temperatures = np.array([temperature for temperature, _ in used])

@@ -8,6 +8,7 @@ import pytest
 
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.host import Host
+from halidescope.acquisition.instruments import check
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.ring import LIVE_RUN
 from halidescope.acquisition.states import RunState
@@ -44,7 +45,7 @@ def client(bench, host):
         until(lambda: not caller.status().live and not caller.status().state.busy, "darkness")
 
 
-def test_instruments_say_what_they_are_and_allow(client):
+def test_instruments_say_what_they_are_and_allow_and_are_one_programs(bench, client):
     facts = client.instruments()
     assert facts.connected
     assert facts.simulated
@@ -56,7 +57,9 @@ def test_instruments_say_what_they_are_and_allow(client):
     assert facts.spectrometer.pixels == 2068
     assert facts.spectrometer.saturation_counts > 60000
     assert facts.spectrometer.cooler_on is None
+    assert all("another Halidescope has it" in problem for problem in check(bench.microscope).problems)
     client.disconnect()
+    assert check(bench.microscope).ok
     assert not client.instruments().connected
     assert not client.status().connected
     with pytest.raises(ProblemError, match="not connected; connect them first"):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
@@ -10,14 +11,15 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QContextMenuEvent, QGuiApplication
 from qtpy.QtWidgets import QFileDialog
 
-from halidescope.acquisition.results import Number
+from halidescope.acquisition.results import Interval, Number
 from halidescope.acquisition.storage import open_scan
+from halidescope.analysis.arrhenius import Arrhenius
 from halidescope.gui.exporting import ENDINGS
 from halidescope.gui.kmc_dock import KmcPanel
 from halidescope.gui.panels import Views
 from halidescope.gui.plots import Plot
 from halidescope.gui.run_data import read_whole
-from halidescope.gui.trend_points import TrendPoint
+from halidescope.gui.trend_points import TrendPoint, arrhenius_of
 from halidescope.gui.trends_dock import DIFFUSIVITY, TEMPERATURE, TrendPlot, TrendsPanel
 
 
@@ -258,3 +260,34 @@ def test_files_without_a_fit_are_named(trends: TrendsPanel, measured: dict[str, 
     assert said == ["no fitted time series in after.nxs"]
     trends.add_files([measured["series"].with_name("gone.nxs")])
     qtbot.waitUntil(lambda: "cannot be read" in said[-1])
+
+
+def test_numbers_are_shown_with_what_is_known_of_them(views: Views) -> None:
+    results = msgspec.structs.replace(views.data.results, numbers={
+        "phi": Number(0.31, 0.004, Interval(0.302, 0.318, "linear")),
+        "k1_per_s": Number(0.02898, 0.0027, Interval(0.02488, 0.03558, "profile")),
+    })  # fmt: skip
+    views.data.results = results
+    views.series.show_results(views.data)
+    shown = views.series.numbers.text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "φ 0.310 ± 0.004" in shown
+    assert "⟨k⟩ not determined" in shown
+    assert "k₁ 0.0290 (95 %: 0.0249 to 0.0356) 1/s" in shown
+
+
+def test_a_rate_without_a_limit_is_shown_and_left_out_of_the_line(qtbot: QtBot) -> None:
+    panel = TrendsPanel()
+    qtbot.addWidget(panel)
+    rates = [Number(0.01 * 1.3**k, 0.001) for k in range(3)]
+    rates.append(Number(3.0, None, Interval(0.02, None, "profile")))
+    panel.add_points([
+        TrendPoint(f"s{k}.nxs", 20.0 * (k + 1), 1.0, None, rate, temperature_k=300.0 + 10 * k)
+        for k, rate in enumerate(rates)
+    ])  # fmt: skip
+    shown = panel.table.item(3, 4)
+    assert shown is not None
+    assert shown.text() == "3.000 (95 %: above 0.020)"
+    line = arrhenius_of(panel.points, 295.0)
+    assert isinstance(line, Arrhenius)
+    assert line.degrees_of_freedom == float("inf")      # the others keep their weights
+    panel.stop()
