@@ -393,7 +393,7 @@ class SessionFeed(QObject):
         if session is not None:
             lasts = [engine.close for engine in session.ways]
         elif opening is not None:
-            lasts[1] = lambda: (opening.give_up(), after_opening())
+            lasts[1] = lambda: opening.give_up(after_opening)
         for lane, last in zip((self._watch, self._orders, self._urgent, self._hands), lasts, strict=True):
             lane.close(last)
         self._files.close()

@@ -127,13 +127,14 @@ class Opening:
         self._got = self._opener()
         return self._got
 
-    def give_up(self) -> None:
-        """Nobody waits for it any more."""
+    def give_up(self, then: Callable[[], object]) -> None:
+        """Nobody waits for it any more; ``then`` is called when it is ended."""
         if self._got is not None:
             try:
                 self._got.let_go()
             except ProblemError as error:
                 log.warning("the engine that was being opened was not ended: %s", error)
+        then()
 
 
 def launched(microscope_path: Path, session: Path | None, *, bound: bool = False) -> Opened:
