@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.endmembers import Endmembers, choose_endmembers
 from halidescope.acquisition.recipes import Background, RasterMap, SingleRecipe, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
-from halidescope.acquisition.results import Interval, Number, OnlineResults
+from halidescope.acquisition.results import OnlineResults, numbers_of
 from halidescope.analysis.online import OnlineMap, OnlineSeries, SeriesFit
 
 
@@ -113,10 +113,7 @@ class Analyst:
             return snapshot
         return msgspec.structs.replace(
             snapshot,
-            numbers=_numbers(fit),
-            intervals={
-                name: Interval(_end(low), _end(high), method) for name, (low, high, method) in fit.intervals.items()
-            },
+            numbers={name: number for name, number in numbers_of(fit).items() if math.isfinite(number.value)},
             one_exponential_suffices=fit.one_exponential_suffices,
             share_is_constant=bool(fit.kinetics.constant),
             fit_time_s=fit.fit_time_s.tolist(),
@@ -131,18 +128,3 @@ def _listed(values: NDArray[np.float64]) -> Any:
     known = values.astype(object)
     known[~np.isfinite(values)] = None
     return known.tolist()
-
-
-def _end(value: float) -> float | None:
-    """None for an end without limit."""
-    return value if math.isfinite(value) else None
-
-
-def _numbers(fit: SeriesFit) -> dict[str, Number]:
-    """The fit's parameters that are known, with their errors."""
-    numbers = {}
-    for name in ("phi", "average_rate_per_s", "k1_per_s", "k2_per_s", "k01", "k02"):
-        value, error = getattr(fit, name), getattr(fit, f"{name}_se")
-        if math.isfinite(value):
-            numbers[name] = Number(value, error if math.isfinite(error) else None)
-    return numbers

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from halidescope.acquisition.analysis_file import AnalysisFile
 from halidescope.acquisition.conditions import Conditions, conditions_of, read_noise_counts
+from halidescope.acquisition.movable import free_kinetics, moved_by
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.references import Endmembers, endmembers_for, load_endmembers, same_axis
 from halidescope.acquisition.replay import replay_or_why_not
-from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.results import Number, OnlineResults, numbers_of
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.series_words import notes_of, said_of
 from halidescope.analysis.composition import Medium, energy_ev
@@ -30,8 +31,6 @@ from halidescope.analysis.nuisance import NuisanceUnmixing, unmix_with_nuisance
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.residuals import ResidualTest, check_residuals
 from halidescope.analysis.series import SeriesResult, analyse_series
-from halidescope.analysis.series_numbers import NAMES
-from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixing
 from halidescope.analysis.yields import WeightedShares, weighted_shares
 
@@ -93,7 +92,7 @@ class Analysis:
     conditions: Conditions | None = field(default=None, repr=False)
 
     def plain(self) -> dict[str, object]:
-        """For JSON: ``name`` and ``name_se`` beside each other."""
+        """For JSON: ``name`` and ``name_se`` beside each other; null for what is not determined."""
         values: dict[str, object] = {
             "file": self.source,
             "kind": self.kind,
@@ -104,8 +103,7 @@ class Analysis:
             "notes": list(self.notes),
         }
         for name, number in self.numbers.items():
-            values[name] = number.value
-            values[f"{name}_se"] = number.se
+            values |= number.plain(name)
         if isinstance(self.result, SeriesResult):
             values |= said_of(self.result)
         return values
@@ -210,10 +208,9 @@ def _series(
         zero_se_s=float(scan.metadata.get("light_on_se_s") or 0.0),
         phi_time_s=settings.kinetics.phi_time_s,
     )
-    numbers = {name: Number(getattr(series, name), getattr(series, f"{name}_se")) for name in NAMES}
     return replace(
-        analysis, numbers={**numbers, **analysis.numbers}, notes=(*analysis.notes, *notes_of(series)), result=series,
-        unmixing=_spread(series.unmixing, rows) if not rows.all() else series.unmixing,
+        analysis, numbers={**numbers_of(series), **analysis.numbers}, notes=(*analysis.notes, *notes_of(series)),
+        result=series, unmixing=_spread(series.unmixing, rows) if not rows.all() else series.unmixing,
     )  # fmt: skip
 
 
@@ -317,13 +314,13 @@ def _besides(
             )  # fmt: skip
 
         nuisance = movable(shapes)
-        numbers |= _moved(nuisance, scan.valid, endmembers.labels)
+        numbers |= moved_by(nuisance, scan.valid, endmembers.labels)
         if isinstance(analysis.result, SeriesResult):
             errors = endmembers.spectra_se * (shapes.sum(axis=1) / endmembers.spectra.sum(axis=1))[:, None]
             rng = np.random.default_rng(0)
             noise = [errors * rng.standard_normal(shapes.shape) for _ in range(PAIRS)] if errors.any() else []
             drawn = [movable(shapes + sign * one) for one in noise for sign in (1, -1)]
-            numbers |= _free_kinetics(nuisance, drawn, scan, analysis.result.phi_time_s)
+            numbers |= free_kinetics(nuisance, drawn, scan, analysis.result.phi_time_s)
             notes.append("Numbers named free_… come from shares with movable endmembers.")
     return replace(
         analysis, residuals=residuals, weighted=weighted, nuisance=nuisance, numbers=numbers, notes=tuple(notes)
@@ -338,62 +335,6 @@ def _emission(scan: Scan, found: Conditions, unmixed: Unmixing) -> Number | None
     light = found.light.scale[good]
     total, variance = unmixed.amplitudes[good].sum(axis=-1), unmixed.covariance[good].sum(axis=(-2, -1))
     return Number(float(np.mean(total / light)), float(np.sqrt(np.sum(variance / light**2)) / good.sum()))
-
-
-def _free_kinetics(
-    found: NuisanceUnmixing, drawn: list[NuisanceUnmixing], scan: Scan, phi_time_s: float
-) -> dict[str, Number]:
-    """Yield and rates from the shares that movable endmembers give.
-
-    ``drawn`` are unmixings with noisier endmembers (F + δ, F − δ, …): their scatter is the endmembers' part of the
-    errors.
-    """
-
-    def kinetics(one: NuisanceUnmixing) -> dict[str, tuple[float, float]]:
-        share, error = one.unmixing.shares[..., -1], one.unmixing.shares_se[..., -1]
-        good = scan.valid & np.isfinite(scan.time_s) & one.unmixing.valid & (error > 0)
-        fit, _ = fit_with_time_errors(
-            scan.time_s[good], share[good], rising=True, sigma=error[good], t_se=np.nan_to_num(scan.time_se_s[good])
-        )
-        phi = fit.share_at(phi_time_s)
-        # a later zero of time by δ makes k0i into k0i (1 − ki δ): the average rate moves with it
-        k, k0 = np.array([fit.k1, fit.k2]), np.array([fit.k01, fit.k02])
-        moved = 0.0 if fit.one_exponential_suffices else float((k - k0 @ k / k0.sum()) @ (k0 * k) / k0.sum())
-        zero_se = float(scan.metadata.get("light_on_se_s") or 0.0)
-        late = float(k0 * k @ np.exp(-k * phi_time_s))
-        return {
-            "free_phi": (float(phi.value), float(np.hypot(phi.se, late * zero_se))),
-            "free_average_rate_per_s": (
-                float(fit.average_rate), float(np.hypot(fit.average_rate_se, moved * zero_se))
-            ),
-            "free_k1_per_s": (float(fit.k1), float(fit.k1_se)), "free_k2_per_s": (float(fit.k2), float(fit.k2_se)),
-        }  # fmt: skip
-
-    measured, others = kinetics(found), [kinetics(one) for one in drawn]
-    numbers = {}
-    for name, (value, se) in measured.items():
-        spread = float(np.sqrt(np.mean([(other[name][0] - value) ** 2 for other in others]))) if others else 0.0
-        if np.isfinite(value):
-            numbers[name] = Number(value, float(np.hypot(se, spread)))
-    return numbers
-
-
-def _moved(found: NuisanceUnmixing, valid: NDArray[np.bool_], labels: tuple[str, ...]) -> dict[str, Number]:
-    """Weighted mean shift and broadening of every endmember over the scan."""
-    numbers = {}
-    for k, label in enumerate(labels):
-        name = "".join(letter if letter.isalnum() else "_" for letter in label.lower())
-        for word, values, errors in (
-            ("shift_ev", found.shift_ev, found.shift_ev_se),
-            ("broadening_ev2", found.broadening_ev2, found.broadening_ev2_se),
-        ):
-            good = valid & np.isfinite(values[..., k]) & (errors[..., k] > 0)
-            if good.any():
-                weights = errors[..., k][good] ** -2
-                numbers[f"{name}_{word}"] = Number(
-                    float(weights @ values[..., k][good] / weights.sum()), float(weights.sum() ** -0.5)
-                )
-    return numbers
 
 
 def _spread(unmixing: Unmixing, rows: NDArray[np.bool_]) -> Unmixing:

@@ -33,7 +33,7 @@ from halidescope.analysis.flags import Flag
 from halidescope.analysis.halo import HaloResult
 from halidescope.analysis.heat import temperature_rise
 from halidescope.analysis.iodine import highest_band, peak_map
-from halidescope.analysis.rounding import plus_minus, scientific
+from halidescope.analysis.rounding import scientific
 from halidescope.analysis.series import SeriesResult
 
 Numbers = NDArray[np.float64]
@@ -91,8 +91,8 @@ def figure_2(scan: Scan, analysis: Analysis | None = None) -> Figure:
     band = result.kinetics.band(result.time_s)
     rows = scan.valid & np.isfinite(scan.time_s)
     numbers = [
-        f"φ = {plus_minus(100 * result.phi, 100 * result.phi_se, '%')}",
-        f"⟨k⟩ = {plus_minus(result.average_rate_per_s, result.average_rate_per_s_se, 's⁻¹')}",
+        f"φ = {analysis.numbers['phi'].words('%', 100.0)}",
+        f"⟨k⟩ = {analysis.numbers['average_rate_per_s'].words('s⁻¹')}",
     ]
     return time_series_figure(
         scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], result.share,

@@ -7,11 +7,10 @@ replaced whole or not at all. What of an analysis is kept is decided in :mod:`ha
 """
 
 import hashlib
+import math
 import os
 import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +21,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from halidescope.acquisition.holding import locked
 from halidescope.acquisition.nexus_setup import new_field, new_group
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.quantities import axis_label, axis_unit, split_unit, ucum
-from halidescope.acquisition.results import Number
+from halidescope.acquisition.results import Interval, Number, finite
 from halidescope.acquisition.session import default_session_path
 from halidescope.acquisition.untrusted import dataset_in, group_at, numbers_in, text_in
 from halidescope.acquisition.vetting import Holds, vet
@@ -116,9 +116,10 @@ class StoredAnalysis:
 
     def plain(self) -> dict[str, object]:
         """For JSON: everything but the arrays."""
-        numbers = {name: number.value for name, number in self.numbers.items()}
-        errors = {f"{name}_se": number.se for name, number in self.numbers.items()}
-        return {"run": self.number, **msgspec.to_builtins(self.about), **numbers, **errors}
+        values: dict[str, object] = {"run": self.number, **msgspec.to_builtins(self.about)}
+        for name, number in self.numbers.items():
+            values |= number.plain(name)
+        return values
 
 
 def results_path(data: Path) -> Path:
@@ -265,30 +266,9 @@ def _require_results(path: Path) -> None:
             )
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One process of this user at a time stores results: each must see what the one before has added.
-
-    The operating system gives the lock back when a process ends, however it ends.
-    """
-    folder = default_session_path().parent
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "results.lock").open("a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+def _alone() -> AbstractContextManager[None]:
+    """One process of this user at a time stores results: each must see what the one before has added."""
+    return locked(default_session_path().parent / "results.lock")
 
 
 def _number(name: str) -> int:
@@ -307,9 +287,12 @@ def _write(entry: h5py.Group, run: StoredAnalysis) -> None:
     numbers = _ordered(entry, "numbers", "NXcollection")
     for name, number in run.numbers.items():
         unit = split_unit(name)[1]
-        new_field(numbers, name, float(number.value), unit)
+        value = new_field(numbers, name, float(number.value), unit)
         if number.se is not None:
             new_field(numbers, f"{name}_se", float(number.se), unit)
+        if number.interval is not None:
+            ends = [math.nan if end is None else end for end in (number.interval.low, number.interval.high)]
+            value.attrs["interval95"], value.attrs["interval95_by"] = ends, number.interval.method
     data = _ordered(entry, "data", "NXdata", signal=run.signal, axes=list(run.axes))
     for name, values in run.axes.items():
         new_field(data, name, values, axis_unit(name), long_name=axis_label(name))
@@ -377,7 +360,8 @@ def _run(entry: h5py.Group, number: int, most_bytes: int) -> StoredAnalysis:
         number=number, about=about, axes=axes, arrays=arrays, signal=signal,
         units={name: str(data[name].attrs["units"]) for name in arrays if "units" in data[name].attrs},
         numbers={
-            name: Number(value, held.get(f"{name}_se")) for name, value in held.items() if not name.endswith("_se")
+            name: Number(value, held.get(f"{name}_se"), _interval(group_at(entry, "numbers")[name]))
+            for name, value in held.items() if not name.endswith("_se")
         },
         wavelength_nm=wavelength_nm, endmembers=endmembers, curve=_all(entry, "fit"),
         cosmic=_all(entry, "cosmic_rays"),
@@ -392,6 +376,14 @@ def _all(entry: h5py.Group, name: str) -> dict[str, NDArray]:
     return {key: numbers_in(group, key) for key in group}
 
 
+def _interval(field: h5py.Dataset) -> Interval | None:
+    """The 95 % interval of a number that has one."""
+    if "interval95" not in field.attrs:
+        return None
+    low, high = (float(end) for end in field.attrs["interval95"])
+    return Interval(finite(low), finite(high), str(field.attrs["interval95_by"]))
+
+
 def _same(one: StoredAnalysis, other: StoredAnalysis) -> bool:
     """Whether two analyses hold the same, to the bit; which number they have aside."""
 
@@ -403,8 +395,14 @@ def _same(one: StoredAnalysis, other: StoredAnalysis) -> bool:
         )
 
     def plain(values: dict[str, Number]) -> dict[str, NDArray]:
-        return {name: np.array([number.value, np.nan if number.se is None else number.se], float)
-                for name, number in values.items()}
+        return {
+            name: np.array([
+                math.nan if one is None else one for one in (
+                    number.value, number.se, *((number.interval.low, number.interval.high) if number.interval else ())
+                )
+            ], float)
+            for name, number in values.items()
+        }  # fmt: skip
 
     held = [
         {"wavelength": run.wavelength_nm, "endmembers": run.endmembers,

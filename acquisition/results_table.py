@@ -4,6 +4,7 @@ In the table one row per point, numbers and settings above it in lines with #.
 """
 
 import csv
+import math
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from halidescope.acquisition.maps import write_planes
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.quantities import axis_unit, split_unit, ucum
+from halidescope.acquisition.results import Number
 from halidescope.acquisition.results_file import StoredAnalysis, read_results_file
 
 
@@ -64,11 +66,20 @@ def write_results_csv(run: StoredAnalysis, path: Path) -> None:
             table.writerow([f"# {note}"])
         for name, number in run.numbers.items():
             stem, unit = split_unit(name)
-            error = "" if number.se is None else f" +- {number.se!r}"
-            table.writerow([f"# {stem} = {number.value!r}{error} {ucum(unit) if unit else ''}".rstrip()])
+            table.writerow([f"# {stem} = {_told(number)} {ucum(unit) if unit else ''}".rstrip()])
         table.writerow(["point", *columns])
         for point, values in enumerate(zip(*(column.tolist() for column in columns.values()), strict=True)):
             table.writerow([point, *("" if value != value else +value for value in values)])
+
+
+def _told(number: Number) -> str:
+    """Value with its error, or its 95 % interval where an error cannot say it."""
+    if math.isnan(number.value):
+        return "not determined"
+    if number.interval is None or number.interval.method != "profile":
+        return f"{number.value!r}" + ("" if number.se is None else f" +- {number.se!r}")
+    low, high = ("no limit" if end is None else repr(end) for end in (number.interval.low, number.interval.high))
+    return f"{number.value!r} (95 % interval: {low} to {high})"
 
 
 def write_results_tiff(run: StoredAnalysis, path: Path) -> None:

@@ -1,7 +1,5 @@
 """What a series' fit is said to be worth: in sentences for a reader, in plain values for a program."""
 
-import numpy as np
-
 from halidescope.analysis.kinetics_intervals import CONSTANT, interval_note
 from halidescope.analysis.series import SeriesResult
 
@@ -21,14 +19,9 @@ def notes_of(series: SeriesResult) -> list[str]:
 
 
 def said_of(series: SeriesResult) -> dict[str, object]:
-    """Model choice, 95 % intervals and how they were found; None stands for an end without limit."""
-    values: dict[str, object] = {
+    """Model choice, and whether the fit has settled."""
+    return {
         "one_exponential_suffices": bool(series.kinetics.one_exponential_suffices),
         "share_is_constant": bool(series.kinetics.constant),
         "kinetics_converged": bool(series.kinetics.converged),
     }
-    for name, (low, high, method) in series.intervals.items():
-        values[f"{name}_low95"] = float(low) if np.isfinite(low) else None
-        values[f"{name}_high95"] = float(high) if np.isfinite(high) else None
-        values[f"{name}_interval"] = method
-    return values

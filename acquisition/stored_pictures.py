@@ -19,7 +19,6 @@ from halidescope.analysis.figures import (
     time_series_figure,
 )
 from halidescope.analysis.flags import Flag
-from halidescope.analysis.rounding import plus_minus
 
 Numbers = NDArray[np.float64]
 
@@ -53,8 +52,7 @@ def _series(scan: Scan, run: StoredAnalysis, counts: Numbers) -> tuple[Figure, s
     numbers = []
     for name, symbol, factor, unit in (("phi", "φ", 100.0, "%"), ("average_rate_per_s", "⟨k⟩", 1.0, "s⁻¹")):
         if (one := run.numbers.get(name)) is not None:
-            se = None if one.se is None else factor * one.se
-            numbers.append(f"{symbol} = {plus_minus(factor * one.value, se, unit)}")
+            numbers.append(f"{symbol} = {one.words(unit, factor)}")
     figure = time_series_figure(
         scan.wavelength_nm, time_s, counts[rows], share[rows], share_se[rows],
         labels=(run.about.labels[0], run.about.labels[-1]), fit=(fit[0], fit[1], fit[2]), numbers=numbers,

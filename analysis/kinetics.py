@@ -74,6 +74,8 @@ class Biexponential:
         The Bayesian information criterion prefers one exponential.
     constant : bool
         It prefers a constant to both: nothing changes within the errors, and the rates mean nothing.
+    mean, mean_se
+        Weighted mean of a ``constant`` trace, which is then the curve; NaN for others.
     aicc, bic, single_aicc, single_bic
         Information criteria of both models, the lower the better.
     converged : bool
@@ -103,6 +105,8 @@ class Biexponential:
     single_amplitude: Numbers
     one_exponential_suffices: NDArray[np.bool_]
     constant: NDArray[np.bool_]
+    mean: Numbers
+    mean_se: Numbers
     aicc: Numbers
     bic: Numbers
     single_aicc: Numbers
@@ -116,7 +120,10 @@ class Biexponential:
         return self.share_at(t).value
 
     def share_at(self, t: ArrayLike) -> Estimate:
-        """Value and standard error of the fitted curve at times ``t``; at the end of the exposure this is φ."""
+        """Value and standard error of the fitted curve at times ``t``; at the end of the exposure this is φ.
+
+        Of a ``constant`` trace this is the mean: two exponentials through noise have errors that mean nothing.
+        """
         times = np.asarray(t, dtype=np.float64)
         k1, k2, k01, k02 = (np.asarray(p)[..., None] for p in (self.k1, self.k2, self.k01, self.k02))
         at = times.reshape(-1)
@@ -125,6 +132,9 @@ class Biexponential:
         slope = np.stack([-k01 * at * e1, -k02 * at * e2, e1, e2], axis=-1)
         se = propagate(slope, self.covariance[..., None, :, :])
         value = 1.0 - decay if self.rising else decay
+        flat = np.asarray(self.constant)[..., None]
+        value = np.where(flat, np.asarray(self.mean)[..., None], value)
+        se = np.where(flat, np.asarray(self.mean_se)[..., None], se)
         shape = value.shape[:-1] + times.shape
         return Estimate(value.reshape(shape)[()], se.reshape(shape)[()])
 
@@ -198,6 +208,7 @@ def fit_biexponential(
     none_bic = _criteria(out[:, CONSTANT], out[:, SCATTER], good, 1, known)[1]
     constant = (none_bic <= np.minimum(single_bic, bic)) & ~starved
     flags[constant] |= Flag.NO_SIGNAL
+    mean, mean_se = _means(traces, weights, constant, known)
     average = np.where(suffices, single[:, 0] / span, out[:, AVERAGE])
     average_se = np.where(suffices, single_se, out[:, AVERAGE_SE])
     errors = np.sqrt(np.einsum("nii->ni", covariance))
@@ -213,6 +224,7 @@ def fit_biexponential(
     if (lost := starved | hidden).any():
         for values in numbers.values():
             values[lost] = np.nan
+    numbers |= {"mean": mean, "mean_se": mean_se}      # needs no time zero
     pick = (lambda values: values[0]) if alone else (lambda values: values)
     return Biexponential(
         rising=rising,
@@ -244,6 +256,21 @@ def _weights(traces: Numbers, sigma: ArrayLike | None) -> Numbers:
     if wrong.any() and (wrong & np.isfinite(traces)).any():
         raise ValueError("sigma must be positive wherever y is finite")
     return np.where(wrong, 0.0, 1.0 / np.where(wrong, 1.0, errors) ** 2)
+
+
+def _means(
+    traces: Numbers, weights: Numbers, chosen: NDArray[np.bool_], known: bool
+) -> tuple[Numbers, Numbers]:
+    """Weighted means (n,) of the ``chosen`` traces and their standard errors, NaN for the others."""
+    mean, se = np.full(len(traces), np.nan), np.full(len(traces), np.nan)
+    if chosen.any():
+        seen = np.isfinite(traces[chosen])
+        weight = np.where(seen, weights[chosen] if len(weights) > 1 else weights, 0.0)
+        samples, total = np.where(seen, traces[chosen], 0.0), weight.sum(axis=1)
+        mean[chosen] = level = (weight * samples).sum(axis=1) / total
+        squares = (weight * (samples - level[:, None]) ** 2).sum(axis=1)
+        se[chosen] = np.sqrt((1.0 if known else squares / (seen.sum(axis=1) - 1)) / total)
+    return mean, se
 
 
 def _criteria(

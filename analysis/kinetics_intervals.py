@@ -1,4 +1,4 @@
-"""95 % intervals of a series' yield and rates: ± standard errors where these can be trusted, else the profile.
+"""95 % intervals of a series' yield, rates and amplitudes: ± standard errors where they can be trusted, else profiles.
 
 Whether they can is not guessed from the rates: χ², minimised over everything else, is asked whether it has risen at
 both ends as it should. Where rates are close it has not.
@@ -19,8 +19,10 @@ Method = Literal["linear", "profile", "undetermined"]
 LEVEL = 0.95
 QUANTITIES: dict[str, Quantity] = {
     "phi": "phi", "average_rate_per_s": "average_rate", "k1_per_s": "k1", "k2_per_s": "k2",
+    "k01": "k01", "k02": "k02",
 }  # fmt: skip
-WORDS = {"phi": "φ", "average_rate_per_s": "<k>", "k1_per_s": "k1", "k2_per_s": "k2"}
+WORDS = {"phi": "φ", "average_rate_per_s": "<k>", "k1_per_s": "k1", "k2_per_s": "k2", "k01": "k01",
+         "k02": "k02"}  # fmt: skip
 CONSTANT = "the share is constant within its errors: nothing was seen to change, and the rates mean nothing"
 
 
@@ -45,7 +47,7 @@ def reported_intervals(
     *,
     systematic_se: Mapping[str, float] | None = None,
 ) -> dict[str, ReportedInterval]:
-    """Intervals of φ, <k>, k1 and k2, under the names of :class:`~halidescope.analysis.series_numbers.SeriesNumbers`.
+    """Intervals of φ, <k>, k1, k2, k01, k02, named as in :class:`~halidescope.analysis.series_numbers.SeriesNumbers`.
 
     Parameters
     ----------
@@ -75,18 +77,18 @@ def _ends(
 ) -> tuple[float, float, float, Method]:  # fmt: skip
     """Lower end, upper end, and the value between them."""
     nothing: tuple[float, float, float, Method] = (math.nan, math.nan, math.nan, "undetermined")
-    rate = quantity != "phi"
     if fit.constant:
-        if rate:
+        if quantity != "phi":
             return nothing
-        weights = np.asarray(sigma, dtype=np.float64) ** -2     # its mean: the errors of a curve may be anything here
-        mean, reach = float(weights @ np.asarray(share) / weights.sum()), z * float(weights.sum()) ** -0.5
-        return mean - reach, mean + reach, mean, "linear"
-    if rate and fit.one_exponential_suffices:
+        best, reach = float(fit.mean), z * float(fit.mean_se)
+        return best - reach, best + reach, best, "linear"
+    if fit.one_exponential_suffices and quantity != "phi":
         if quantity != "average_rate":
             return nothing
         best, reach = float(fit.average_rate), z * float(fit.average_rate_se)
         return best - reach, best + reach, best, "linear"
+    if quantity != "phi" and not fit.converged:
+        return nothing
     if not np.isfinite([fit.k1, fit.k2, fit.k01, fit.k02]).all():
         return nothing
     profile = Profile(t, share, fit, quantity, sigma=sigma, at_time=phi_time_s)
@@ -94,6 +96,13 @@ def _ends(
         return profile.best - z * profile.se, profile.best + z * profile.se, profile.best, "linear"
     best, low, high = profile.interval(LEVEL)
     return low, high, best, "profile"
+
+
+def standard_error(linear: float, interval: ReportedInterval) -> float:
+    """The ``linear`` one where it can be trusted, else that of the interval's width; NaN where that is open."""
+    if interval.method == "linear":
+        return linear
+    return (interval.high - interval.low) / (2.0 * float(norm.ppf(0.5 + LEVEL / 2)))
 
 
 def interval_note(intervals: Mapping[str, ReportedInterval]) -> str:

@@ -20,7 +20,8 @@ from halidescope.analysis.linear import inverse_of, propagate
 from halidescope.analysis.varpro import CLOSEST
 
 Numbers = NDArray[np.float64]
-Quantity = Literal["k1", "k2", "average_rate", "phi"]
+Quantity = Literal["k1", "k2", "average_rate", "phi", "k01", "k02"]
+RATES = ("k1", "k2", "average_rate")      # stay above zero
 FARTHEST = 60.0    # standard errors after which an interval is said to be open
 CURVED = 0.2       # part by which χ² at the ends of ± standard errors may differ from its quantile
 
@@ -63,13 +64,13 @@ def profile_interval(
 ) -> Interval:
     """Profile-likelihood interval of one number of :func:`~halidescope.analysis.kinetics.fit_biexponential`.
 
-    All NaN for a rate of a trace that is constant within its errors: it has none.
+    Of a trace that is constant within its errors there is only "phi", its mean; all NaN for the others.
 
     Parameters
     ----------
     t, y, rising, sigma
         One trace, as there.
-    quantity : {"k1", "k2", "average_rate", "phi"}
+    quantity : {"k1", "k2", "average_rate", "phi", "k01", "k02"}
         "phi" is the share at ``at_time`` (the last time by default).
     level : float
         Confidence, 0 … 1. With unknown errors Student's quantile is used.
@@ -97,7 +98,7 @@ class Profile:
     t, y, sigma
         The trace that ``fit`` was made of.
     fit : Biexponential
-    quantity : {"k1", "k2", "average_rate", "phi"}
+    quantity : {"k1", "k2", "average_rate", "phi", "k01", "k02"}
         The number; "phi" is the share at ``at_time``. k1 stays above k2.
     """
 
@@ -109,10 +110,13 @@ class Profile:
         good = np.isfinite(trace)
         errors = np.broadcast_to(np.asarray(1.0 if sigma is None else sigma, dtype=np.float64), trace.shape)[good]
         falling = (1.0 - trace if fit.rising else trace)[good]
-        self._rate = quantity != "phi"
+        self._rate = quantity in RATES
         self._constant = bool(fit.constant)
         self._free = int(good.sum()) - 4 if sigma is None else None
         self.best, self.se = _value_of(fit, quantity, at_time)
+        if self._constant:
+            self.best, self.se = (self.best, self.se) if quantity == "phi" else (np.nan, np.nan)
+            return
         self._chi2 = _profile(times[good], falling, errors, fit, quantity, at_time, fit.rising)
         self._floor = self._chi2(self.best)
         self._noise = 1.0 if self._free is None else self._floor / self._free
@@ -129,6 +133,8 @@ class Profile:
 
     def is_quadratic(self, level: float) -> bool:
         """Whether ± standard errors lead to where χ² has risen as it should, within CURVED of it."""
+        if self._constant:
+            return True
         reach = self.reach(level)
         ends = self.best - reach * self.se, self.best + reach * self.se
         if not np.isfinite(self.se) or (self._rate and ends[0] <= 0):
@@ -136,10 +142,10 @@ class Profile:
         return all(abs(self.rise(end) / reach**2 - 1) < CURVED for end in ends)
 
     def interval(self, level: float) -> Interval:
-        """Where χ² has risen by the quantile; all NaN for a rate of a constant trace."""
-        if self._constant and self._rate:
-            return Interval(np.nan, np.nan, np.nan)
+        """Where χ² has risen by the quantile; of a constant trace only its mean has an interval."""
         reach = self.reach(level)
+        if self._constant:
+            return Interval(self.best, self.best - reach * self.se, self.best + reach * self.se)
         ends = []
         for side in (-1.0, 1.0):
             step = reach * self.se if np.isfinite(self.se) and self.se > 0 else 0.1 * abs(self.best) + 1e-300
@@ -155,7 +161,7 @@ class Profile:
                     )
                     ends[-1] = float(crossing)
                     break
-                if abs(outer - self.best) > FARTHEST * abs(step) or outer < 1e-9 * abs(self.best):
+                if abs(outer - self.best) > FARTHEST * abs(step) or (self._rate and outer < 1e-9 * abs(self.best)):
                     break
                 inner, step = outer, 1.5 * step
         return Interval(self.best, ends[0], ends[1])
@@ -218,8 +224,18 @@ def _profile(
 
         return misfit
 
+    def fixed_amplitude(value: float, which: int) -> Callable[[Numbers], Numbers]:
+        def misfit(logs: Numbers) -> Numbers:
+            # of k2 and k1 / k2: k1 stays above k2, or the amplitudes would change their names
+            columns = decays(np.array([logs[0] + logs[1], logs[0]]))[1]
+            base, shape = columns[:, which] * value, columns[:, 1 - which]
+            norm2 = shape @ shape
+            return base + shape * (shape @ (target - base) / norm2 if norm2 > 0 else 0.0) - target
+
+        return misfit
+
     def chi2(value: float) -> float:
-        edges = -np.inf, np.inf
+        edges: tuple[float | Numbers, float | Numbers] = -np.inf, np.inf
         if quantity == "k1":
             # the other rate stays on its side: beyond, k1 and k2 would have changed their names
             misfit, starts = fixed_rate(value, 0), [rates[1:], rates[1:] - 1.0]
@@ -229,6 +245,11 @@ def _profile(
             edges = np.log(max(value * span, 1e-9) * CLOSEST), 14.0
         elif quantity == "average_rate":
             misfit, starts = fixed_average(value), [rates, rates + np.array([0.2, 0.0])]
+        elif quantity in ("k01", "k02"):
+            misfit = fixed_amplitude(value, 0 if quantity == "k01" else 1)
+            apart = max(rates[0] - rates[1], float(np.log(CLOSEST)) + 0.01)
+            starts = [np.array([rates[1], apart]), np.array([rates[1] - 0.5, apart + 0.5])]
+            edges = np.array([-20.0, np.log(CLOSEST)]), np.array([14.0, 34.0])
         else:
             misfit, starts = fixed_share(value), [rates, rates + np.array([0.0, 0.2])]
         return min(

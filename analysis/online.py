@@ -14,7 +14,7 @@ from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential
 from halidescope.analysis.kinetics_intervals import CONSTANT, interval_note, reported_intervals
 from halidescope.analysis.references import unit_sum
-from halidescope.analysis.series_numbers import SeriesNumbers
+from halidescope.analysis.series_numbers import SeriesNumbers, told
 from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixer
 
@@ -195,12 +195,10 @@ class OnlineSeries(OnlineUnmixing):
             self.note = "the fit has not settled: the spectra so far do not determine it"
         elif found.one_exponential_suffices:
             self.note = "one exponential suffices so far: the average rate is its rate, k1 and k2 are not determined"
+        values = phi.value, found.average_rate, found.k1, found.k2, found.k01, found.k02
+        errors = phi.se, found.average_rate_se, found.k1_se, found.k2_se, found.k01_se, found.k02_se
         return SeriesFit(
-            phi=float(phi.value), phi_se=float(phi.se), phi_time_s=end,
-            average_rate_per_s=float(found.average_rate), average_rate_per_s_se=float(found.average_rate_se),
-            k1_per_s=float(found.k1), k1_per_s_se=float(found.k1_se),
-            k2_per_s=float(found.k2), k2_per_s_se=float(found.k2_se),
-            k01=float(found.k01), k01_se=float(found.k01_se), k02=float(found.k02), k02_se=float(found.k02_se),
+            **told(values, errors, intervals), phi_time_s=end,
             one_exponential_suffices=bool(found.one_exponential_suffices), converged=bool(found.converged),
             fit_time_s=at, fit_share=found.evaluate(at), fit_low=band.low, fit_high=band.high,
             intervals=intervals, note=self.note, kinetics=found,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SMALLEST = -2     # decimal exponents below this, or above ``LARGEST``, become a power of ten
 LARGEST = 5
+FINEST = 0.01     # of what an interval's digits would be by its width
+QUANTILE = 1.96   # standard errors to the ends of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,28 @@ def plus_minus(value: float, se: float | None, unit: str = "") -> str:
     digits = rounded(value, se)
     body = f"{digits.value} ± {digits.error}"
     return f"({body}){digits.factor}{tail}" if digits.power else f"{body}{tail}"
+
+
+def with_interval(value: float, low: float | None, high: float | None, unit: str = "") -> str:
+    """``0.0290 (95 %: 0.0249 to 0.0356) 1/s``: what ± one error cannot say; None is an end without limit.
+
+    Rounded as if to the standard error that the nearer end stands for, finer where an end is so small that it would
+    become 0.
+    """
+    ends_known = [end for end in (low, high) if end is not None and end != value]
+    if not math.isfinite(value) or not ends_known:
+        return plus_minus(value, None, unit)
+    nearest = min(abs(value - end) for end in ends_known) / QUANTILE
+    smallest = min([abs(end) / 5 for end in ends_known if end], default=nearest)
+    digits = rounded(value, max(min(nearest, smallest), FINEST * nearest))
+    if low is None or high is None:
+        known, word = (high, "below") if low is None else (low, "above")
+        ends = f"{word} {digits.like(float(known or 0.0))}"
+    else:
+        ends = f"{digits.like(low)} to {digits.like(high)}"
+    tail = f" {unit}" if unit else ""
+    body = f"{digits.value} (95 %: {ends})"
+    return f"[{body}]{digits.factor}{tail}" if digits.power else f"{body}{tail}"
 
 
 def scientific(value: float, digits: int = 3) -> str:

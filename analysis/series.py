@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from halidescope.analysis.detector import IDEAL, Detector, growing_share
 from halidescope.analysis.kinetics import Biexponential
 from halidescope.analysis.kinetics_intervals import reported_intervals
-from halidescope.analysis.series_numbers import NAMES, SeriesNumbers
+from halidescope.analysis.series_numbers import NAMES, SeriesNumbers, told
 from halidescope.analysis.systematics import gain_of, reference_covariance
 from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixing
@@ -25,9 +25,10 @@ class SeriesResult(SeriesNumbers):
 
     Every ``_se`` is the total standard error: statistical and systematic contributions (noise of the references and of
     the dark, error of the time zero) added in quadrature. ``statistical_covariance`` and ``systematic_covariance``
-    (6, 6) keep them apart, in the order of ``names``. Where
-    ``kinetics.one_exponential_suffices``, the average rate is that of the single exponential. ``share`` (n,) is what
-    was fitted: the last share of ``unmixing`` less the mean shift by the noise of the references.
+    (6, 6) keep them apart, in the order of ``names``; they are those of the linearised fit also where ``intervals``
+    say that its errors are not to be trusted. Where ``kinetics.one_exponential_suffices``, the average rate is that of
+    the single exponential. ``share`` (n,) is what was fitted: the last share of ``unmixing`` less the mean shift by the
+    noise of the references.
     """
 
     names: tuple[str, ...]
@@ -110,25 +111,30 @@ def analyse_series(
         covariance = np.linalg.inv((jacobian / effective[:, None] ** 2).T @ jacobian)
         response[1] = gain_of(jacobian, covariance, effective)[0]
         statistical[1] = statistical[:, 1] = (response * effective ** 2) @ response[1]
+    if fit.constant:      # φ is the mean, and there is nothing else
+        weights = effective ** -2.0
+        response = np.zeros_like(response)
+        response[0] = weights / weights.sum()
+        statistical = np.full_like(statistical, np.nan)
+        statistical[0, 0] = float(fit.mean_se) ** 2
     systematic = reference_covariance(
         response, unmixed.amplitudes[good], references, references_se, detector.dark_se, gain=detector.gain,
         read_noise=detector.read_noise, efficiency=detector.response,
     )  # fmt: skip
     shifted = derived @ np.array([0.0, 0.0, *(k0 * k)]) * zero_se_s   # a later zero: k0i → k0i (1 − ki δ)
+    if fit.constant:
+        shifted[:] = 0.0
     if fit.one_exponential_suffices:
         shifted[1] = 0.0
     systematic = systematic + np.outer(shifted, shifted)
     total = statistical + systematic
-    values = [float(v) for v in (fit.share_at(end).value, fit.average_rate, *k, *k0)]
-    errors = [float(v) for v in np.sqrt(np.diag(total))]
-    named = dict(zip(NAMES, values, strict=True))
-    named |= {f"{name}_se": error for name, error in zip(NAMES, errors, strict=True)}
+    values = fit.share_at(end).value, fit.average_rate, *k, *k0
     intervals = reported_intervals(
         times[good], share[good], effective, fit, end,
         systematic_se=dict(zip(NAMES, np.sqrt(np.diag(systematic)).tolist(), strict=True)),
     )  # fmt: skip
     return SeriesResult(
-        **named,
+        **told(values, np.sqrt(np.diag(total)), intervals),
         intervals=intervals,
         phi_time_s=end,
         names=NAMES,

@@ -264,9 +264,15 @@ class OceanSpectrometer(OBPInstrument):
                     self._in_step = False      # the next request first gives up what nobody waits for
 
     def _discard_mixed(self) -> None:
-        if self._mixed:
-            self._expose()
-            self._mixed = False
+        """Expose once for nothing after a change of settings, without a trigger: whoever sends those waits for none."""
+        if not self._mixed:
+            return
+        if self._trigger != "normal":
+            self._write_trigger_mode("normal")
+        self._expose()
+        if self._trigger != "normal":
+            self._write_trigger_mode(self._trigger)
+        self._mixed = False
 
     def _expose(self) -> NDArray[np.unsignedinteger]:
         expected = self._expected_bytes     # may have to be asked for, and nothing is asked behind an exposure
@@ -327,8 +333,11 @@ class OceanSpectrometer(OBPInstrument):
         if mode not in self.kind.triggers:
             allowed = ", ".join(self.kind.triggers)
             raise LimitError(self.device, f"trigger mode = {mode!r} asked, allowed {allowed}; choose one of them")
-        self._set_and_check(Message.TRIGGER_MODE, Message.SET_TRIGGER_MODE, "<B", self.kind.triggers[mode])
+        self._write_trigger_mode(mode)
         self._trigger = mode
+
+    def _write_trigger_mode(self, mode: str) -> None:
+        self._set_and_check(Message.TRIGGER_MODE, Message.SET_TRIGGER_MODE, "<B", self.kind.triggers[mode])
 
     def _set_and_check(self, read: Message, write: Message, layout: str, value: int) -> None:
         with self.lock:

@@ -6,6 +6,7 @@ from typing import Any
 from halidescope.acquisition.batch import Analysis
 from halidescope.acquisition.endmembers import TURNS_AT_X
 from halidescope.acquisition.pictures import figure_2, figure_4, figure_5, figure_7
+from halidescope.acquisition.results import Number
 from halidescope.acquisition.scan import Scan
 from halidescope.analysis.figures import spectra_figure
 from halidescope.analysis.flags import Flag
@@ -38,7 +39,7 @@ def analysis_page(
         title=str(scan.metadata.get("title") or scan.source),
         subtitle=f"{plain['file']}: {analysis.spectra} spectra, wavelengths in {analysis.medium}.",
         simulated=scan.simulated,
-        rows=[_row(name, number.value, number.se) for name, number in analysis.numbers.items()],
+        rows=[_row(name, number) for name, number in analysis.numbers.items()],
         sections=list(_sections(scan, analysis)),
         notes=notes,
         provenance=[
@@ -50,9 +51,10 @@ def analysis_page(
     )
 
 
-def _row(name: str, value: float, se: float | None) -> Row:
+def _row(name: str, number: Number) -> Row:
     label, unit, scale = NAMES.get(name, (*field_words(name), 1.0))
-    return Row(label, scale * value, float("nan") if se is None else scale * se, unit)
+    se = float("nan") if number.se is None else scale * number.se
+    return Row(label, scale * number.value, se, unit, shown=number.words(unit, scale))
 
 
 def _sections(scan: Scan, analysis: Analysis) -> list[Section]:

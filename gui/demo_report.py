@@ -84,8 +84,7 @@ def _summary(
     true_values[_yield_name(label)] = true_values.pop("phi")
     summary: dict[str, Any] = {"simulated": True}
     for name, number in numbers.items():
-        summary[name] = number.value
-        summary[f"{name}_se"] = number.se
+        summary |= number.plain(name)
     return summary | {
         "truth": true_values,
         "spectra": series.spectra + field.spectra,
@@ -111,7 +110,8 @@ def _report(
     def row(name: str, key: str, unit: str, true_value: float | None, scale: float = 1.0) -> Row:
         number = numbers[key]
         se = float("nan") if number.se is None else number.se * scale
-        return Row(name, number.value * scale, se, unit, None if true_value is None else true_value * scale)
+        truth = None if true_value is None else true_value * scale
+        return Row(name, number.value * scale, se, unit, truth, number.words(unit, scale))
 
     recipe = series_scan.metadata["recipe"]
     return Report(

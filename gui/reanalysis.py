@@ -3,6 +3,7 @@
 The estimators are those of :mod:`halidescope.acquisition.batch`; nothing is written into the measured file.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,9 @@ def results_of(scan: Scan, run: StoredAnalysis) -> OnlineResults:
         index=index.tolist(), time_s=scan.time_s.ravel()[index].tolist(), amplitudes=rows("amplitudes", light),
         shares=rows("shares"), shares_se=rows("shares_se"),
         residual_rms=_listed(run.arrays["residual_rms"].ravel()[index]),
-        numbers={name: number for name, number in run.numbers.items() if name in ONLINE},
+        numbers={
+            name: number for name, number in run.numbers.items() if name in ONLINE and math.isfinite(number.value)
+        },
         fit_time_s=run.curve["time"].tolist() if run.curve else [],
         **{f"fit_{name}": _listed(run.curve[name]) for name in ("share", "low", "high") if run.curve},
         note=" ".join(run.notes),

@@ -26,6 +26,7 @@ class Row:
     se: float
     unit: str
     truth: float | None = None
+    shown: str = ""       # instead of value ± error, e.g. an interval
 
     @property
     def deviation(self) -> float | None:
@@ -102,7 +103,7 @@ def _set(row: Row) -> dict[str, str]:
         true = f"{true} {row.unit}".rstrip()
     return {
         "name": row.name,
-        "shown": plus_minus(row.value, row.se, row.unit),
+        "shown": row.shown or plus_minus(row.value, row.se, row.unit),
         "truth": true,
         "deviation": "–" if row.deviation is None else f"{row.deviation:+.1f} standard errors",
     }

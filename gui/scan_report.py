@@ -32,7 +32,8 @@ def scan_report(scan: Scan, analysis: StoredAnalysis | None) -> Report:
 
 def _row(name: str, number: Number) -> Row:
     label, unit = field_words(name)
-    return Row(label, number.value, float("nan") if number.se is None else number.se, unit)
+    se = float("nan") if number.se is None else number.se
+    return Row(label, number.value, se, unit, shown=number.words(unit))
 
 
 def _provenance(about: dict[str, Any] | Any) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ Only words are made here; nothing is measured and nothing painted.
 """
 
 from halidescope.acquisition.results import Number
-from halidescope.analysis import rounding
 
 NO_BREAK = "\N{NO-BREAK SPACE}"      # between parts that belong on one line
 UNITS = {
@@ -29,8 +28,8 @@ def field_words(name: str) -> tuple[str, str]:
 
 
 def plus_minus(number: Number, unit: str = "") -> str:
-    """Value ± standard error by the house's one rule for rounding: ``0.680 ± 0.011``."""
-    return rounding.plus_minus(number.value, number.se, unit)
+    """Value ± standard error, or its interval, by the house's one rule for rounding: ``0.680 ± 0.011``."""
+    return number.words(unit)
 
 
 def irradiance(w_cm2: float) -> str:

@@ -7,6 +7,7 @@ actual position in every piece of time. Protocols are elsewhere.
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ MOTION_STEP_S = 0.001       # shortest piece of time while the stage moves in th
 MOTION_STEP_UM = 0.25       # longer pieces move it less than this
 EXPOSURE_STEP_S = 0.5       # longest piece of an exposure; the share changes little in between
 STRAY_ELECTRONS = 3e5       # what the fault "saturated" adds to every pixel
-MOST_TRIGGERS = 200_000     # older ones are forgotten
+MOST_TRIGGERS = 200_000     # older ones are forgotten, and older exposures
 
 
 @dataclass(eq=False)
@@ -76,6 +77,7 @@ class Bench:
         self.lock = threading.RLock()
         self.stray_light = False
         self.dark_electrons_per_s: Callable[[], float] = lambda: 0.0     # of the detector, per pixel
+        self.scans_waiting: Callable[[], int] = lambda: 0       # of the spectrometer, for a trigger
         self.watchers: list[Callable[[str], None]] = []     # told of every "exposure", "move" and "trigger"
         self._time_s = clock.now_s()
         self._head_mw = 0.0
@@ -84,6 +86,7 @@ class Bench:
         self._exposures: list[Exposure] = []
         self._bands: dict[FilmLaw, NDArray[np.float64]] = {}
         self._triggers_s: list[float] = []
+        self._read_out_s: deque[tuple[float, float]] = deque(maxlen=MOST_TRIGGERS)
 
     def happened(self, event: str) -> None:
         """Tell the watchers of an "exposure" or a "move" that is about to begin, or a "trigger" that was announced."""
@@ -211,11 +214,17 @@ class Bench:
         with self.lock:
             self.develop(exposure)
             self.discard(exposure)
+            self._read_out_s.append((exposure.start_s, exposure.end_s))
             assert exposure.noise is not None
             photoelectrons = exposure.photoelectrons
             if self.stray_light:
                 photoelectrons = photoelectrons + self.random.poisson(STRAY_ELECTRONS, self.detector.pixels)
             return self.detector.counts(exposure.noise, photoelectrons)
+
+    def exposures_s(self) -> list[tuple[float, float]]:
+        """When the exposures that have been read out began and ended."""
+        with self.lock:
+            return list(self._read_out_s)
 
     # time
 

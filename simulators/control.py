@@ -50,6 +50,8 @@ class ControlPort:
             "laser.power_mw": lambda request: bench.head_mw,
             "stage.position_um": lambda request: list(bench.position_um()),
             "stage.triggers_s": lambda request: bench.triggers_s(),
+            "spectrometer.scans_waiting": lambda request: bench.scans_waiting(),
+            "spectrometer.exposures_s": lambda request: bench.exposures_s(),
             "film.composition": lambda request: bench.film.law.composition,
             "film.dose_j_cm2": lambda request: self._film_at(request)["dose_j_cm2"],
             "film.energy_j": lambda request: bench.advance() and bench.film.energy_j,

@@ -64,6 +64,7 @@ class Scanner:
         self._deaf_until_s = 0.0            # no trigger counts before the last exposure is over
         self.asked_s = bench.clock.now_s()  # when the last bytes came
         bench.watchers.append(self._watch)
+        bench.scans_waiting = lambda: sum(scan.end_s is None for scan in self._scans)
 
     def start(self) -> Scan:
         """Begin a scan after those before it; refused in a trigger mode without anything connected to it.

@@ -65,7 +65,7 @@ class Claim:
         if not stated and self.stated is not None:
             stated = scientific(self.stated, 4) if self.stated_se is None else plus_minus(self.stated, self.stated_se)
         formula = "" if self.formula is None else scientific(self.formula, 4)
-        recovered = "" if self.recovered is None else plus_minus(self.recovered.value, self.recovered.se)
+        recovered = "" if self.recovered is None else self.recovered.words()
         truth = "" if self.truth is None else scientific(self.truth, 4)
         deviation = "" if self.deviation is None else f"{self.deviation:+.1f} σ"
         return stated, formula, recovered, truth, deviation
@@ -76,8 +76,7 @@ class Claim:
         return {
             "section": self.section, "quantity": self.quantity, "unit": self.unit, "stated": _plain(self.stated),
             "stated_se": _plain(self.stated_se), "stated_words": self.stated_words, "formula": _plain(self.formula),
-            "recovered": _plain(None if found is None else found.value),
-            "recovered_se": _plain(None if found is None else found.se), "truth": _plain(self.truth),
+            **(Number(math.nan) if found is None else found).plain("recovered"), "truth": _plain(self.truth),
             "deviation_se": _plain(self.deviation), "contradiction": bool(self.contradicts), "remark": self.remark,
         }  # fmt: skip
 

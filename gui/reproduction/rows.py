@@ -70,7 +70,7 @@ def samples(found: Evaluated) -> Iterator[Claim]:
     for edge, chosen in (("narrowest", min(widths, key=_value)), ("widest", max(widths, key=_value))):
         yield Claim(
             section=section, quantity=f"PL line width (FWHM), {edge}", unit="meV", stated_words="40 … 80",
-            recovered=_scaled(chosen, 1e3), truth=65.0 if edge == "narrowest" else 80.0,
+            recovered=chosen.scaled(1e3), truth=65.0 if edge == "narrowest" else 80.0,
         )  # fmt: skip
     mean, deviation = benchtop.edges_from_micrographs(1)
     yield Claim(
@@ -112,7 +112,7 @@ def yields(found: Evaluated) -> Iterator[Claim]:
         name = "φ_PS" if x == 2 else "φ_PR"
         yield Claim(
             section="3.2 kinetics", quantity=f"{name}, x = {x:g}, {power:g} µW, {duration:g} s", unit="%",
-            stated_words="saturates near 70", recovered=_scaled(yield_of(analysis), 100.0),
+            stated_words="saturates near 70", recovered=yield_of(analysis).scaled(100.0),
             truth=100 * _converted(law, end), remark=CHOICE,
         )  # fmt: skip
         yield Claim(
@@ -271,10 +271,6 @@ def simulations(replicas: int) -> tuple[KmcResult, KmcResult]:
 def _mean(values: np.ndarray) -> Number:
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
     return Number(float(np.mean(values)), error)
-
-
-def _scaled(number: Number, factor: float) -> Number:
-    return Number(number.value * factor, None if number.se is None else number.se * factor)
 
 
 def _value(number: Number) -> float:

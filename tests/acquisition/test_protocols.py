@@ -43,7 +43,7 @@ def host(shared):
 def measure(host, recipe, out):
     """Run a recipe to its end."""
     host.engine.door.start(recipe, str(out))
-    until(lambda: host.engine.status().state.ended, "end", 40.0)
+    until(lambda: host.engine.status().state.ended, "end")
     return host.engine.status()
 
 
@@ -63,8 +63,9 @@ def test_a_power_series_takes_each_power_on_a_fresh_spot_and_opens_as_one(shared
         spots = scan.position_um.reshape(3, 6, 2).mean(axis=1)
         assert spots == pytest.approx(np.array(recipe.spots_um), abs=0.2)
         irradiance = shared.microscope.peak_irradiance_w_cm2(1.0) * scan.sample_power_uw
-        first = scan.time_s < 0.4
-        assert np.all(scan.dose_j_cm2[first] < 2.0 * irradiance[first])      # nobody was there before
+        # nobody was there before: all dose is of the light since it came on, that of before would be 1 s and more
+        before_s = (scan.dose_j_cm2 / irradiance - scan.time_s).reshape(3, 6)
+        assert before_s.min(axis=1).max() < 0.8
         assert np.all(np.diff(scan.time_s.reshape(3, 6), axis=1) > 0)
         whole = scan.spectra
         assert np.array_equal(scan.spectrum(7), whole[7])
@@ -108,17 +109,17 @@ def test_maps_around_an_exposure_are_three_files_and_a_list(shared, host, tmp_pa
 def test_a_recovery_keeps_its_absolute_schedule_and_is_dark_between(shared, host, tmp_path):
     out = tmp_path / "recovery.nxs"
     host.engine.door.start(RECOVERY, str(out))
-    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks", 40.0)
-    dose = shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0)
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks")
     host.engine.pause()                    # a pause is no excuse
     until(lambda: host.engine.status().state is RunState.PAUSED, "pause")
     assert shared.ask(get="laser.emission") is False
+    dose = shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0)
     done = host.engine.status().done
     before = shared.ask(get="clock.now_s")
     until(lambda: shared.ask(get="clock.now_s") > before + 65, "a point to be missed")
-    assert shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0) - dose < 0.05 * dose
+    assert shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0) == dose
     host.engine.resume()
-    until(lambda: host.engine.status().state.ended, "end", 40.0)
+    until(lambda: host.engine.status().state.ended, "end")
     assert host.engine.status().state is RunState.FINISHED, host.engine.status()
     with open_scan(out) as scan, open_scan(out, part=1) as exposure:
         assert scan.kind == "dark-recovery"
@@ -151,7 +152,7 @@ def test_an_aborted_chain_lists_what_is_there(shared, host, tmp_path):
     out = tmp_path / "aborted.nxs"
     long = {"kind": "sequence", "recipes": [{**LIT, "duration_s": 1.0}, {**LIT, "duration_s": 5000.0}, LIT]}
     host.engine.door.start(long, str(out))
-    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "the second part", 40.0)
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "the second part")
     host.engine.abort()
     assert shared.ask(get="laser.emission") is False
     until(lambda: host.engine.status().state.ended, "end")
@@ -172,7 +173,9 @@ def test_log_spaced_times_are_kept(host, tmp_path):
         assert due[:3].tolist() == pytest.approx([0.0, 0.1, 0.2])
         assert due[-1] / due[-2] == pytest.approx(10 ** 0.25)
         assert scan.valid[[0, -1]].all()
-        assert scan.time_s[-1] == pytest.approx(due[-1], abs=6.0)       # 6 s are 0.1 s of this computer
+        late_s = scan.time_s - due
+        assert late_s.min() >= 0.0
+        assert late_s[-4:].min() < 6.0       # 6 s are 0.1 s of this computer, and one of four will not be disturbed
 
 
 def test_a_series_goes_dark_at_its_dose_cap(shared, host, tmp_path):
@@ -181,12 +184,13 @@ def test_a_series_goes_dark_at_its_dose_cap(shared, host, tmp_path):
     status = measure(host, recipe, tmp_path / "cap.nxs")
     assert status.state is RunState.FINISHED, status.reason
     with open_scan(tmp_path / "cap.nxs") as scan:
-        # a busy computer may be late by more than is reserved; 1 % is 10 ms of real time here
-        assert 0.3 * cap < scan.dose_j_cm2.max() <= 1.01 * cap
+        # a busy computer may be late by more than is reserved, but once only: the next spectrum is not begun
+        assert 0.3 * cap < scan.dose_j_cm2[-1]
+        assert scan.dose_j_cm2[-2] <= cap
         assert any("dose cap" in event.text for event in scan.events)
         assert all("dose cap" in reason for reason in scan.missing.values())
-    # the last switching off takes real time, some 30 ms, which are 2 s here
-    assert shared.ask(get="film.dose_j_cm2", x=180.0, y=100.0) < 1.5 * cap
+    # the last switching off takes real time, some 30 ms, which are 2 s here; uncapped it would be 50 times as much
+    assert shared.ask(get="film.dose_j_cm2", x=180.0, y=100.0) < 5.0 * cap
 
 
 def test_fresh_spots_are_demanded_and_doses_capped_in_a_sentence(host, tmp_path):

@@ -188,7 +188,7 @@ def test_a_queue_outlives_an_engine_that_is_killed(make_bench, tmp_path):
         last = client.enqueue(MAP, tmp_path / "last.nxs")
         client.move(last, 0)
         os.kill(client.session.pid, signal.SIGKILL)
-        client._process.wait(10)
+        client._process.wait(60)
         assert waits != last
     until(lambda: not bench.ask(get="laser.emission"), "darkness")
     with Host(bench.microscope, session=session) as again, EngineClient.attach(session) as client:

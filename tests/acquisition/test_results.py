@@ -43,6 +43,9 @@ def test_what_was_stored_is_read_back_whole_and_nothing_is_replaced(measured):
     for one, run in zip(stored, runs, strict=True):
         assert one.about == run.about
         assert list(one.numbers) == list(run.numbers)
+        assert [number.interval for number in one.numbers.values()] == [
+            number.interval for number in run.numbers.values()
+        ]
         assert list(one.arrays) == list(run.arrays)
         for name, array in run.arrays.items():
             assert one.arrays[name].dtype == array.dtype

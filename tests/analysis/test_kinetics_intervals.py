@@ -5,7 +5,14 @@ import pytest
 
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.kinetics import fit_biexponential
-from halidescope.analysis.kinetics_intervals import CONSTANT, QUANTITIES, interval_note, reported_intervals
+from halidescope.analysis.kinetics_intervals import (
+    CONSTANT,
+    QUANTITIES,
+    ReportedInterval,
+    interval_note,
+    reported_intervals,
+    standard_error,
+)
 from halidescope.analysis.kinetics_profile import profile_interval
 from halidescope.analysis.online import OnlineSeries
 
@@ -80,6 +87,11 @@ def test_a_constant_trace_is_flagged_and_has_no_rates(level, sigma):
     assert np.all(((fit.flags & Flag.NO_SIGNAL) > 0) == fit.constant)
     trace = y[np.flatnonzero(fit.constant)[0]]
     assert np.isnan(profile_interval(TIME, trace, "k1", rising=True, sigma=sigma)).all()
+    pull = (fit.share_at(500.0).value - level)[fit.constant] / fit.share_at(500.0).se[fit.constant]
+    assert pull.std() == pytest.approx(1.0, abs=0.15)     # of the mean: two exponentials claimed far less, or nothing
+    phi = profile_interval(TIME, trace, "phi", rising=True, sigma=sigma)
+    assert phi.value == pytest.approx(trace.mean())
+    assert phi.low < phi.value < phi.high
     found = reported(trace, 0.01)[1]
     assert {found[name].method for name in QUANTITIES if name != "phi"} == {"undetermined"}
     assert found["phi"].low < level < found["phi"].high
@@ -102,3 +114,16 @@ def test_the_running_analysis_says_that_nothing_changes_and_gives_intervals():
     assert fit.note == online.note == CONSTANT
     assert fit.intervals["k1_per_s"].method == "undetermined"
     assert fit.intervals["phi"].low < 0.3 < fit.intervals["phi"].high
+    assert 1.95 < (fit.intervals["phi"].high - fit.phi) / fit.phi_se < 1.97     # what is shown is one and the same
+    assert np.isnan([fit.k1_per_s, fit.k1_per_s_se, fit.average_rate_per_s, fit.k02]).all()
+    assert fit.fit_low[0] < fit.fit_share[0] == fit.fit_share[-1] == fit.phi < fit.fit_high[0]
+
+
+def test_standard_errors_are_those_of_the_intervals_where_linear_ones_are_not_to_be_trusted():
+    linear, skewed, open_end, none = (
+        ReportedInterval(0.1, 0.5, "linear"), ReportedInterval(0.2, 0.6, "profile"),
+        ReportedInterval(0.2, np.nan, "profile"), ReportedInterval(np.nan, np.nan, "undetermined"),
+    )  # fmt: skip
+    assert standard_error(0.11, linear) == 0.11
+    assert standard_error(0.01, skewed) == pytest.approx(0.4 / 2 / 1.95996, rel=1e-4)
+    assert np.isnan([standard_error(0.01, open_end), standard_error(0.01, none)]).all()

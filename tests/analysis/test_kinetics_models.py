@@ -72,7 +72,7 @@ def test_profile_intervals_cover_where_rates_are_close():
     assert np.mean(inside) >= 0.83
 
 
-@pytest.mark.parametrize("quantity", ["k1", "k2", "average_rate", "phi"])
+@pytest.mark.parametrize("quantity", ["k1", "k2", "average_rate", "phi", "k01", "k02"])
 def test_profile_intervals_equal_linear_ones_where_the_noise_is_small(quantity):
     clean = CURVES["biexponential"][1](TIME, 0.05, 0.002, 0.6, 0.4)
     y = clean + np.random.default_rng(4).normal(0, 2e-4, TIME.size)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halidescope.analysis.rounding import plus_minus, rounded
+from halidescope.analysis.rounding import plus_minus, rounded, with_interval
 
 
 @pytest.mark.parametrize(("value", "se", "unit", "words"), [
@@ -39,3 +39,14 @@ def test_without_an_error_it_says_so():
             with pytest.raises(ValueError, match="must be finite"):
                 rounded(0.7, se)
     assert plus_minus(math.nan, 0.1) == "not determined"
+
+
+@pytest.mark.parametrize(("value", "low", "high", "unit", "words"), [
+    (0.02898, 0.02488, 0.03558, "1/s", "0.0290 (95 %: 0.0249 to 0.0356) 1/s"),
+    (2.9e-4, 2.5e-4, None, "1/s", "[2.90 (95 %: above 2.50)] × 10⁻⁴ 1/s"),
+    (0.4, None, 0.7, "", "0.40 (95 %: below 0.70)"),
+    (0.4, None, None, "%", "0.4 % (no error)"),
+    (math.nan, None, None, "%", "not determined"),
+])
+def test_an_interval_is_printed_where_one_error_cannot_say_it(value, low, high, unit, words):
+    assert with_interval(value, low, high, unit) == words

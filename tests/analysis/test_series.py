@@ -88,6 +88,24 @@ def test_a_single_exponential_series_gives_its_one_rate_with_matching_errors():
     assert result.average_rate_per_s_se == pytest.approx(float(result.kinetics.single_rate_se), rel=1e-6)
 
 
+def test_a_constant_share_has_a_mean_with_an_honest_error_and_no_rates():
+    rng = np.random.default_rng(6)
+    pulls = []
+    for _ in range(25):
+        spectra = rng.poisson(3e4 * np.array([0.7, 0.3]) @ shapes(), (60, WAVELENGTH.size))
+        result = analyse_series(np.arange(60) * 8.0, spectra, shapes(), zero_se_s=5.0)
+        if not result.kinetics.constant:     # the criterion errs now and then
+            continue
+        assert np.isnan([result.k1_per_s, result.average_rate_per_s, result.average_rate_per_s_se, result.k01]).all()
+        low, high, method = result.intervals["phi"]
+        assert method == "linear"
+        assert high - low == pytest.approx(2 * 1.95996 * result.phi_se, rel=1e-4)
+        assert result.covariance[0, 0] == pytest.approx(result.phi_se**2)
+        pulls.append((result.phi - 0.3) / result.phi_se)
+    assert len(pulls) > 20
+    assert 0.65 < np.std(pulls) < 1.4
+
+
 def test_halo_radius_is_covered_with_noisy_references():
     rng = np.random.default_rng(12)
     axis = np.arange(15) * 2.0

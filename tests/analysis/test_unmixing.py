@@ -32,7 +32,7 @@ def test_an_exact_mixture_is_recovered_in_any_leading_shape(noise, nonnegative):
     assert np.all(result.residual_rms < 1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(k=st.integers(1, 6), seed=st.integers(0, 10_000), level=st.floats(0.1, 1e4))
 def test_nonnegative_amplitudes_equal_scipy(k, seed, level):
     rng = np.random.default_rng(seed)

@@ -32,7 +32,7 @@ MAP = RasterMap(
     origin_um=(0.0, 0.0) if FOLDER else (92.0, 92.0), size_um=(200.0, 200.0) if FOLDER else (16.0, 16.0),
 )
 POWERS_UW = (30.0, 60.0, 240.0)     # besides the first one
-TIMEOUT_MS = 300_000 if FOLDER else 20_000
+TIMEOUT_MS = 300_000 if FOLDER else 60_000
 
 
 @pytest.fixture
@@ -81,11 +81,12 @@ def measure(window: MainWindow, recipe: Recipe, qtbot: QtBot) -> Path:
     """Start by click, and wait for the end."""
     window.measure.set_recipe(recipe)
     window.propose_file()
-    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=TIMEOUT_MS)
     out = Path(window.measure.file.text())
     qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(
-        lambda: window.status is not None and window.status.file == str(out) and window.status.state.busy, timeout=15000
+        lambda: window.status is not None and window.status.file == str(out) and window.status.state.busy,
+        timeout=TIMEOUT_MS,
     )
     return out
 
