@@ -15,6 +15,7 @@ from halidescope.analysis.vectors import LINE, prefetch
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
+Place = np.uint64      # an index: one that may be negative costs a tenth
 
 LONG = 16         # channels in a block where the references are smooth enough for it
 QUAD = 4          # detector counts in one 64-bit word
@@ -25,7 +26,7 @@ ONE, TWO, THREE = np.uint64(QUAD * WIDTH), np.uint64(2 * QUAD * WIDTH), np.uint6
 
 @njit(forceinline=True)
 def count_sums(
-    x: Any, y: Any, which: int, at: int, dark: Array, basis: Array, f: int, across: int, p0: Any, q0: Any, r0: Any,
+    x: Any, y: Any, which: int, at: Place, dark: Array, basis: Array, f: Place, across: Place, p0: Any, q0: Any, r0: Any,
     s0: Any, p1: Any, q1: Any, r1: Any, s1: Any,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Add one count of each of eight words of two spectra, ``x`` and ``y``, to their sums with three references."""
@@ -41,7 +42,7 @@ def count_sums(
 
 @njit(forceinline=True)
 def word_sums(
-    x: Any, y: Any, at: int, dark: Array, basis: Array, f: int, across: int, sums: tuple[Any, ...]
+    x: Any, y: Any, at: Place, dark: Array, basis: Array, f: Place, across: Place, sums: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """:func:`count_sums` of all four counts; in a loop the arrays would be counted, and the registers lost."""
     sums = count_sums(x, y, 0, at, dark, basis, f, across, *sums)

@@ -48,10 +48,10 @@ class _WordsModel(models.PrimitiveModel):
         super().__init__(manager, kind, WORDS)
 
 
-def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any, pointed: Any) -> Any:
-    """Pointer to ``pointed`` at element ``index``, counted flat."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), pointed.as_pointer())
+def _place(context: Any, builder: Any, kind: Any, arguments: Any, pointed: Any) -> Any:
+    """Pointer to ``pointed`` at an element; the first two arguments are an array and the index, counted flat."""
+    data = context.make_array(kind)(context, builder, arguments[0]).data
+    return builder.bitcast(builder.gep(data, [arguments[1]]), pointed.as_pointer())
 
 
 def _contiguous(array: Any) -> None:
@@ -76,9 +76,9 @@ def _load(typing_context: Any, array: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if signature.args[0].dtype == types.float64:
-            return builder.load(_place(context, builder, signature.args[0], *arguments, DOUBLES), align=8)
+            return builder.load(_place(context, builder, signature.args[0], arguments, DOUBLES), align=8)
         counts = ir.VectorType(COUNT, WIDTH)
-        found = builder.load(_place(context, builder, signature.args[0], *arguments, counts), align=2)
+        found = builder.load(_place(context, builder, signature.args[0], arguments, counts), align=2)
         return builder.sitofp(builder.zext(found, ir.VectorType(ir.IntType(32), WIDTH)), DOUBLES)
 
     return doubles(array, index), generate
@@ -89,7 +89,7 @@ def _store(typing_context: Any, array: Any, index: Any, values: Any) -> Any:
     _contiguous(array)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _place(context, builder, signature.args[0], arguments[0], arguments[1], DOUBLES)
+        place = _place(context, builder, signature.args[0], arguments, DOUBLES)
         builder.store(arguments[2], place, align=8)
         return context.get_dummy_value()
 
@@ -108,7 +108,7 @@ def _load_words(typing_context: Any, counts: Any, index: Any, each: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         whole = ir.VectorType(WORD, WIDTH * number)
-        found = builder.load(_place(context, builder, signature.args[0], *arguments[:2], whole), align=2)
+        found = builder.load(_place(context, builder, signature.args[0], arguments, whole), align=2)
         parts = []
         for first in range(number):
             places = [ir.Constant(ir.IntType(32), first + number * lane) for lane in range(WIDTH)]

@@ -75,7 +75,7 @@ def sums(rows: Counts, row: int, dark: Array, basis: Array, first: int, slot: in
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_rest(
-    rows: Counts, row: int, dark: Array, basis: Array, first: int, start: int, out: Array, slot: int
+    rows: Counts, row: int, dark: Array, basis: Array, first: int, start: np.uint64, out: Array, slot: int
 ) -> None:
     """Add the channels from ``start`` on, fewer than :data:`STRIDE`, to the sums of one spectrum in ``out[slot]``."""
     for j in range(start, rows.shape[1]):
