@@ -39,7 +39,7 @@ from halidescope.gui.asking import ask_target
 from halidescope.gui.form_entry import Entry, reason_of
 from halidescope.gui.lane import Lane
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import value_font
+from halidescope.gui.theme import set_look, value_font
 
 TABLES: dict[Role, type[LaserTable | StageTable | SpectrometerTable]] = {
     "laser": LaserTable, "stage": StageTable, "spectrometer": SpectrometerTable,
@@ -129,10 +129,7 @@ class DevicePage(QWizardPage):
 
     def _say(self, words: str, *, wrong: bool = False) -> None:
         self.result.setText(words)
-        if bool(self.result.property("reason")) != wrong:
-            self.result.setProperty("reason", wrong)
-            self.result.style().unpolish(self.result)
-            self.result.style().polish(self.result)
+        set_look(self.result, "reason", wrong)
 
     def look_for_ports(self) -> None:
         """Look for ports, in the lane."""

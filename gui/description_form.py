@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.description import RULES, checked, history_words, value_words
 from halidescope.acquisition.problems import BadFileError
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import set_look
 from halidescope.gui.values import field_words
 
 TITLES = {
@@ -184,7 +185,7 @@ class DescriptionForm(QDialog):
             reason = _reason(key, changes[key]) if key in changes else ""
             if reason:
                 reasons.append(reason)
-            _mark(edit, wrong=bool(reason))
+            set_look(edit, "invalid", bool(reason))
         if changes and not reasons and not self.by.text().strip():
             reasons.append("changed by: a change needs the name of who makes it")
         self.reason.setText(reasons[0] if reasons else "" if changes else "nothing is changed yet")
@@ -203,10 +204,3 @@ def _reason(key: str, text: str) -> str:
     except BadFileError as error:
         return str(error)
     return ""
-
-
-def _mark(edit: QLineEdit, *, wrong: bool) -> None:
-    if bool(edit.property("invalid")) != wrong:
-        edit.setProperty("invalid", wrong)
-        edit.style().unpolish(edit)
-        edit.style().polish(edit)

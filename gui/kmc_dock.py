@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.results import Number
 from halidescope.gui.kmc_process import PROCESS_ITSELF, Answer, ComparisonProcess, News, Parameter, Question
 from halidescope.gui.parted import BESIDE, parted
-from halidescope.gui.plots import Plot, recolour
+from halidescope.gui.plots import NOTHING, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, value_font
@@ -123,9 +123,10 @@ class KmcPanel(QWidget):
         self.legend.addItem(self.measured, "measured")
         self.legend.addItem(self.median, "simulation, 95 % band")
         self.marginals = {name: _Marginal(*LABELS[name]) for name in LABELS}
+        self._say_empty(EMPTY)
 
     def _build_layout(self) -> None:
-        self.score = Sentence(EMPTY, self)
+        self.score = Sentence("", self)
         self.score.setFont(value_font(10.5))
         self.score.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.note = Sentence("", self)
@@ -250,6 +251,7 @@ class KmcPanel(QWidget):
         """Paint a comparison."""
         self.answer = answer
         time_s = np.asarray(answer.time_s)
+        self._say_empty("")
         for item, values in (
             (self.low, answer.low_ev), (self.high, answer.high_ev), (self.median, answer.median_ev),
             (self.measured, answer.measured_ev),
@@ -304,8 +306,14 @@ class KmcPanel(QWidget):
             item.setData([], [])
         for plot in (self.above, self.side, *self.marginals.values()):
             plot.forget()
-        self.score.setText(EMPTY)
+        self._say_empty(EMPTY)
+        self.score.setText("")
         self.note.setText("")
+
+    def _say_empty(self, words: str) -> None:
+        self.curve_plot.say_empty(words)
+        for plot in (self.above, self.side, self.halo_plot, *self.marginals.values()):
+            plot.say_empty(NOTHING if words else "")
 
     def close_process(self) -> None:
         """End the comparison's process."""
@@ -349,6 +357,7 @@ class _Marginal(Plot):
         axis = self.getPlotItem().getAxis("left")
         axis.setStyle(showValues=False, tickLength=0)
         axis.setWidth(6)
+        self._hidden.add("left")
         self.setMinimumWidth(110)
         self._label, self._unit = label, unit
         self.bars = pg.BarGraphItem(x=[], height=[], width=1.0)

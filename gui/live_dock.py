@@ -14,13 +14,14 @@ from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.lane import Lane
 from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.peak_numbers import PeakNumbers, brightest_peaks
-from halidescope.gui.plots import Plot
+from halidescope.gui.plots import NOTHING, Plot
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
 from halidescope.gui.theme import DARK, Theme, value_font
 from halidescope.gui.values import NO_BREAK, duration, plus_minus
 
+EMPTY = "no spectrum yet: start a measurement (F5), or a live view (Ctrl+L)"
 KEPT = 600              # spectra in the history strip
 PEAK_PERIOD_MS = 250    # between two fits of the newest spectrum
 HISTORY = (
@@ -40,8 +41,8 @@ class LivePanel(QWidget):
         self._history: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=KEPT) for _, name, _ in HISTORY}
         self._kept_rows = 0
         self.lane = Lane("halidescope-peaks", self)
-        self.view = SpectrumView(self, what="spectrum")
-        self.shares = Sentence("no spectrum yet", self)
+        self.view = SpectrumView(self, what="spectrum", empty=EMPTY)
+        self.shares = Sentence("", self)
         self.shares.setFont(value_font())
         self.saturated = QLabel("SATURATED", self)
         self.saturated.setProperty("alarm", True)
@@ -171,6 +172,7 @@ class LivePanel(QWidget):
         """Show parts, residual and shares of the newest analysed spectrum."""
         index = data.newest_analysed
         if index is None:
+            self.shares.setText("not analysed yet" if data.seen else "")
             return
         parts, counts = data.parts(index), data.counts(index)
         if parts is None or counts is None or data.dark is None:
@@ -237,12 +239,13 @@ class LivePanel(QWidget):
         _, name, unit = HISTORY[self.quantity.currentIndex()]
         rows = np.array(self._history[name], dtype=float).reshape(-1, 2)
         self.strip.name_axis("left", unit, "", self.view.theme)     # the choice above says of what
+        self.strip.say_empty("" if len(rows) else NOTHING)
         self.strip_curve.setData(rows[:, 0], rows[:, 1])
 
     def clear(self) -> None:
         """Show nothing."""
         self.view.clear()
-        self.shares.setText("no spectrum yet")
+        self.shares.setText("")
         self.saturated.hide()
         self.newest.hide()
         self._newest = None

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from halidescope.gui.parted import ABOVE, parted
-from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
+from halidescope.gui.plots import NOTHING, PL_RANGE_NM, Plot, SteadyRange, recolour
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
 
 
@@ -15,12 +15,20 @@ class SpectrumView(QWidget):
     """Spectrum, unmixed parts, their sum, and the residual strip.
 
     Everything is shown in counts; whether the dark spectrum is subtracted is said by :meth:`set_counts_label`.
+
+    Parameters
+    ----------
+    what : str
+        What the curve is called.
+    empty : str
+        How a spectrum comes into it.
     """
 
-    def __init__(self, parent: QWidget | None = None, *, what: str = "spectrum") -> None:
+    def __init__(self, parent: QWidget | None = None, *, what: str = "spectrum", empty: str = "") -> None:
         super().__init__(parent)
         self._theme = DARK
         self._what = what
+        self._empty = empty
         self._wavelength_nm: NDArray[np.float64] = np.empty(0)
         self._window = slice(0, 0)
         self._ranks: list[float] = []
@@ -61,6 +69,7 @@ class SpectrumView(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self.caption)
         layout.addWidget(split, 1)
+        self._say_empty(empty)
         self.set_theme(DARK)
 
     @property
@@ -118,9 +127,14 @@ class SpectrumView(QWidget):
     def show_spectrum(self, counts: ArrayLike) -> None:
         """Show a spectrum, shape (channels,)."""
         values = np.asarray(counts, dtype=float)
+        self._say_empty("")
         self.curve.setData(self._wavelength_nm, values)
         self._follow()
         self._scale_references(values)
+
+    def _say_empty(self, words: str) -> None:
+        self.plot.say_empty(words)
+        self.residual_plot.say_empty(NOTHING if words else "")
 
     def _follow(self) -> None:
         """Keep the spectrum and its parts in sight; a part of a reference that does not fit can be higher than both."""
@@ -173,5 +187,6 @@ class SpectrumView(QWidget):
 
     def clear(self) -> None:
         """Show nothing."""
+        self._say_empty(self._empty)
         self.curve.setData([], [])
         self.show_parts(None, None)

@@ -121,7 +121,7 @@ class StageBox(QGroupBox):
             self.to_y.set_value(round(place[1], 3) + 0.0)
         self._place = place
         for k, axis in enumerate("xy"):
-            self.labels[axis].setText("unknown" if place is None else f"{place[k]:.3f} µm")
+            self.labels[axis].setText("unknown" if place is None else f"{round(place[k], 3) + 0.0:.3f} µm")
         self._enable()
 
     def set_unknown(self) -> None:

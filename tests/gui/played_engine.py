@@ -161,7 +161,8 @@ class PlayedEngine:
             ))
         done = len(self.shares)
         self.now = replace(
-            self.now, done=done, dose_j_cm2=7639.0 * done, position_um=(100.0, 100.0), remaining_s=float(100 - done)
+            self.now, done=done, dose_j_cm2=7639.0 * done, dose_here_j_cm2=7639.0 * done, position_um=(100.0, 100.0),
+            remaining_s=float(100 - done),
         )
 
     def pause(self) -> None:

@@ -1,9 +1,11 @@
 """The window over the whole suite: simulated instruments on the wire, an engine process, real clicks."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
 from halidescope.acquisition.session import read_session
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
+from halidescope.gui.demo_folder import remove_left_over
 from halidescope.gui.link import Opened
 from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.offline import ScanWindow
@@ -263,13 +266,24 @@ def lives(pid: str) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
-def test_a_killed_demo_leaves_no_engine_and_no_instruments(tmp_path: Path, qtbot: QtBot) -> None:
-    with subprocess.Popen([sys.executable, "-c", DEMO, str(tmp_path)], stdout=subprocess.PIPE, text=True) as demo:
+def test_a_killed_demo_leaves_no_engine_and_no_instruments(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is removed by the next demo, but not while it runs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", DEMO, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
         assert demo.stdout is not None
         processes = demo.stdout.readline().split()
         assert [lives(pid) for pid in processes] == [True, True]
+        assert remove_left_over() == []
         demo.kill()
     qtbot.waitUntil(lambda: not any(lives(pid) for pid in processes))
+    folders = list(tmp_path.glob("halidescope-demo-*"))
+    assert len(folders) == 1
+    assert remove_left_over() == folders
+    assert not folders[0].exists()
 
 
 def test_an_idle_engine_ends_with_the_window_that_started_it(

@@ -147,6 +147,8 @@ def test_the_demo_and_its_tour_from_the_welcome_page(
 ) -> None:
     small = demo_tour.MAP.model_copy(update={"origin_um": (92.0, 92.0), "size_um": (16.0, 16.0), "dark_spectra": 3})
     monkeypatch.setattr(demo_tour, "MAP", small)
+    monkeypatch.setattr(demo_tour, "ENOUGH", 60)
+    window.entrance.demo.speed = 60.0
     monkeypatch.setattr(demo_tour, "SERIES", demo_tour.SERIES.model_copy(update={"dark_spectra": 3}))
     tour = window.tour
     window.welcome()
@@ -180,4 +182,4 @@ def test_the_demo_and_its_tour_from_the_welcome_page(
         window.close()
     assert not window.isVisible()
     assert folder is not None
-    qtbot.waitUntil(lambda: not folder.exists())
+    qtbot.waitUntil(lambda: not folder.path.exists())

@@ -63,7 +63,7 @@ def series(points: int, *, labels: tuple[str, str] = ("pristine", "Br-rich"), sw
 
 
 def test_an_empty_view_says_what_it_waits_for(panel: KmcPanel) -> None:
-    assert panel.score.text() == EMPTY
+    assert panel.curve_plot.empty_words == EMPTY
     assert not panel.process.running
 
 
@@ -133,7 +133,7 @@ def test_the_view_shows_film_band_and_posterior(panel: KmcPanel, qtbot: QtBot) -
     qtbot.waitUntil(lambda: not panel._waiting and not panel.progress.isVisible())
     assert panel._asked == before
     panel.clear()
-    assert panel.score.text() == EMPTY
+    assert panel.curve_plot.empty_words == EMPTY
     assert panel.above.image.image is None
 
 

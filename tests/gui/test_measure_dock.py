@@ -62,6 +62,35 @@ def test_a_recipe_goes_into_the_form_and_comes_out_the_same(qtbot: QtBot, recipe
     assert parse_recipe(form.values()) == recipe
 
 
+def test_film_and_references_stay_for_another_kind_and_the_file_takes_its_name(
+    followed: MainWindow, qtbot: QtBot
+) -> None:
+    measure = followed.measure
+    measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0, sample={"name": "film 12"}))
+    assert Path(measure.file.text()).name == "time-series-001.nxs"
+    type_into(qtbot, measure.form.entries["analysis", "references"].edits[0], "a.nxs; b.nxs")
+    measure.kind.setFocus()
+    qtbot.keyClick(measure.kind, Qt.Key.Key_Down)
+    assert measure.form.model is RasterMap
+    assert measure.form.values()["sample"]["name"] == "film 12"
+    assert measure.form.values()["analysis"]["references"] == ("a.nxs", "b.nxs")
+    assert Path(measure.file.text()).name == "raster-map-001.nxs"
+    measure.set_recipe(RasterMap(sample_power_uw=5.0))      # which names no references: none are left of before
+    assert measure.form.values()["analysis"]["references"] == ()
+    measure.file.setText(str(Path(measure.file.text()).with_name("mine.nxs")))
+    qtbot.keyClick(measure.kind, Qt.Key.Key_Up)
+    assert Path(measure.file.text()).name == "mine.nxs"
+
+
+def test_a_key_that_begins_nothing_says_why(followed: MainWindow, qtbot: QtBot) -> None:
+    measure = followed.measure
+    measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
+    measure.form.entries["sample_power_uw",].edits[0].clear()
+    qtbot.keyClick(followed, Qt.Key.Key_F5)
+    assert followed.notice.text.text() == "not begun: mend the marked fields first"
+    assert measure.start_button.toolTip() == "mend the marked fields first"
+
+
 @pytest.mark.parametrize(("name", "text", "reason"), [
     ("sample_power_uw", "-3", "must be greater than 0 µW"),
     ("sample_power_uw", "much", "is not a number in µW"),

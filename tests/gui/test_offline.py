@@ -126,7 +126,7 @@ def test_what_a_file_says_is_changed_in_a_form_with_a_history(
 ) -> None:
     path = Path(shutil.copyfile(measured["before"], tmp_path / "map.nxs"))
     window = opened(path, qtbot)
-    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(window, Qt.Key.Key_I, Qt.KeyboardModifier.ControlModifier)
     form = window.form
     save = form.buttons.button(QDialogButtonBox.StandardButton.Save)
     assert form.edits["sample.name"].text() == "film 12"

@@ -246,9 +246,32 @@ def test_temperatures_and_diffusion_are_typed_and_wrong_ones_refused(trends: Tre
         trends.table.item(row, DIFFUSIVITY).setText(f"{spread:.6g} ± {0.01 * spread:.3g}")
     assert trends.points[1].temperature_k == 305.0
     assert "D: activation energy 20" in trends.words.text()
-    trends.table.selectRow(0)
-    trends.remove.click()
-    assert len(trends.points) == 4
+    assert trends.points[1].diffusivity_m2_s is not None
+    assert trends.points[1].diffusivity_m2_s.value == pytest.approx(1e-10 * np.exp(-0.2 / (8.617333e-5 * 305.0)))
+    assert "× 10⁻" in trends.table.item(1, DIFFUSIVITY).text()     # the house's rule, and what it writes can be typed
+    trends.table.item(2, DIFFUSIVITY).setText(trends.table.item(1, DIFFUSIVITY).text())
+    assert trends.points[2].diffusivity_m2_s.value == pytest.approx(trends.points[1].diffusivity_m2_s.value, rel=0.01)
+
+
+def test_what_is_left_out_or_removed_by_keys_comes_back(trends: TrendsPanel, qtbot: QtBot) -> None:
+    undoable: list[str] = []
+    trends.undoable.connect(undoable.append)
+    before = list(trends.points)
+    assert not trends.back.isEnabled()
+    trends.table.selectRow(3)
+    trends.table.setFocus()
+    qtbot.keyClick(trends.table, Qt.Key.Key_Space)
+    assert [point.excluded for point in trends.points] == [False, False, False, True, False]
+    qtbot.keyClick(trends.table, Qt.Key.Key_Delete)
+    assert [point.source for point in trends.points] == [f"series-{k}.nxs" for k in (0, 1, 2, 4)]
+    assert undoable == ["out of the trends: series-3.nxs; the file stays"]
+    trends.add_points([TrendPoint("new.nxs", 90.0, 1.0, None, None)])     # comes while somebody thinks
+    qtbot.keyClick(trends.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert trends.points[3].excluded
+    qtbot.mouseClick(trends.back, Qt.MouseButton.LeftButton)
+    assert trends.points[:5] == before
+    assert trends.points[5].source == "new.nxs"
+    assert not trends.back.isEnabled()
 
 
 def test_files_without_a_fit_are_named(trends: TrendsPanel, measured: dict[str, Path], qtbot: QtBot) -> None:
@@ -257,7 +280,7 @@ def test_files_without_a_fit_are_named(trends: TrendsPanel, measured: dict[str, 
     trends.add_files([measured["series"], measured["after"]])
     qtbot.waitUntil(lambda: len(trends.points) == 6)
     assert trends.points[-1].power_uw == 120.0
-    assert said == ["no fitted time series in after.nxs"]
+    assert said[-1].startswith("no fitted time series in after.nxs")
     trends.add_files([measured["series"].with_name("gone.nxs")])
     qtbot.waitUntil(lambda: "cannot be read" in said[-1])
 

@@ -153,6 +153,29 @@ def test_qt_loses_no_reference_to_none(window: MainWindow) -> None:
     assert sys.getrefcount(None) >= before - 20
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_window_closes_at_once_while_its_engine_is_being_opened(
+    window: MainWindow, engine: PlayedEngine, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    """What was started for it is ended as soon as it is there, and only then the simulated instruments are."""
+    begun_opening, gate, ended = threading.Event(), threading.Event(), []
+
+    def opener() -> Opened:
+        begun_opening.set()
+        gate.wait(20.0)
+        return Opened(engine, engine, engine, engine, ours=ours)
+
+    monkeypatch.setattr(window.entrance.demo, "end", lambda: ended.append((tuple(engine.calls), engine.closed)))
+    window.follow(opener)
+    assert begun_opening.wait(30.0)
+    window.close()
+    assert not window.isVisible()       # the opener still waits
+    assert ended == []
+    gate.set()
+    qtbot.waitUntil(lambda: ended != [])
+    assert ended == [(("quit",) if ours else (), 4)]
+
+
 @pytest.mark.slow
 def test_windows_come_and_go_without_a_trace(
     engine: PlayedEngine, settings: QSettings, qtbot: QtBot, tmp_path: Path
