@@ -59,7 +59,7 @@ def test_real_films_are_remembered_for_the_user_and_simulated_ones_for_their_ses
 
 
 def test_the_ledger_agrees_with_the_film_within_one_per_cent(bench, tmp_path):
-    """One per cent, beyond what the head's answers leave open of when light came and went; and 8 ms of this computer."""
+    """One per cent, beyond what the head's answers leave open of when light came and went, and 8 ms of the computer."""
     with Host(bench.microscope, session=tmp_path / "session.json", connect_now=True) as host:
         engine, brackets_s = host.engine, []
 
