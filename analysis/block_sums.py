@@ -26,8 +26,8 @@ ONE, TWO, THREE = np.uint64(QUAD * WIDTH), np.uint64(2 * QUAD * WIDTH), np.uint6
 
 @njit(forceinline=True)
 def count_sums(
-    x: Any, y: Any, which: int, at: Place, dark: Array, basis: Array, f: Place, across: Place, p0: Any, q0: Any, r0: Any,
-    s0: Any, p1: Any, q1: Any, r1: Any, s1: Any,
+    x: Any, y: Any, which: int, at: Place, dark: Array, basis: Array, f: Place, across: Place, p0: Any, q0: Any,
+    r0: Any, s0: Any, p1: Any, q1: Any, r1: Any, s1: Any,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Add one count of each of eight words of two spectra, ``x`` and ``y``, to their sums with three references."""
     at += np.uint64(which * WIDTH)
