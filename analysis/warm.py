@@ -44,7 +44,9 @@ def warm_kinetics() -> None:
     """Two exponentials, and their profile."""
     time = np.arange(20.0)
     trace = np.exp(-0.3 * time) + 0.5 * np.exp(-0.02 * time)
-    Profile(time, trace, fit_biexponential(time, trace), "k1", sigma=0.01, at_time=20.0).rise(0.3)
+    fit = fit_biexponential(time, trace)
+    fit_biexponential(time, trace, near=fit)
+    Profile(time, trace, fit, "k1", sigma=0.01, at_time=20.0).rise(0.3)
 
 
 def warm_cosmic_rays() -> None:
