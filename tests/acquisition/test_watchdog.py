@@ -103,6 +103,16 @@ def test_a_measuring_thread_that_is_stuck_is_made_dark(bench, tmp_path):
     assert "measuring thread hung" in json.loads(log.read_text())["text"]
 
 
+def test_engine_watchdog_and_client_load_nothing_that_only_an_analysis_computes_with():
+    """They start in half the time so, every one of them."""
+    program = (
+        "import sys, halidescope.acquisition.host, halidescope.acquisition.watchdog, halidescope.acquisition.client\n"
+        "print([name for name in ('numba', 'scipy.optimize', 'scipy.stats', 'scipy.spatial') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_a_laser_that_cannot_be_reached_is_said_loudly(make_bench, tmp_path, monkeypatch):
     monkeypatch.setattr("halidescope.acquisition.watchdog.TRY_S", 0.5)
     bench = make_bench()
