@@ -21,7 +21,7 @@ POWERS = {"kind": "power-series", "powers_uw": [40.0, 80.0, 120.0], "duration_s"
           "pitch_um": 30.0, "origin_um": [20.0, 20.0], "random_order": True, "seed": 5, **FILM}
 PAPER = {"kind": "exposure-and-maps", "sample_power_uw": 5.0, "exposure_power_uw": 120.0, "exposure_duration_s": 10.0,
          "interval_s": 1.0, "position_um": [150.0, 150.0], "origin_um": [146.0, 146.0], "size_um": [8.0, 8.0], **FILM}
-RECOVERY = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 240.0, "interval_s": 30.0,
+RECOVERY = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 6000.0, "interval_s": 30.0,
             "exposure_power_uw": 120.0, "exposure_duration_s": 10.0, "position_um": [60.0, 150.0], **FILM}
 LIT = {"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 30.0, "position_um": [150.0, 40.0], **FILM}
 
@@ -119,20 +119,22 @@ def test_a_recovery_keeps_its_absolute_schedule_and_is_dark_between(shared, host
     until(lambda: shared.ask(get="clock.now_s") > before + 65, "a point to be missed")
     assert shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0) == dose
     host.engine.resume()
+    until(lambda: host.engine.status().done >= done + 2, "two more looks")
+    host.engine.abort()
     until(lambda: host.engine.status().state.ended, "end")
-    assert host.engine.status().state is RunState.FINISHED, host.engine.status()
     with open_scan(out) as scan, open_scan(out, part=1) as exposure:
         assert scan.kind == "dark-recovery"
         assert scan.axes["time"].tolist() == [30.0 * k for k in range(len(scan.valid))]
         assert np.all(scan.time_s[scan.valid] >= scan.axes["time"][scan.valid])
-        assert done <= scan.valid.sum() < 9
-        missed = [point for point in range(9) if point >= len(scan.valid) or not scan.valid[point]]
-        assert sorted(scan.missing) == missed
-        assert all("successor was due" in reason for reason in scan.missing.values())
+        assert scan.valid.sum() >= done + 2
+        assert sorted(scan.missing) == sorted({*range(201)} - {*np.flatnonzero(scan.valid)})
+        missed = [scan.missing[point] for point in np.flatnonzero(~scan.valid)]
+        assert missed
+        assert all("successor was due" in reason for reason in missed)
         # little light since the exposure: a few looks of 0.1 s, switching on and off included
         assert scan.dose_j_cm2[scan.valid].max() < 2 * exposure.dose_j_cm2.max()
         late = scan.time_s[scan.valid][1:] - scan.axes["time"][scan.valid][1:]
-        assert late.min() < 15.0           # a quarter of a second of this computer: the pause shifted nothing
+        assert late.max() < 60.0           # the pause, of more than that, shifted nothing
 
 
 def test_a_sequence_hands_its_sample_down_and_is_flattened(tmp_path):

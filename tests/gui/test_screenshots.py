@@ -103,7 +103,7 @@ def every_view(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
         recipe = SERIES.model_copy(update={"sample_power_uw": power, "position_um": (30.0 + 40.0 * k, 40.0)})
         measure(window, recipe, qtbot)
         qtbot.waitUntil(lambda: finished(window), timeout=TIMEOUT_MS)
-    qtbot.waitUntil(lambda: len(window.trends.points) == 1 + len(POWERS_UW), timeout=10000)
+    qtbot.waitUntil(lambda: len(window.trends.points) == 1 + len(POWERS_UW))
     window.measure.set_recipe(PRESETS[2].recipe())
     window.log.add_own("warning", "a warning of this window, long enough to be broken into two lines of a narrow dock")
     rounds = [("Measure", "Film", "Log"), ("Queue", "Trends", "Instruments")]
@@ -164,7 +164,7 @@ def test_pictures_of_every_view(attached_window: MainWindow, qtbot: QtBot, folde
         saved = ScanWindow(file)
         qtbot.addWidget(saved)
         saved.show()
-        qtbot.waitUntil(lambda view=saved: view.scan is not None, timeout=10000)
+        qtbot.waitUntil(lambda view=saved: view.scan is not None)
         saved.views.map.pick(ny // 2 * nx + nx // 2)
         picture(saved, qtbot, folder / f"saved-{saved.scan.kind}.png")
         if saved.scan.kind == "raster-map":
