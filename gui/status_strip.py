@@ -169,8 +169,8 @@ def progress_words(status: Status) -> str:
     name = f"{status.measurement or status.kind}{part}"
     if not status.total:
         return f"{name}\n{status.state}"
-    running = status.state is RunState.RUNNING and status.remaining_s is not None
-    tail = f"{duration(status.remaining_s)} left" if running else status.state
+    left_s = status.remaining_s if status.state is RunState.RUNNING else None
+    tail = status.state if left_s is None else f"{duration(left_s)} left"
     return f"{name}\n{status.done}/{status.total} · {tail}"
 
 
