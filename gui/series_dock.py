@@ -29,7 +29,7 @@ from halidescope.gui.peak_fits import PeakFits
 from halidescope.gui.plots import NOTHING, PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, points, px, value_font
 from halidescope.gui.values import NO_BREAK, plus_minus
 
 EMPTY = "no series yet: choose a time series among the recipes under Measure, and start it (F5)"
@@ -124,7 +124,7 @@ class SeriesPanel(QWidget):
     def _build_curves(self) -> None:
         self.share_plot = Plot(left=("share", "%"), bottom=("time", "s"))
         self.share_plot.getPlotItem().getViewBox().sigResized.connect(lambda _: self._make_room())
-        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
+        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize=f"{points(8.5)}pt")
         self.share_curves: list[pg.PlotDataItem] = []
         self.signs: list[pg.PlotDataItem] = []      # of the curves, in the legend
         self.low = pg.PlotDataItem()
@@ -139,7 +139,7 @@ class SeriesPanel(QWidget):
         self.band.setZValue(-1)
         self.fit.setZValue(1)
         self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
-        self.lower_plot.setMinimumHeight(104)     # its label
+        self.lower_plot.setMinimumHeight(px(104))     # its label
         self.lower_plot.setXLink(self.share_plot)
         self.lower_plot.getPlotItem().enableAutoRange("y")
         self.lower_points = pg.PlotDataItem(pen=None, symbol="o", symbolSize=3, symbolPen=None)
@@ -166,8 +166,8 @@ class SeriesPanel(QWidget):
 
     def _make_room(self) -> None:
         """Keep the legend above 100 %, however low the plot."""
-        high = max(self.share_plot.getPlotItem().getViewBox().height(), 2.0 * LEGEND_PX)
-        self.share_plot.setYRange(-5, -5 + 107 / (1 - LEGEND_PX / high), padding=0)
+        high = max(self.share_plot.getPlotItem().getViewBox().height(), 2.0 * px(LEGEND_PX))
+        self.share_plot.setYRange(-5, -5 + 107 / (1 - px(LEGEND_PX) / high), padding=0)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
