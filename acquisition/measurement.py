@@ -135,12 +135,16 @@ class Measurement(Generic[R]):
             raise ProblemError(f"{self.beam.laser.device}: emits during the dark spectra; check the laser's control")
         self.engine.analyst.begin(journal_path(self._out))
         self._analysed = True
+        self._await_analysis()
         self.look()
         if recipe.sample_power_uw > 0:
             persist(lambda: self.beam.set_power(recipe.sample_power_uw), "power")
         again = self._past.reference if self._past else None
         place = self._left[0] if again is None else _place_of(again)
         persist(lambda: self._move(place), "first position", at=place)
+
+    def _await_analysis(self) -> None:
+        """Still dark: wait for the online analysis, if the measurement's course depends on it."""
 
     def _find_exposure(self) -> float:
         """The recipe's exposure, that of before a cut-off, or one that is sought now, s."""
