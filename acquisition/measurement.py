@@ -108,7 +108,7 @@ class Measurement(Generic[R]):
             asked = self._door.abort_reason
             state, reason = (RunState.ABORTED, asked) if asked else (RunState.FAILED, _told(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must end dark, with a file and a word, like any other
-            state, reason = RunState.FAILED, f"unexpected {type(error).__name__}: {error}; please report this"
+            state, reason = RunState.FAILED, _unexpected(error)
         return self._end(state, reason)
 
     def _illuminate(self) -> None:
@@ -485,14 +485,21 @@ class Measurement(Generic[R]):
                 self.tell_doubt()
                 self._close_file(state, reason)
             except ScanFileError as error:
-                self._events.note(str(error), "error")
-                if str(error) not in reason:       # the end may have come of it in the first place
-                    reason = f"{reason}; {error}" if reason else str(error)
-                state = RunState.FAILED
+                state, reason = RunState.FAILED, self._worse(reason, str(error))
+            except Exception as error:  # noqa: BLE001 - the journal is whole, and the engine goes on
+                kept = f"{_unexpected(error)}; {self._journal.path} is kept"
+                state, reason = RunState.FAILED, self._worse(reason, kept)
             finally:
                 self._let_go()
                 self.engine.guard.journal(None)
         return state, reason
+
+    def _worse(self, reason: str, problem: str) -> str:
+        """The reason of an end that went wrong, too."""
+        self._events.note(problem, "error")
+        if problem in reason:       # the end may have come of it in the first place
+            return reason
+        return f"{reason}; {problem}" if reason else problem
 
     def _let_go(self) -> None:
         """The ledger's page has its last word, and goes where the journal went."""
@@ -533,6 +540,10 @@ class Measurement(Generic[R]):
 def _place_of(record: SpectrumRecord) -> Point:
     """A point that is measured already, without its time."""
     return Point(index=record.index, x_um=record.x_commanded_um, y_um=record.y_commanded_um)
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error}; please report this"
 
 
 def _told(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from halidescope.drivers.roles import Laser
 
 BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 READ_BACK = 1.005      # share by which a set-point that is read back may be beyond a limit
+INSIST_S = 1.0         # real seconds between two attempts at light that could not be proven off
 TRIES = 3              # to switch off: twice on the open line, then once more on a new one
 
 
@@ -69,7 +70,8 @@ def darken(laser: Laser, reconnect: Callable[[], Laser]) -> Laser:
     for attempt in range(TRIES):
         try:
             if attempt == TRIES - 1:
-                laser.close()
+                with suppress(Exception):     # its end may be lost already
+                    laser.close()
                 laser = reconnect()
             laser.turn_off()
             if not laser.emission:
@@ -77,6 +79,8 @@ def darken(laser: Laser, reconnect: Callable[[], Laser]) -> Laser:
             problems.append("the head still reports emission")
         except InstrumentError as error:
             problems.append(error.problem)
+        except Exception as error:  # noqa: BLE001 - ours or a library's mistake: it must not end the tries
+            problems.append(f"unexpected {type(error).__name__}: {error}")
     raise NotDarkError(
         laser.device, f"emission could not be proven off ({'; '.join(dict.fromkeys(problems))}); "
         "turn the key switch off and block the beam"
@@ -92,11 +96,13 @@ class Beam:
         Makes a new connection to the laser, for when the old one fails while lit.
     announce : callable
         Told ``True`` just before the light goes on and ``False`` once it is proven off; the watchdog listens.
+    told : callable, optional
+        Gets a sentence when light that could not be proven off at first is proven off at last.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, laser: Laser, clock: Clock, ledger: DoseLedger, *,
-        reconnect: Callable[[], Laser], announce: Callable[[bool], None],
+        reconnect: Callable[[], Laser], announce: Callable[[bool], None], told: Callable[[str], object] = str,
     ) -> None:
         self._microscope = microscope
         self.laser = laser
@@ -104,6 +110,9 @@ class Beam:
         self._ledger = ledger
         self._reconnect = reconnect
         self._announce = announce
+        self._told = told
+        self._insisting: threading.Thread | None = None
+        self._given_up = threading.Event()
         self._switch = threading.RLock()
         self._forbidden = threading.Event()
         self.on = False
@@ -255,10 +264,14 @@ class Beam:
             self._ledger.proven(lit_s)
 
     def darken(self) -> None:
-        """Switch off and prove it; safe to call when dark. Raises NotDarkError."""
+        """Switch off and prove it; safe to call when dark. Raises NotDarkError, and then goes on trying: see insist."""
         with self._switch:
             before = self.laser
-            self.laser = darken(before, self._reconnect)
+            try:
+                self.laser = darken(before, self._reconnect)
+            except NotDarkError:
+                self.insist()
+                raise
             now_s = self._clock.now_s()
             if self.on:
                 between = self.laser.dark_between_s
@@ -267,6 +280,29 @@ class Beam:
                 self.on = False
                 self._doubt_j_cm2 += self._ledger.dark(now_s, self.dark_at_s, proven=self._was_lit(before))
             self._announce(False)
+
+    def insist(self) -> None:
+        """Light could not be proven off: try again and again, in a thread, until it is or :meth:`give_up`.
+
+        A line that was lost, a hub that restarts, may be back in a minute; nobody else would switch off then.
+        """
+        if self.on and (self._insisting is None or not self._insisting.is_alive()):
+            self._given_up.clear()
+            self._insisting = threading.Thread(target=self._insist, name="darkness", daemon=True)
+            self._insisting.start()
+
+    def _insist(self) -> None:
+        while not self._given_up.wait(INSIST_S):
+            with suppress(InstrumentError):
+                self.darken()
+                self._told(f"{self.laser.device}: emission proven off at last")
+                return
+
+    def give_up(self) -> None:
+        """No longer try: somebody else makes it dark. Returns when nothing of this beam talks with the laser."""
+        self._given_up.set()
+        if self._insisting is not None:
+            self._insisting.join()
 
     def _was_lit(self, before: Laser) -> bool:
         """Whether the light was on until it was switched off; asked in the dark: darkness never waits for this."""

@@ -1,16 +1,18 @@
 """The watchdog alone, on a laser that somebody left lit."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 
 import pytest
 
 from halidescope.acquisition import watchdog
 from halidescope.acquisition.instruments import connect_role
+from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.watchdog import WatchedPipe
 
 from .conftest import until
@@ -74,6 +76,39 @@ def test_a_farewell_in_the_dark_leaves_no_trace(bench, tmp_path):
     assert not (tmp_path / "watchdog.log").exists()
 
 
+def test_a_watchdog_that_hangs_is_as_good_as_dead(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("halidescope.acquisition.watchdog.DEAF_S", 0.5)
+    missed = threading.Event()
+    pipe = WatchedPipe(bench.microscope, tmp_path / "watchdog.log", lambda: False, missed.set)
+    try:
+        pipe.lit(True)
+        os.kill(pipe.pid, signal.SIGSTOP)
+        assert missed.wait(20.0)
+        with pytest.raises(ProblemError, match=r"gave no answer for 0.5 s"):
+            pipe.lit(True)
+    finally:
+        os.kill(pipe.pid, signal.SIGCONT)
+        pipe.lit(False)
+        pipe.close()
+
+
+def test_whatever_a_library_says_the_watchdog_goes_on_trying(left_lit, tmp_path, monkeypatch):
+    answers = iter([ValueError("not in the book"), RuntimeError("nor this")])
+
+    def connect(microscope, role):
+        if (problem := next(answers, None)) is not None:
+            raise problem
+        return connect_role(microscope, role)
+
+    monkeypatch.setattr("halidescope.acquisition.watchdog.connect_role", connect)
+    hello = watchdog.Hello(2**22 + 1, left_lit.microscope.toml_text(), str(tmp_path / "log"))
+    beats = b'{"lit":true}\n{"lit":tr'      # cut off in the middle of a word
+    with io.BytesIO(watchdog.msgspec.json.encode(hello) + b"\n" + beats) as stdin:
+        assert watchdog.watch(stdin, lambda said: None) == 0
+    assert left_lit.ask(get="laser.emission") is False
+    assert "unexpected ValueError: not in the book" in json.loads((tmp_path / "log").read_text())["text"]
+
+
 def test_an_engine_whose_measuring_thread_hangs_is_ended_and_made_dark(left_lit, tmp_path):
     log = tmp_path / "watchdog.log"
     engine = subprocess.Popen(
@@ -86,7 +121,7 @@ def test_an_engine_whose_measuring_thread_hangs_is_ended_and_made_dark(left_lit,
     assert "measuring thread hung" in json.loads(log.read_text())["text"]
 
 
-def test_a_measuring_thread_that_is_stuck_is_dark_within_three_seconds(bench, tmp_path):
+def test_a_measuring_thread_that_is_stuck_is_ended_and_made_dark(bench, tmp_path):
     """Its process is alive and its heart beats; only the thread that measures waits for ever."""
     engine = subprocess.Popen(
         [sys.executable, "-c", STUCK, *map(str, (
@@ -95,10 +130,8 @@ def test_a_measuring_thread_that_is_stuck_is_dark_within_three_seconds(bench, tm
         stdout=subprocess.PIPE,
     )
     assert engine.stdout.readline() == b"stuck\n"
-    began = time.monotonic()
     assert bench.ask(get="laser.emission") is True
-    until(lambda: bench.ask(get="laser.emission") is False, "darkness")
-    assert 1.5 < time.monotonic() - began < 3.0
+    until(lambda: bench.ask(get="laser.emission") is False, "darkness")      # how soon: the soak measures it
     assert engine.wait(30) == -signal.SIGKILL
     engine.stdout.close()
     log = tmp_path / "session.watchdog.log"
