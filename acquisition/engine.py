@@ -438,7 +438,7 @@ class Engine:
         self.beam = Beam(
             self.microscope, self.instruments.laser, self.clock, self.ledger,
             reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
-            told=self._dark_at_last,
+            told=self._dark_at_last, alive=self.alive,
         )
         self.guard.lit(False)
         who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
@@ -472,6 +472,7 @@ class Engine:
             return
         try:
             self.beam.darken()
+            self.beam.retire()
         except InstrumentError as error:
             self.events.note(str(error), "error")
             self._lost = self.beam
@@ -489,6 +490,7 @@ class Engine:
     def _dark_at_last(self, sentence: str) -> None:
         """What could not be proven dark is; called by a thread of the beam's own."""
         self.events.note(sentence, "warning")
+        self._status = msgspec.structs.replace(self._status, emission=False, sample_power_uw=0.0)
         lost = self._lost
         if lost is not None:
             with suppress(InstrumentError):      # nobody needs this connection

@@ -32,7 +32,7 @@ from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.second_look import look_again
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import finish_elsewhere
-from halidescope.drivers.errors import InstrumentError
+from halidescope.drivers.errors import InstrumentError, NotDarkError
 from halidescope.drivers.roles import Spectrum
 
 if TYPE_CHECKING:
@@ -104,6 +104,9 @@ class Measurement(Generic[R]):
             state, reason = RunState.ABORTED, str(error)
         except DarknessAskedError:
             state, reason = RunState.ABORTED, self._door.abort_reason or "darkness was asked for"
+        except NotDarkError as error:
+            asked = self._door.abort_reason
+            state, reason = RunState.FAILED, f"{asked}; {_told(error)}" if asked else _told(error)
         except (InstrumentError, ProblemError) as error:     # a laser made dark from outside is "off" unexpectedly
             asked = self._door.abort_reason
             state, reason = (RunState.ABORTED, asked) if asked else (RunState.FAILED, _told(error))

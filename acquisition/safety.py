@@ -13,7 +13,13 @@ from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.problems import RefusedRunError
-from halidescope.drivers.errors import InstrumentError, InterlockError, LaserFaultError, NotDarkError
+from halidescope.drivers.errors import (
+    ConnectionLostError,
+    InstrumentError,
+    InterlockError,
+    LaserFaultError,
+    NotDarkError,
+)
 from halidescope.drivers.roles import Laser
 
 BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
@@ -98,11 +104,14 @@ class Beam:
         Told ``True`` just before the light goes on and ``False`` once it is proven off; the watchdog listens.
     told : callable, optional
         Gets a sentence when light that could not be proven off at first is proven off at last.
+    alive : callable, optional
+        Called now and then while another thread is waited for that switches: that is no hang.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, laser: Laser, clock: Clock, ledger: DoseLedger, *,
         reconnect: Callable[[], Laser], announce: Callable[[bool], None], told: Callable[[str], object] = str,
+        alive: Callable[[], object] = object,
     ) -> None:
         self._microscope = microscope
         self.laser = laser
@@ -111,8 +120,10 @@ class Beam:
         self._reconnect = reconnect
         self._announce = announce
         self._told = told
+        self._alive = alive
         self._insisting: threading.Thread | None = None
         self._given_up = threading.Event()
+        self._retired = False
         self._switch = threading.RLock()
         self._forbidden = threading.Event()
         self.on = False
@@ -133,6 +144,16 @@ class Beam:
         """Peak irradiance at the sample now, 0 when dark."""
         return self._microscope.peak_irradiance_w_cm2(self.sample_power_uw) if self.on else 0.0
 
+    @contextmanager
+    def _switching(self) -> Iterator[None]:
+        """One thread at a time talks about power and emission."""
+        while not self._switch.acquire(timeout=BEAM_CHECK_S):
+            self._alive()
+        try:
+            yield
+        finally:
+            self._switch.release()
+
     def set_power(self, sample_uw: float) -> None:
         """Set the power at the sample in µW, while dark or lit.
 
@@ -146,7 +167,7 @@ class Beam:
         problems = power_problems(self._microscope, sample_uw, (self.laser.device, self.laser.power_limits_mw))
         if problems:
             raise RefusedRunError("; ".join(problems))
-        with self._switch:
+        with self._switching():
             self.laser.set_power(self._microscope.head_mw(sample_uw))
             self._require_kept(self.laser.power_setpoint_mw)
             self.sample_power_uw = sample_uw
@@ -242,9 +263,11 @@ class Beam:
         """Light, inside :meth:`dark_after` only. Raises DarknessAskedError, InstrumentError."""
         if not self._inside:
             raise RuntimeError("light is switched on only where darkness afterwards is certain")
-        with self._switch:
+        with self._switching():
             if self._forbidden.is_set():
                 raise DarknessAskedError
+            if self._retired:
+                raise ConnectionLostError(self.laser.device, "was disconnected; connect it again")
             self._announce(True)
             self.on = self._lighting = True
             self._asked_s = asked_s = self._clock.now_s()
@@ -265,7 +288,9 @@ class Beam:
 
     def darken(self) -> None:
         """Switch off and prove it; safe to call when dark. Raises NotDarkError, and then goes on trying: see insist."""
-        with self._switch:
+        with self._switching():
+            if self._retired:
+                return
             before = self.laser
             try:
                 self.laser = darken(before, self._reconnect)
@@ -280,6 +305,11 @@ class Beam:
                 self.on = False
                 self._doubt_j_cm2 += self._ledger.dark(now_s, self.dark_at_s, proven=self._was_lit(before))
             self._announce(False)
+
+    def retire(self) -> None:
+        """Dark, proven, and its connection closed: from now on this beam neither lights nor connects anew."""
+        with self._switching():
+            self._retired = not self.on
 
     def insist(self) -> None:
         """Light could not be proven off: try again and again, in a thread, until it is or :meth:`give_up`.
@@ -328,7 +358,7 @@ class Beam:
 
     def reconnect(self) -> None:
         """A new connection to the laser, which is dark on it; only while dark. Raises InstrumentError."""
-        with self._switch:
+        with self._switching():
             with suppress(InstrumentError):     # its end is lost already
                 self.laser.close()
             self.laser = self._reconnect()

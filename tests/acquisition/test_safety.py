@@ -7,7 +7,7 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.problems import RefusedRunError
 from halidescope.acquisition.safety import Beam, DarknessAskedError, darken
-from halidescope.drivers.errors import InterlockError, LaserFaultError, NotDarkError
+from halidescope.drivers.errors import ConnectionLostError, InterlockError, LaserFaultError, NotDarkError
 
 from .conftest import until
 from .fakes import FakeLaser
@@ -107,6 +107,19 @@ def test_a_library_that_trips_over_its_words_does_not_end_the_tries():
     spare = FakeLaser(emission=True)
     assert darken(Stumbling(emission=True), lambda: spare) is spare
     assert not spare.emission
+
+
+def test_a_beam_that_was_retired_neither_lights_nor_connects():
+    world = World(FakeLaser(), FakeLaser())
+    with world.beam.lit():
+        world.beam.darken()
+        world.laser.close()
+        world.beam.retire()
+        world.laser.lost = True
+    assert world.beam.laser is world.laser      # dark long ago: no new connection was made to prove it once more
+    with pytest.raises(ConnectionLostError, match="was disconnected"), world.beam.lit():
+        pytest.fail("was lit")
+    assert world.announced == [True, False]
 
 
 def test_light_that_could_not_be_proven_off_is_fought_until_it_is(monkeypatch):
