@@ -80,15 +80,7 @@ class EngineClient:
         ProblemError
             An engine runs there already, or the new one did not come up; the text holds what it said.
         """
-        path = Path(session) if session is not None else default_session_path()
-        try:
-            running = cls.attach(path)
-        except ProblemError:
-            path.unlink(missing_ok=True)       # of an engine that has ended
-        else:
-            pid = running.session.pid
-            running.close()
-            raise ProblemError(f"engine {pid} runs already (session file {path}); attach to it or end it first")
+        path = free_session(Path(session) if session is not None else None)
         process = subprocess.Popen(
             [sys.executable, "-m", "halidescope.acquisition.host", "--microscope", str(microscope_path),
              "--session", str(path), *(["--until-stdin-ends"] if bound else [])],
@@ -306,6 +298,19 @@ def default_name() -> str:
     """User and process, as others see who commands."""
     user = os.environ.get("USER") or os.environ.get("USERNAME") or "somebody"
     return f"{user} (process {os.getpid()})"
+
+
+def free_session(path: Path | None = None) -> Path:
+    """A session file for a new engine, the user's own by default; raises ProblemError if an engine runs there."""
+    path = path if path is not None else default_session_path()
+    try:
+        running = EngineClient.attach(path)
+    except ProblemError:
+        path.unlink(missing_ok=True)       # of an engine that has ended
+        return path
+    pid = running.session.pid
+    running.close()
+    raise ProblemError(f"engine {pid} runs already (session file {path}); attach to it or end it first")
 
 
 class _Said(threading.Thread):

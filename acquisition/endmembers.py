@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.recipes import Recipe
+from halidescope.acquisition.recipes import AnyRecipe, Recipe, parts_of
 from halidescope.analysis.composition import HC_EV_NM, peak_energy
 from halidescope.analysis.library import BAND_SIGMA_EV, model_band
 
@@ -81,6 +81,17 @@ def choose_endmembers(recipe: Recipe, wavelength_nm: NDArray[np.float64]) -> End
         f"model bands ({pristine_ev:.3f} and {grown_ev:.3f} eV, σ = {BAND_SIGMA_EV * 1e3:g} meV), not measured: "
         "shares are indicative; name measured references in the recipe",
     )
+
+
+def endmember_problems(recipe: AnyRecipe, wavelength_nm: NDArray[np.float64]) -> list[str]:
+    """Sentences about references that cannot be used; empty if there is nothing against them."""
+    problems = []
+    for part in parts_of(recipe):
+        try:
+            choose_endmembers(part, wavelength_nm)
+        except ProblemError as error:
+            problems.append(str(error))
+    return list(dict.fromkeys(problems))
 
 
 def _measured(path: str, wavelength_nm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,10 +19,11 @@ from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
-from halidescope.acquisition.endmembers import choose_endmembers
+from halidescope.acquisition.endmembers import endmember_problems
 from halidescope.acquisition.events import EventLog
 from halidescope.acquisition.facts import InstrumentFacts, facts_of
 from halidescope.acquisition.film_book import Film
+from halidescope.acquisition.holding import Holding
 from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.manual import Manual
@@ -64,11 +65,14 @@ class Engine:
         Connects the instrument of a role of the microscope file; given a sign of life to call before every request.
     films : Path, optional
         Folder of the films' books; without it a film is remembered as long as the engine lives.
+    holding : Holding, optional
+        The right to talk with the instruments; taken while they are connected.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
         connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role, films: Path | None = None,
+        holding: Holding | None = None,
     ) -> None:
         self.microscope = microscope
         self.door = Door()
@@ -90,6 +94,7 @@ class Engine:
         self.manual = Manual(self)
         self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
         self._connector = connector
+        self._holding = holding
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
         self.on_status: Callable[[Status], None] | None = None
         self._ident = threading.get_ident()      # of the thread whose signs of life count
@@ -367,8 +372,8 @@ class Engine:
         parts = parts_of(recipe)
         if any(part.sample_power_uw > 0 for part in parts):
             self.beam.require_ready()
-        for part in parts:      # raises if a reference is no good
-            choose_endmembers(part, self.instruments.spectrometer.wavelength_nm)
+        if problems := endmember_problems(recipe, self.instruments.spectrometer.wavelength_nm):
+            raise RefusedRunError("; ".join(problems))
         film = recipe.sample.name
         if film and film != self.film.name:
             self.change_film(film)
@@ -404,7 +409,13 @@ class Engine:
             return
         self.disconnect()
         self.expect(60.0)
-        self.instruments = connect(self.microscope, self.connect_one)
+        if self._holding is not None:
+            self._holding.take()
+        try:
+            self.instruments = connect(self.microscope, self.connect_one)
+        except BaseException:
+            self._give_back()
+            raise
         self.beam = Beam(
             self.microscope, self.instruments.laser, self.clock, self.ledger,
             reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
@@ -448,9 +459,14 @@ class Engine:
         except InstrumentError as error:
             self.events.note(f"while closing: {error}", "warning")
         self.instruments = self.beam = None
+        self._give_back()
         self.manual.end_live()
         self.facts = msgspec.structs.replace(self.facts, connected=False)
         self.publish(laser_state="", interlock_closed=None, position_um=None, emission=False, sample_power_uw=0.0)
+
+    def _give_back(self) -> None:
+        if self._holding is not None:
+            self._holding.give_back()
 
     def _look_around(self) -> None:
         """Show what idle instruments say."""

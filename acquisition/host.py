@@ -23,6 +23,7 @@ import platformdirs
 from halidescope.acquisition.commander import Commander
 from halidescope.acquisition.dose import DoseMap
 from halidescope.acquisition.engine import Engine
+from halidescope.acquisition.instruments import holding_of
 from halidescope.acquisition.manual import LiveRequest
 from halidescope.acquisition.microscope import MicroscopeFile, load_microscope
 from halidescope.acquisition.problems import ProblemError
@@ -63,7 +64,10 @@ class Host:
         log = (session or default_session_path()).with_suffix(".watchdog.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         self.ring = RingWriter()
-        self.engine = Engine(microscope, guard=self, ring=self.ring, films=films_folder(microscope, session))
+        self.engine = Engine(
+            microscope, guard=self, ring=self.ring, films=films_folder(microscope, session),
+            holding=holding_of(microscope),
+        )
         self.engine.can_ask = session is not None
         self.guard_log = log
         self.commander = Commander(self.engine.events.note)

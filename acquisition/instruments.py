@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from halidescope.acquisition.holding import Holding, InUseError
 from halidescope.acquisition.microscope import LaserTable, MicroscopeFile, SpectrometerTable, StageTable
 from halidescope.acquisition.problems import BadFileError
 from halidescope.drivers import catalogue
@@ -103,6 +104,15 @@ def connect(microscope: MicroscopeFile, one: Callable[[Role], Any] | None = None
     return Instruments(**connected)
 
 
+def holding_of(microscope: MicroscopeFile) -> Holding:
+    """The right to talk with the instruments of a microscope file, which one program has at a time."""
+    return Holding(_named(getattr(microscope, role), role) for role in ROLES)
+
+
+def _named(table: LaserTable | StageTable | SpectrometerTable, role: Role) -> tuple[str, str]:
+    return f"{role} {table.model} ({table.resource})", table.resource
+
+
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one instrument says of itself; ``problem`` is the sentence if it could not be asked."""
 
@@ -166,13 +176,14 @@ def check(microscope: MicroscopeFile) -> CheckReport:
 def check_table(table: LaserTable | StageTable | SpectrometerTable, role: Role) -> DeviceReport:
     """Connect one instrument, read who it is, its limits and its state, and close it. Moves and lights nothing."""
     try:
-        instrument = cast(Instrument, connect_table(table, role))
-        try:
-            return DeviceReport(
-                role=role, model=table.model, resource=table.resource, ok=True, identity=identity_of(instrument),
-                values=_READ[role](instrument),
-            )
-        finally:
-            instrument.close()
-    except (InstrumentError, BadFileError) as error:
+        with Holding([_named(table, role)]):
+            instrument = cast(Instrument, connect_table(table, role))
+            try:
+                return DeviceReport(
+                    role=role, model=table.model, resource=table.resource, ok=True, identity=identity_of(instrument),
+                    values=_READ[role](instrument),
+                )
+            finally:
+                instrument.close()
+    except (InstrumentError, BadFileError, InUseError) as error:
         return DeviceReport(role=role, model=table.model, resource=table.resource, ok=False, problem=str(error))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, model_validator
 
-from halidescope.acquisition.recipe_base import Coordinate, Length, Point, ProbeRecipe
+from halidescope.acquisition.recipe_base import Coordinate, Length, Point, ProbeRecipe, Recipe, require_few
 from halidescope.acquisition.slide import FEWEST
 
 MapOrder = Literal["serpentine", "raster", "interleaved", "random"]
@@ -22,6 +22,7 @@ Motion = Annotated[
     Literal["steps", "lines"],
     Field(description="stop at every point, or run along each line without stopping, one pixel an exposure"),
 ]
+MOST_PLACES = 2e7     # of an adaptive map's finest grid, of which few are measured
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="of the random order; the same seed gives the same order")]
 
 
@@ -64,18 +65,17 @@ def _serpentine(places: NDArray[np.int64]) -> NDArray[np.int64]:
     return places.ravel()
 
 
-def require_lines(motion: str, order: MapOrder) -> None:
-    """Raise ValueError if a map is to run along lines that its order does not have."""
-    if motion == "lines" and order not in ("serpentine", "raster"):
-        raise ValueError(f"order = '{order}' has no lines; motion = 'lines' needs serpentine or raster")
+def count_um(size_um: float, step_um: float) -> float:
+    """Rows or columns of a field, both edges included where the step allows it; a float, for it may be any number."""
+    return float(np.floor(size_um / step_um + 1e-9)) + 1.0
 
 
 def grid_um(origin_um: float, size_um: float, step_um: float) -> NDArray[np.float64]:
     """Rows or columns of a field in µm, both edges included where the step allows it."""
-    return origin_um + step_um * np.arange(int(np.floor(size_um / step_um + 1e-9)) + 1, dtype=np.float64)
+    return origin_um + step_um * np.arange(int(count_um(size_um, step_um)), dtype=np.float64)
 
 
-class FieldRecipe(ProbeRecipe):
+class AreaRecipe(Recipe):
     """A measurement of a rectangular field."""
 
     origin_um: tuple[Coordinate, Coordinate] = Field(
@@ -84,11 +84,10 @@ class FieldRecipe(ProbeRecipe):
     size_um: tuple[Length, Length] = Field((200.0, 200.0), description="width and height of the field, µm")
 
 
-class RasterMap(FieldRecipe):
-    """Spectra on a rectangular grid, the probe weak enough not to change what it sees."""
+class GridRecipe(AreaRecipe):
+    """A measurement of a field on a grid: how dense, and in which order."""
 
-    kind: Literal["raster-map"] = "raster-map"
-    step_um: float = Field(4.0, gt=0, allow_inf_nan=False, description="distance between neighbouring points, µm")
+    step_um: Length = Field(4.0, description="distance between neighbouring points, µm")
     order: Order = "serpentine"
     seed: Seed = 0
     motion: Motion = "steps"
@@ -96,8 +95,21 @@ class RasterMap(FieldRecipe):
 
     @model_validator(mode="after")
     def _lines_have_an_order(self) -> Self:
-        require_lines(self.motion, self.order)
+        if self.motion == "lines" and self.order not in ("serpentine", "raster"):
+            raise ValueError(f"order = '{self.order}' has no lines; motion = 'lines' needs serpentine or raster")
         return self
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Self:
+        width, height = self.size_um
+        require_few(count_um(width, self.step_um) * count_um(height, self.step_um), "raise step_um or lower size_um")
+        return self
+
+
+class RasterMap(GridRecipe, ProbeRecipe):
+    """Spectra on a rectangular grid, the probe weak enough not to change what it sees."""
+
+    kind: Literal["raster-map"] = "raster-map"
 
     @property
     def x_um(self) -> NDArray[np.float64]:
@@ -126,7 +138,7 @@ class RasterMap(FieldRecipe):
         return f"map {nx} × {ny} at {self.sample_power_uw:g} µW"
 
 
-class AdaptiveMap(FieldRecipe):
+class AdaptiveMap(AreaRecipe, ProbeRecipe):
     """A coarse grid, refined where neighbours differ or are not known well, until a budget is used up.
 
     Shares come from the online unmixing, so the recipe needs references or the film's composition.
@@ -156,8 +168,15 @@ class AdaptiveMap(FieldRecipe):
                 f"finest_step_um = {self.finest_step_um:g} must be coarse_step_um = {self.coarse_step_um:g} µm halved, "
                 "once or several times"
             )
-        if (coarse := self.coarse_shape[0] * self.coarse_shape[1]) > self.max_points:
-            raise ValueError(f"max_points = {self.max_points} must hold the coarse grid, {coarse} points")
+        rows, columns = (count_um(size, self.coarse_step_um) for size in reversed(self.size_um))
+        if (coarse := rows * columns) > self.max_points:
+            raise ValueError(f"max_points = {self.max_points} must hold the coarse grid, {coarse:g} points")
+        finest = 2.0**self.levels
+        if (places := ((rows - 1) * finest + 1) * ((columns - 1) * finest + 1)) > MOST_PLACES:
+            raise ValueError(
+                f"finest_step_um = {self.finest_step_um:g} gives a grid of {places:.3g} places, allowed up to "
+                f"{MOST_PLACES:.3g}; raise it or lower size_um"
+            )
         return self
 
     @property

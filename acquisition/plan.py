@@ -43,6 +43,7 @@ FRESH = 4.0                # in beam waists: spots farther apart are not in each
 PIXELS, COUNT_BYTES = 2068, 2   # assumed without a connected spectrometer: the largest supported one of 16 bit
 # keys of a recipe that may change before a measurement goes on
 NOT_DECIDING = dict.fromkeys(("sample", "about", "analysis", "change", "drift_line_points"), True)
+SUFFIX = ".nxs"
 DISK_FACTOR = 3.0          # journal, finished file and its view, side by side
 
 
@@ -131,7 +132,8 @@ def plan_part(recipe: SingleRecipe, microscope: MicroscopeFile, limits: Limits |
     if recipe.auto_exposure.target is not None and recipe.auto_exposure.place == "first point":
         dose += recipe.auto_exposure.dose_j_cm2
     size = (spectra + recipe.dark_spectra) * (limits.pixels if limits else PIXELS) * COUNT_BYTES
-    violations = _travel(recipe, points, limits) + _exposure(recipe, limits) + _dose(recipe, dose)
+    violations = _travel(recipe, points, limits) + _exposure(recipe, limits)
+    violations += _dose(recipe, dose, irradiance * recipe.exposure_s)
     violations += _needs(recipe, limits)
     if recipe.sample_power_uw > 0:
         head = (limits.laser, limits.head_mw) if limits else None
@@ -265,8 +267,16 @@ def _exposure(recipe: SingleRecipe, limits: Limits | None) -> list[str]:
     ]
 
 
-def _dose(recipe: SingleRecipe, dose_j_cm2: float) -> list[str]:
-    if recipe.dose_cap_j_cm2 is None or dose_j_cm2 <= recipe.dose_cap_j_cm2:
+def _dose(recipe: SingleRecipe, dose_j_cm2: float, least_j_cm2: float) -> list[str]:
+    """What there is to say against the light that a spot gets in all, and by one exposure."""
+    if recipe.dose_cap_j_cm2 is None:
+        return []
+    if isinstance(recipe, TimeSeries) and least_j_cm2 > recipe.dose_cap_j_cm2:      # it would stop before the first
+        return [
+            f"{recipe.title}: one exposure gives {least_j_cm2:.4g} J/cm², allowed up to {recipe.dose_cap_j_cm2:.4g} "
+            "J/cm² (dose_cap_j_cm2), so not one spectrum could be taken; lower sample_power_uw or exposure_s"
+        ]
+    if dose_j_cm2 <= recipe.dose_cap_j_cm2:
         return []
     mend = ", exposure_s or raise step_um" if isinstance(recipe, RasterMap) else " or exposure_s or raise interval_s"
     return [
@@ -293,6 +303,8 @@ def _change(
 
 
 def _room(out: Path, size: int, recipe: AnyRecipe, resume: bool) -> list[str]:
+    if out.suffix.lower() != SUFFIX:
+        return [f"output file {out}: measurements are written as {SUFFIX}; name it so, and convert it afterwards"]
     for path in [] if resume else dict.fromkeys((out, *part_paths(out, recipe))):
         if path.exists():
             return [f"output file {path} exists and is never overwritten; choose another name"]

@@ -3,7 +3,13 @@
 Problems of instruments are in :mod:`halidescope.drivers.errors`.
 """
 
-from pydantic import ValidationError
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 LONGEST = 1500      # characters of a sentence that somebody still reads
 SHOWN = 120         # of a value that is wrong
@@ -43,17 +49,49 @@ class RunEndedError(ProblemError):
     exit_code = 1
 
 
-def sentence_of(error: ValidationError, source: str) -> str:
-    """Turn a validation error into one sentence: file, table and key, the value given, what is allowed."""
-    parts = []
-    for problem in error.errors():
-        where = ".".join(str(step) for step in problem["loc"]) or "file"
-        if problem["type"] == "extra_forbidden":
-            parts.append(f"unknown key '{where}'")
-        elif problem["type"] == "missing":
-            parts.append(f"'{where}' is missing")
-        else:
-            given = repr(problem["input"])
-            shown = given if len(given) <= SHOWN else f"{given[:SHOWN]} …"
-            parts.append(f"'{where}' = {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
-    return f"{source}: " + "; ".join(parts)
+def sentence_of(error: ValidationError, source: str, kinds: Collection[str] = ()) -> str:
+    """Turn a validation error into one sentence: file, table and key, the value given, what is allowed.
+
+    Parameters
+    ----------
+    kinds : collection of str
+        Values of the key ``kind`` that the file may have; pydantic names them as if they were tables of the file.
+    """
+    problems = error.errors()
+    wrong_inside = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+    return f"{source}: " + "; ".join(
+        _words(problem, kinds) for problem in problems
+        if not (problem["type"] == "too_short" and problem["loc"] in wrong_inside)     # what is wrong was not counted
+    )
+
+
+def _words(problem: "ErrorDetails", kinds: Collection[str]) -> str:
+    """One thing that is wrong."""
+    steps = [step for step in problem["loc"] if step not in kinds]
+    match problem["type"]:
+        case "union_tag_not_found":
+            return f"{_place([*steps, 'kind'])} is missing; allowed: {', '.join(kinds)}"
+        case "union_tag_invalid":
+            given, allowed = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
+            return f"{_place([*steps, 'kind'])} = {given!r}: allowed: {allowed}"
+        case "extra_forbidden":
+            return f"unknown key {_place(steps)}"
+        case "missing" if isinstance(steps[-1], int):      # a list is too short
+            return f"{_place(steps[:-1])} = {_shown(list(problem['input']))}: needs {steps[-1] + 1} values or more"
+        case "missing":
+            return f"{_place(steps)} is missing"
+    words = problem["msg"].removeprefix("Value error, ").replace(" after validation", "")
+    words = (words[0].lower() + words[1:]).replace("tuple", "list")
+    if isinstance(problem["input"], dict | BaseModel):      # a rule that joins several keys, which it names
+        return f"{_place(steps)}: {words}" if steps else words
+    return f"{_place(steps)} = {_shown(problem['input'])}: {words}"
+
+
+def _place(steps: Sequence[int | str]) -> str:
+    """Where in a file; entries of lists are counted from one, as people do."""
+    return "'" + ".".join(f"number {step + 1}" if isinstance(step, int) else step for step in steps) + "'"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"

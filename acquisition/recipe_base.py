@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_SPECTRA = 2_000_000     # of one measurement: two days of 0.1 s, 8 GB; more is a slip of the pen
+
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Power = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -30,6 +32,12 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     x_um: float
     y_um: float
     due_s: float | None = None
+
+
+def require_few(spectra: float, mend: str) -> None:
+    """Raise ValueError if a measurement would have more spectra than anybody wants; ``mend`` says what to change."""
+    if not spectra <= MOST_SPECTRA:
+        raise ValueError(f"{spectra:.3g} spectra asked, allowed up to {MOST_SPECTRA:,} in one measurement; {mend}")
 
 
 class Sample(Table):

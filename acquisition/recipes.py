@@ -7,13 +7,13 @@ with its own file, dark spectra, time zero and fits; :mod:`halidescope.acquisiti
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeGuard
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeGuard, get_args
 
 import numpy as np
 import pydantic.main  # noqa: F401 - first: Qt's import hook trips over pydantic's own lazy order
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from halidescope.acquisition.map_recipes import AdaptiveMap, DriftLine, Motion, Order, RasterMap, Seed, require_lines
+from halidescope.acquisition.map_recipes import AdaptiveMap, GridRecipe, RasterMap, Seed
 from halidescope.acquisition.problems import BadFileError, sentence_of
 from halidescope.acquisition.recipe_base import (
     AnalysisRequest,
@@ -26,6 +26,7 @@ from halidescope.acquisition.recipe_base import (
     ProbeRecipe,
     Recipe,
     Sample,
+    require_few,
 )
 from halidescope.acquisition.single_recipes import Background, DarkRecovery, TimeSeries
 from halidescope.acquisition.toml_files import read_toml
@@ -63,6 +64,12 @@ class PowerSeries(Recipe):
     random_order: bool = Field(False, description="take the powers in random order, against drifts")
     seed: Seed = 0
 
+    @model_validator(mode="after")
+    def _few_enough(self) -> Self:
+        step_s = max(self.interval_s, self.exposure_s)
+        require_few(len(self.powers_uw) * self.duration_s / step_s, "lower duration_s or raise interval_s")
+        return self
+
     @property
     def order(self) -> tuple[int, ...]:
         """Which of the powers is taken first, second, …"""
@@ -86,7 +93,7 @@ class PowerSeries(Recipe):
         return f"power series of {len(self.powers_uw)} × {self.duration_s:g} s"
 
 
-class ExposureAndMaps(Recipe):
+class ExposureAndMaps(GridRecipe):
     """The paper's protocol: a map by a weak probe, an exposure in its middle, and the map again.
 
     da Cunha et al. 2025, experimental: maps of 200 × 200 µm before and after 500 s of exposure.
@@ -103,20 +110,6 @@ class ExposureAndMaps(Recipe):
         description="time between two spectra of the exposure, s; 0: as fast as exposures allow",
     )
     position_um: tuple[Coordinate, Coordinate] = Field((100.0, 100.0), description="the exposed spot, x and y, µm")
-    origin_um: tuple[Coordinate, Coordinate] = Field(
-        (0.0, 0.0), description="corner of the field with the smallest x and y, µm"
-    )
-    size_um: tuple[Length, Length] = Field((200.0, 200.0), description="width and height of the field, µm")
-    step_um: Length = Field(4.0, description="distance between neighbouring points, µm")
-    order: Order = "serpentine"
-    seed: Seed = 0
-    motion: Motion = "steps"
-    drift_line_points: DriftLine = 0
-
-    @model_validator(mode="after")
-    def _lines_have_an_order(self) -> Self:
-        require_lines(self.motion, self.order)
-        return self
 
     @property
     def title(self) -> str:
@@ -160,7 +153,7 @@ class Sequence(Recipe):
 
 
 AnyRecipe: TypeAlias = SingleRecipe | PowerSeries | ExposureAndMaps | Sequence
-
+KINDS = tuple(str(one.model_fields["kind"].default) for one in get_args(AnyRecipe))     # what a file's key kind may be
 
 RECIPES: TypeAdapter[AnyRecipe] = TypeAdapter(Annotated[AnyRecipe, Field(discriminator="kind")])
 
@@ -204,14 +197,7 @@ def _parts(recipe: AnyRecipe) -> Iterator[SingleRecipe]:
         case ExposureAndMaps():
             around = RasterMap(
                 sample_power_uw=recipe.sample_power_uw,
-                origin_um=recipe.origin_um,
-                size_um=recipe.size_um,
-                step_um=recipe.step_um,
-                order=recipe.order,
-                seed=recipe.seed,
-                motion=recipe.motion,
-                drift_line_points=recipe.drift_line_points,
-                **_common(recipe),
+                **{name: getattr(recipe, name) for name in GridRecipe.model_fields},
             )
             yield around
             yield _exposure(recipe, recipe.exposure_power_uw)
@@ -243,7 +229,7 @@ def parse_recipe(values: dict[str, object], *, source: str = "recipe") -> AnyRec
     try:
         return RECIPES.validate_python(values)
     except ValidationError as error:
-        raise BadFileError(sentence_of(error, source)) from error
+        raise BadFileError(sentence_of(error, source, KINDS)) from error
 
 
 def load_recipe(path: Path) -> AnyRecipe:

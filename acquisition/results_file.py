@@ -10,9 +10,7 @@ import hashlib
 import math
 import os
 import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from halidescope.acquisition.holding import locked
 from halidescope.acquisition.nexus_setup import new_field, new_group
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.quantities import axis_label, axis_unit, split_unit, ucum
@@ -267,30 +266,9 @@ def _require_results(path: Path) -> None:
             )
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One process of this user at a time stores results: each must see what the one before has added.
-
-    The operating system gives the lock back when a process ends, however it ends.
-    """
-    folder = default_session_path().parent
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "results.lock").open("a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+def _alone() -> AbstractContextManager[None]:
+    """One process of this user at a time stores results: each must see what the one before has added."""
+    return locked(default_session_path().parent / "results.lock")
 
 
 def _number(name: str) -> int:

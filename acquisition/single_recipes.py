@@ -11,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from halidescope.acquisition.recipe_base import Coordinate, Point, Power, ProbeRecipe
+from halidescope.acquisition.recipe_base import Coordinate, Point, Power, ProbeRecipe, require_few
 
 
 class TimeSeries(ProbeRecipe):
@@ -42,6 +42,12 @@ class TimeSeries(ProbeRecipe):
     stop_not_before_s: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="time before which neither plateau nor rate end the series, s"
     )
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Self:
+        if self.spacing == "even":
+            require_few(self.duration_s / self.step_s, "lower duration_s or raise interval_s")
+        return self
 
     @property
     def step_s(self) -> float:
@@ -94,6 +100,7 @@ class DarkRecovery(ProbeRecipe):
     def _leave_time_to_recover(self) -> Self:
         if self.interval_s <= self.exposure_s:
             raise ValueError(f"interval_s = {self.interval_s:g} must be longer than exposure_s = {self.exposure_s:g} s")
+        require_few(self.duration_s / self.interval_s, "lower duration_s or raise interval_s")
         return self
 
     def points(self) -> Iterator[Point]:

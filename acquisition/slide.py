@@ -4,18 +4,15 @@ What is measured again, and what becomes of the answer, is in :mod:`halidescope.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from scipy.interpolate import CubicSpline
-
 BANDS = 16        # of a spectrum, so that colours count as well as brightness
 FEWEST = 5        # points of a line
 PER_STEP = 10     # trial distances from one point to the next
+NOISY = 5.0       # times the noise that may be left over; more, and the film itself is another
 CERTAIN = 4.0     # standard errors by which a correlation must rise above chance; there are some dozen chances
 
 
@@ -73,10 +70,11 @@ def richest_line(grid: NDArray[np.float64], points: int) -> NDArray[np.int64]:
 
 
 def slide(at_um: NDArray[np.float64], then: NDArray[np.float64], now: NDArray[np.float64]) -> Slide | None:
-    """Fit ``now(x) = a then(x − d)`` for gain a and distance d, |d| up to half the line.
+    """Fit ``now(x) = a then(x − d)`` for distance d, |d| up to half the line, and a gain a of every band.
 
-    The weights are those of shot noise and of the quietest band's; the error is scaled by what the fit leaves over, so
-    a detector's gain, read noise and a film that changed a little widen it.
+    Light changes a film's colour, much the same all along a line; the gains take that up. The weights are those of shot
+    noise and of the quietest band's. The error is a jackknife's, over the points: a place that changed by itself pulls
+    at the distance, and leaving it out shows how much.
 
     Parameters
     ----------
@@ -90,27 +88,32 @@ def slide(at_um: NDArray[np.float64], then: NDArray[np.float64], now: NDArray[np
     Slide or None
         None if the line is too even, or too changed, to tell.
     """
-    from scipy.interpolate import CubicSpline  # at use: every engine starts with this module, few need these
-    from scipy.optimize import minimize_scalar
+    from scipy.interpolate import CubicSpline  # at use: every engine starts with this module, few need it
 
     if np.ptp(then) == 0 or np.ptp(now) == 0 or then.sum() <= 0 or now.sum() <= 0:
         return None
-    spline = CubicSpline(at_um, then, axis=0)
     floor = _quietest(np.diff(then, axis=0)) + _quietest(np.diff(now, axis=0))
     reach = 0.5 * float(at_um[-1] - at_um[0])
     trials = np.linspace(-reach, reach, PER_STEP * (len(at_um) - 1) + 1)
-
-    def left_over(distance: float) -> float:
-        return _fit(spline, at_um, now, floor, distance)[0]
-
-    best = trials[np.argmin([left_over(trial) for trial in trials])]
-    width = trials[1] - trials[0]
-    low, high = max(best - width, -reach), min(best + width, reach)
-    distance = float(minimize_scalar(left_over, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x)
-    _, se, correlation, count = _fit(spline, at_um, now, floor, distance)
-    if correlation < CERTAIN / np.sqrt(count) or abs(distance) > reach - width:
+    came_from = at_um - trials[:, None]
+    there = (came_from >= at_um[0]) & (came_from <= at_um[-1])
+    expected = CubicSpline(at_um, then, axis=0)(came_from)
+    weights = there[..., None] / (np.maximum(now + expected, 0.0) + floor)
+    products = weights * np.stack([expected**2, expected * now, np.broadcast_to(now**2, expected.shape)])
+    sums, compared = products.sum(axis=2), there.sum(axis=1)
+    left_over = _left_over(sums, compared)
+    distance = _lowest(trials, left_over)
+    without = np.array([
+        _lowest(trials, _left_over(sums - products[:, :, k], compared - there[:, k])) for k in range(len(at_um))
+    ])
+    nearest = int(np.argmin(np.abs(trials - distance)))
+    seen = there[nearest]
+    correlation = _correlation(expected[nearest, seen], now[seen], weights[nearest, seen])
+    enough = correlation >= CERTAIN / np.sqrt(now[seen].size)
+    if not enough or left_over[nearest] > NOISY or abs(distance) > reach - (trials[1] - trials[0]):
         return None
-    return Slide(distance, se, correlation)
+    se = np.sqrt((len(at_um) - 1) * np.mean((without - without.mean()) ** 2))
+    return Slide(distance, float(se), correlation)
 
 
 def _quietest(steps: NDArray[np.float64]) -> float:
@@ -118,20 +121,38 @@ def _quietest(steps: NDArray[np.float64]) -> float:
     return max(0.5 * float(steps.var(axis=0).min()), 1.0)
 
 
-def _fit(
-    spline: "CubicSpline", at_um: NDArray[np.float64], now: NDArray[np.float64], floor: float, distance: float
-) -> tuple[float, float, float, int]:
-    """At one distance: χ² per degree of freedom, error of the distance, correlation, numbers compared."""
-    there = (at_um - distance >= at_um[0]) & (at_um - distance <= at_um[-1])
-    then, slope, seen = spline(at_um[there] - distance), spline(at_um[there] - distance, 1), now[there]
-    weights = 1.0 / (np.maximum(seen + then, 0.0) + floor)
-    gain = float((weights * then * seen).sum() / (weights * then**2).sum())
-    rest = float((weights * (seen - gain * then) ** 2).sum()) / (seen.size - 2)
-    design = np.stack([then.ravel(), -gain * slope.ravel()])
-    information = (design * weights.ravel()) @ design.T
-    variance = information[0, 0] / np.linalg.det(information) * rest
+def _left_over(products: NDArray[np.float64], points: NDArray[np.intp]) -> NDArray[np.float64]:
+    """χ² per degree of freedom at every trial distance, each band with its best gain.
+
+    Parameters
+    ----------
+    products : ndarray, shape (3, trials, bands)
+        Weighted sums over the points: expected², expected × now, now².
+    points : ndarray, shape (trials,)
+        How many points were compared.
+    """
+    expected, crossed, now = products
+    many = products.shape[2]
+    chi2 = (now - crossed**2 / np.maximum(expected, np.finfo(float).tiny)).sum(axis=1)
+    return np.where(points > 1, chi2 / np.maximum((points - 1) * many - 1, 1), np.inf)
+
+
+def _lowest(trials: NDArray[np.float64], left_over: NDArray[np.float64]) -> float:
+    """Where a curve is lowest, between trials by a parabola through three."""
+    k = int(np.argmin(left_over))
+    if not 0 < k < len(trials) - 1:
+        return float(trials[k])
+    before, here, after = left_over[k - 1 : k + 2]
+    bend = before - 2.0 * here + after
+    if not (np.isfinite(bend) and bend > 0):
+        return float(trials[k])
+    return float(trials[k] + 0.5 * (before - after) / bend * (trials[1] - trials[0]))
+
+
+def _correlation(then: NDArray[np.float64], now: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Of what varies along the line."""
     varies_then, varies_now = (
-        np.sqrt(weights) * (values - np.average(values, axis=0, weights=weights)) for values in (then, seen)
+        np.sqrt(weights) * (values - np.average(values, axis=0, weights=weights)) for values in (then, now)
     )
     norm = np.sqrt((varies_then**2).sum() * (varies_now**2).sum())
-    return rest, float(np.sqrt(variance)), float((varies_then * varies_now).sum() / norm), seen.size
+    return float((varies_then * varies_now).sum() / norm) if norm > 0 else 0.0

@@ -53,9 +53,13 @@ def run(
         False, "--resume", help="Complete FILE: a measurement of the same recipe that was cut off or aborted."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say duration, size, peak dose and violations; do nothing."),
+    door: bool = typer.Option(
+        False, "--door", help="Let a window or a script attach; what a fault policy asks then waits for an answer."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print progress and outcome as JSON lines."),
 ) -> None:
     """Run one measurement without a window. Ctrl-C aborts: dark first, then the file."""
+    from halidescope.acquisition.client import free_session
     from halidescope.acquisition.microscope import load_microscope
     from halidescope.acquisition.plan import make_plan
     from halidescope.acquisition.recipes import load_recipe
@@ -79,8 +83,14 @@ def run(
             else:
                 bar.show(status)
 
-        outcome = run_recipe(instruments, wanted, out, resume=resume, on_status=show, abort=abort)
+        outcome = run_recipe(
+            instruments, wanted, out, resume=resume, on_status=show, abort=abort,
+            session=free_session() if door else None,
+        )
     ended = outcome.status
+    for event in outcome.events:
+        if event.level == "warning" and not as_json:
+            typer.echo(f"warning: {event.text}", err=True)
     if as_json:
         say_json({"state": ended.state, "reason": ended.reason, "file": str(outcome.file), "spectra": outcome.spectra})
     if not outcome.ok:
@@ -92,14 +102,17 @@ def run(
 
 def _say_plan(recipe: "AnyRecipe", microscope: "MicroscopeFile", out: Path, *, resume: bool, as_json: bool) -> None:
     """What the measurement would be; its limits are read from the instruments, which stay dark and still."""
-    from halidescope.acquisition.instruments import connect
+    from halidescope.acquisition.endmembers import endmember_problems
+    from halidescope.acquisition.instruments import connect, holding_of
     from halidescope.acquisition.plan import limits_of, make_plan
 
-    instruments = connect(microscope)
-    try:
-        plan = make_plan(recipe, microscope, out, limits=limits_of(instruments), resume=resume)
-    finally:
-        instruments.close()
+    with holding_of(microscope):
+        instruments = connect(microscope)
+        try:
+            plan = make_plan(recipe, microscope, out, limits=limits_of(instruments), resume=resume)
+            problems = plan.violations + endmember_problems(recipe, instruments.spectrometer.wavelength_nm)
+        finally:
+            instruments.close()
     if as_json:
         say_json(plan.summary())
     else:
@@ -114,8 +127,8 @@ def _say_plan(recipe: "AnyRecipe", microscope: "MicroscopeFile", out: Path, *, r
         typer.echo(f"  {'film that changes':<18} {altered}")
         for warning in plan.warnings:
             typer.echo(f"warning: {warning}", err=True)
-    if plan.violations:
-        raise RefusedRunError("; ".join(plan.violations))
+    if problems:
+        raise RefusedRunError("; ".join(problems))
 
 
 def demo(

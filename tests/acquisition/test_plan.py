@@ -34,6 +34,12 @@ def test_a_series_is_weighed():
     assert msgspec.json.decode(msgspec.json.encode(plan.summary()))["plan_hash"] == plan.plan_hash
 
 
+def test_a_measurement_is_not_given_another_formats_name(tmp_path):
+    assert make_plan(parse_recipe(SERIES), MICROSCOPE, tmp_path / "scan.csv").violations == [
+        f"output file {tmp_path / 'scan.csv'}: measurements are written as .nxs; name it so, and convert it afterwards"
+    ]
+
+
 def test_a_fine_map_gives_more_dose_than_its_single_spots():
     coarse = make_plan(parse_recipe({**MAP, "size_um": [8.0, 8.0]}), MICROSCOPE)
     fine = make_plan(parse_recipe({**MAP, "size_um": [8.0, 8.0], "step_um": 0.5}), MICROSCOPE)
@@ -56,6 +62,9 @@ def test_a_fine_map_gives_more_dose_than_its_single_spots():
         ({**SERIES, "sample_power_uw": 310.0},
          "sample power: 310 µW asked, allowed up to 300 µW (max_sample_uw in the microscope file); "
          "lower sample_power_uw"),
+        ({**SERIES, "dose_cap_j_cm2": 1.0},
+         "time series 500 s at 120 µW: one exposure gives 1528 J/cm², allowed up to 1 J/cm² (dose_cap_j_cm2), so not "
+         "one spectrum could be taken; lower sample_power_uw or exposure_s"),
     ],
 )
 def test_violations_are_sentences(recipe, sentence):

@@ -36,6 +36,18 @@ def test_an_even_film_tells_nothing_and_is_not_made_to():
     assert [slide(at_um, random.poisson(even), random.poisson(even)) for _ in range(60)] == [None] * 60
 
 
+def test_a_film_that_light_changed_did_not_slide():
+    """Its colour turned all along a short line, more at one place than at the others."""
+    random = np.random.default_rng(5)
+    at_um = 2.0 * np.arange(5)
+    turned = np.linspace(0.6, 1.5, BANDS)
+    more = np.where(np.arange(5)[:, None] == 3, np.linspace(0.95, 1.05, BANDS), 1.0)
+    for _ in range(40):
+        then, now = random.poisson(film(at_um)), random.poisson(film(at_um) * turned * more)
+        found = slide(at_um, then, now)
+        assert found is None or abs(found.distance_um) < 4.0 * found.se_um
+
+
 def test_a_film_that_slid_further_than_half_the_line_is_not_guessed_at():
     at_um = 1.0 * np.arange(12)
     assert slide(at_um, film(at_um), film(at_um - 30.0)) is None
