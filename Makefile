@@ -18,7 +18,7 @@ help:
 	@echo "make quick       the tests alone"
 	@echo "make quick-xvfb  the windows' tests on a virtual X11 display instead of off screen"
 	@echo "make quick-pyqt6 the windows' tests with PyQt6, in an environment of its own"
-	@echo "make soak        the slow tests: random faults and kills (SOAK_KILLS=52 SOAK_SEED=…), ten hours at high speed"
+	@echo "make soak        the slow tests: random faults and kills (SOAK_KILLS=52 SOAK_SEED=…), ten hours at high speed, new examples"
 	@echo "make lost        of those: kills, power cuts, damaged files"
 	@echo "make formats     our files in other people's programs, h5web's engine included where there is node"
 	@echo "make benchmarks  speed against the named peers, one after the other"
@@ -70,6 +70,7 @@ wheel: $(VENV)/.installed-dev
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow --timeout 3600
+	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile search
 
 # h5web's engine, where there is node: a second to fetch, half a second to test; without it that test is skipped
 $(VENV)/.h5wasm: $(VENV)/.installed-dev

@@ -1,81 +1,111 @@
 """Sums of counts · references over blocks of channels, for :mod:`halidescope.analysis.poisson_kernels`.
 
-Detector integers are read four to a word; other numbers are corrected into doubles first.
+Detector integers are read four to a word, eight blocks side by side; other numbers are corrected into doubles first.
 """
+
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from halidescope.analysis.lanes import WIDTH, count, load, load_words, minus, store, times_plus, zeros
 from halidescope.analysis.unmixing_kernels import FAST
-from halidescope.analysis.vectors import LINE, prefetch, wide
+from halidescope.analysis.vectors import LINE, prefetch
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
-Words = NDArray[np.uint64]
+Place = np.uint64      # an index: one that may be negative costs a tenth
 
 LONG = 16         # channels in a block where the references are smooth enough for it
 QUAD = 4          # detector counts in one 64-bit word
 GROUP = 8         # spectra whose sums are taken side by side, part after part of their channels, and
-SPAN = 256        # words in such a part: its references (32 kB) stay in the first cache for the whole group
-PAD = 8           # numbers after every row of quads: rows 4096 bytes apart would share the few lines of a cache set
-LOW = np.uint64(0xFFFF)
-ONE, TWO, THREE = np.uint64(16), np.uint64(32), np.uint64(48)   # bits before the second, third, fourth count
+SPAN = 4          # times eight blocks in such a part: its references (16 kB) stay in the first cache for the group
+ONE, TWO, THREE = np.uint64(QUAD * WIDTH), np.uint64(2 * QUAD * WIDTH), np.uint64(3 * QUAD * WIDTH)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def quad_sums(
-    words: Words, row: int, start: int, stop: int, dark: Array, basis: Array, first: int, out: Array
-) -> float:
-    """Sums of (counts − dark) · basis over every four channels for references ``first`` … ``first`` + 2.
+@njit(forceinline=True)
+def count_sums(
+    x: Any, y: Any, which: int, at: Place, dark: Array, basis: Array, f: Place, across: Place, p0: Any, q0: Any,
+    r0: Any, s0: Any, p1: Any, q1: Any, r1: Any, s1: Any,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Add one count of each of eight words of two spectra, ``x`` and ``y``, to their sums with three references."""
+    at += np.uint64(which * WIDTH)
+    a, b, c = load(basis, f + at), load(basis, f + across + at), load(basis, f + across + across + at)
+    d = load(dark, at)
+    v = minus(count(x, np.uint64(which)), d)
+    p0, q0, r0, s0 = times_plus(v, a, p0), times_plus(v, b, q0), times_plus(v, c, r0), times_plus(v, v, s0)
+    v = minus(count(y, np.uint64(which)), d)
+    p1, q1, r1, s1 = times_plus(v, a, p1), times_plus(v, b, q1), times_plus(v, c, r1), times_plus(v, v, s1)
+    return p0, q0, r0, s0, p1, q1, r1, s1
 
-    ``words`` (n, channels / 4) hold four counts each (little-endian); those of ``row`` from ``start`` to ``stop`` are
-    done, into the first numbers of ``out`` (3 m, SPAN + PAD). ``basis`` (3 m, 4, channels / 4 + PAD) and
-    ``dark`` (4, channels / 4 + PAD) are ordered so that the four counts of neighbouring words meet neighbouring
-    numbers: this is what makes sums over blocks vectorise. One spectrum a call: in a loop over two the compiler adds
-    each in its own order, and a spectrum's last bits would depend on its neighbours. Returns Σ (counts − dark)².
+
+@njit(forceinline=True)
+def word_sums(
+    x: Any, y: Any, at: Place, dark: Array, basis: Array, f: Place, across: Place, sums: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """:func:`count_sums` of all four counts; in a loop the arrays would be counted, and the registers lost."""
+    sums = count_sums(x, y, 0, at, dark, basis, f, across, *sums)
+    sums = count_sums(x, y, 1, at, dark, basis, f, across, *sums)
+    sums = count_sums(x, y, 2, at, dark, basis, f, across, *sums)
+    return count_sums(x, y, 3, at, dark, basis, f, across, *sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pair_sums(
+    counts: Counts, i: int, j: int, ahead: int, start: int, stop: int, length: int, dark: Array, basis: Array,
+    first: int, slot: int, out: Array, squares: Array,
+) -> None:  # fmt: skip
+    """Sums of (counts − dark) · basis over the blocks 8 ``start`` to 8 ``stop`` of two spectra, three references each.
+
+    The spectra's counts begin at ``i`` and ``j``, counted flat. ``dark`` and each of the references ``first`` …
+    ``first`` + 2 of ``basis`` (3 m, …) are in the order of :func:`~halidescope.analysis.references.side_by_side` for
+    blocks of ``length`` channels, 4, 8 or 16. Sums go to rows ``slot`` and ``slot`` + 1 of ``out`` (GROUP, 3 m, blocks
+    padded to a multiple of 8), Σ (counts − dark)² is added to those of ``squares`` (GROUP, 8), eight parts each. What
+    is ``ahead`` of the counts is fetched meanwhile.
     """
-    wide()
-    if first == 0:   # the same part of the same slot in the next group: it is on its way while this group is summed
-        ahead = (row + GROUP) * words.shape[1]
-        for line in range(start, stop, LINE // 8):
-            prefetch(words, ahead + line)
-    i, t0 = np.uint64(row), np.uint64(start)      # unsigned: a loop over indices that may be negative is no vector
-    f, g, h = np.uint64(first), np.uint64(first + 1), np.uint64(first + 2)
-    zero, one, two, three = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
-    total = 0.0
-    for s in range(np.uint64(stop - start)):
-        t = t0 + s
-        word = words[i, t]
-        a = float(word & LOW) - dark[zero, t]
-        b = float((word >> ONE) & LOW) - dark[one, t]
-        c = float((word >> TWO) & LOW) - dark[two, t]
-        d = float(word >> THREE) - dark[three, t]
-        out[f, s] = a * basis[f, zero, t] + b * basis[f, one, t] + c * basis[f, two, t] + d * basis[f, three, t]
-        out[g, s] = a * basis[g, zero, t] + b * basis[g, one, t] + c * basis[g, two, t] + d * basis[g, three, t]
-        out[h, s] = a * basis[h, zero, t] + b * basis[h, one, t] + c * basis[h, two, t] + d * basis[h, three, t]
-        total += a * a + b * b + c * c + d * d
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def gather(quads: Array, each: int, slot: int, start: int, stop: int, out: Array) -> None:
-    """Sums of ``each`` (1, 2 or 4) neighbouring quads, blocks of 4, 8 or 16 channels: ``start`` to ``stop`` of ``out``.
-
-    ``out`` is (GROUP, 3 m, blocks).
-    """
-    wide()
-    for i in range(quads.shape[0]):
-        source, target = quads[i], out[slot, i, start:stop]
-        if each == 4:
-            for b in range(target.size):
-                target[b] = source[4 * b] + source[4 * b + 1] + source[4 * b + 2] + source[4 * b + 3]
-        elif each == 2:
-            for b in range(target.size):
-                target[b] = source[2 * b] + source[2 * b + 1]
+    width, span = np.uint64(WIDTH), np.uint64(WIDTH * length)
+    x0, y0, begin = np.uint64(i), np.uint64(j), np.uint64(start) * span
+    across = np.uint64(dark.size)
+    f = np.uint64(first) * across
+    blocks = np.uint64(out.shape[2])
+    to0 = (np.uint64(slot) * np.uint64(out.shape[1]) + np.uint64(first)) * blocks + np.uint64(start) * width
+    to1 = to0 + np.uint64(out.shape[1]) * blocks
+    own0 = np.uint64(slot) * width
+    own1 = own0 + width
+    s0, s1 = load(squares, own0), load(squares, own1)
+    for past in range(np.uint64(0), np.uint64(stop - start) * span, span):
+        for line in range(past + np.uint64(ahead), past + np.uint64(ahead) + span, np.uint64(LINE // counts.itemsize)):
+            prefetch(counts, x0 + line)
+            prefetch(counts, y0 + line)
+        p0 = q0 = r0 = p1 = q1 = r1 = zeros()
+        at = begin + past
+        sums = p0, q0, r0, s0, p1, q1, r1, s1
+        if length == LONG:
+            x, y = load_words(counts, x0 + past, 4), load_words(counts, y0 + past, 4)
+            sums = word_sums(x[0], y[0], at, dark, basis, f, across, sums)
+            sums = word_sums(x[1], y[1], at + ONE, dark, basis, f, across, sums)
+            sums = word_sums(x[2], y[2], at + TWO, dark, basis, f, across, sums)
+            sums = word_sums(x[3], y[3], at + THREE, dark, basis, f, across, sums)
+        elif length == 2 * QUAD:
+            v, w = load_words(counts, x0 + past, 2), load_words(counts, y0 + past, 2)
+            sums = word_sums(v[0], w[0], at, dark, basis, f, across, sums)
+            sums = word_sums(v[1], w[1], at + ONE, dark, basis, f, across, sums)
         else:
-            for b in range(target.size):
-                target[b] = source[b]
+            t, u = load_words(counts, x0 + past, 1), load_words(counts, y0 + past, 1)
+            sums = word_sums(t[0], u[0], at, dark, basis, f, across, sums)
+        p0, q0, r0, s0, p1, q1, r1, s1 = sums
+        store(out, to0, p0)
+        store(out, to0 + blocks, q0)
+        store(out, to0 + blocks + blocks, r0)
+        store(out, to1, p1)
+        store(out, to1 + blocks, q1)
+        store(out, to1 + blocks + blocks, r1)
+        to0 += width
+        to1 += width
+    if first == 0:
+        store(squares, own0, s0)
+        store(squares, own1, s1)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

@@ -11,14 +11,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.block_sums import GROUP, SPAN, block_sums, gather, quad_sums
+from halidescope.analysis.block_sums import GROUP, SPAN, block_sums, pair_sums
+from halidescope.analysis.lanes import WIDTH, load, sum_of
 from halidescope.analysis.linear import SINGULAR, invert_sized
 from halidescope.analysis.unmixing_kernels import FAST, LANES, ROUNDING, residual_squares
 from halidescope.analysis.vectors import wide
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
-Words = NDArray[np.uint64]
 
 FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
 PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
@@ -300,37 +300,50 @@ def poisson_rows(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def poisson_counts(
-    rows: Counts, words: Words, dark: Array, dark_quads: Array, fixed: Array, basis: Array, quads: Array, sums: Array,
-    each: int, pairs: Array, means: Array, gain: float, nonnegative: bool, amplitudes: Array, covariance: Array,
-    squares: Array,
+    rows: Counts, dark: Array, dark_beside: Array, fixed: Array, basis: Array, beside: Array, length: int, pairs: Array,
+    means: Array, gain: float, nonnegative: bool, amplitudes: Array, covariance: Array, squares: Array,
 ) -> None:  # fmt: skip
     """As :func:`poisson_rows` for detector counts with one ``dark`` (channels,) for all rows.
 
-    ``words`` (n, channels / 4) are the same bytes as ``rows``; ``quads`` (3 m, 4, channels / 4 + PAD) and
-    ``dark_quads`` are references and dark in the order of :func:`~halidescope.analysis.block_sums.quad_sums`; ``each``
-    quads make a block; ``sums`` (3 m, SPAN + PAD) is room to work in.
+    ``beside`` (3 m, …) and ``dark_beside`` are references and dark in the order of
+    :func:`~halidescope.analysis.references.side_by_side`.
     """
-    k, blocks, n, across = amplitudes.shape[1], means.shape[1], rows.shape[0], words.shape[1]
-    projected, totals = np.zeros((GROUP, quads.shape[0], blocks)), np.empty(GROUP)
+    k, blocks, n, channels = amplitudes.shape[1], means.shape[1], rows.shape[0], rows.shape[1]
+    span = WIDTH * length                       # channels whose sums are taken at once
+    whole, last = channels // span, channels % span
+    padded = whole + (1 if last else 0)
+    projected, parts = np.zeros((GROUP, beside.shape[0], padded * WIDTH)), np.empty((GROUP, WIDTH))
+    rest = np.zeros((GROUP, span), dtype=rows.dtype)     # the channels after the last whole span, and no counts
     flat, flat_right, right = np.empty((k, k)), np.empty(k), np.empty(k)
     weights = np.ones(blocks)
     gram, factor, spare, best = np.empty((k, k)), np.empty((k, k)), np.empty(k), np.empty(k)
     weighted_sums(weights, projected[0], pairs, flat_right, flat)
     for top in range(0, n, GROUP):
         count = min(GROUP, n - top)
-        totals[:] = 0.0
-        for start in range(0, across, SPAN):
-            stop = min(start + SPAN, across)
-            for slot in range(count):
-                part = 0.0
-                for first in range(0, quads.shape[0], LANES):
-                    part = quad_sums(words, top + slot, start, stop, dark_quads, quads, first, sums)
-                totals[slot] += part
-                gather(sums, each, slot, start // each, stop // each, projected)
+        parts[:] = 0.0
+        for slot in range(count):
+            for j in range(last):
+                rest[slot, j] = rows[top + slot, whole * span + j]
+        for start in range(0, padded, SPAN):
+            stop = min(start + SPAN, whole)
+            for slot in range(0, count, 2):
+                i, j = top + slot, min(top + slot + 1, n - 1)
+                for first in range(0, beside.shape[0], LANES):
+                    pair_sums(
+                        rows, i * channels + start * span, j * channels + start * span, GROUP * channels, start, stop,
+                        length, dark_beside, beside, first, slot, projected, parts,
+                    )  # fmt: skip
+        if last:
+            for slot in range(0, count, 2):
+                for first in range(0, beside.shape[0], LANES):
+                    pair_sums(
+                        rest, slot * span, (slot + 1) * span, 0, whole, padded, length, dark_beside, beside, first,
+                        slot, projected, parts,
+                    )  # fmt: skip
         for slot in range(count):
             row = top + slot
             base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
-            total = totals[slot]
+            total = sum_of(load(parts, np.uint64(slot * WIDTH)))
             squares[row] = score(
                 projected[slot], base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, gram,
                 factor, right, spare, best, amplitudes[row], covariance[row],

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halidescope.analysis.block_sums import LONG, PAD, QUAD
+from halidescope.analysis.block_sums import LONG, QUAD
+from halidescope.analysis.lanes import WIDTH
 from halidescope.analysis.poisson_kernels import FLOOR
 from halidescope.analysis.unmixing_kernels import LANES
 from halidescope.analysis.vectors import aligned
@@ -59,8 +60,8 @@ class Prepared:
     ``left``, ``padded`` (3 m, channels): orthonormal basis and references, padded with zero rows; ``reduced`` (k, k):
     references in that basis; ``inverses`` (2^k, k, k): pseudo-inverses for every support; ``gram_inverse`` (k, k);
     ``pairs`` (3 m, 3 m, blocks), ``means`` (3 m, blocks): products and means over blocks of ``block_length`` channels;
-    ``quads`` (3 m, 4, channels / 4 + 8): ``padded`` in the order of :func:`in_quads`, empty where blocks do not consist
-    of whole quads.
+    ``beside`` (3 m, …): ``padded`` in the order of :func:`side_by_side`, empty where blocks are shorter than a word of
+    four counts.
     """
 
     references: Numbers
@@ -72,7 +73,7 @@ class Prepared:
     block_length: int
     pairs: Numbers
     means: Numbers
-    quads: Numbers
+    beside: Numbers
 
 
 def prepare(references: Numbers) -> Prepared:
@@ -93,7 +94,6 @@ def prepare(references: Numbers) -> Prepared:
     basis[:k] = left.T
     padded = np.ascontiguousarray(np.vstack([references, padding]))
     products = padded[:, None] * padded[None]
-    whole = channels % length == 0 and length % QUAD == 0
     return Prepared(
         references=references,
         left=basis,
@@ -104,15 +104,21 @@ def prepare(references: Numbers) -> Prepared:
         block_length=length,
         pairs=np.ascontiguousarray(np.add.reduceat(products, starts, axis=2)),
         means=block_means(padded, length),
-        quads=in_quads(padded) if whole else np.empty((0, QUAD, 0)),
+        beside=side_by_side(padded, length) if length % QUAD == 0 else np.empty((rows, 0)),
     )
 
 
-def in_quads(values: Numbers) -> Numbers:
-    """Reorder (…, channels) to (…, 4, channels / 4 + 8): first, second, … channel of every four, and unused padding."""
+def side_by_side(values: Numbers, length: int) -> Numbers:
+    """Reorder (…, channels), padded with zeros, so that eight blocks of ``length`` channels lie side by side.
+
+    First the first channel of each of eight blocks, then the second of each, …, then the next eight blocks.
+    """
     *lead, channels = values.shape
-    out = aligned((*lead, QUAD, channels // QUAD + PAD))
-    out[..., : channels // QUAD] = np.swapaxes(values.reshape(*lead, channels // QUAD, QUAD), -1, -2)
+    groups = -(-channels // (WIDTH * length))
+    whole = np.zeros((*lead, groups * WIDTH * length))
+    whole[..., :channels] = values
+    out = aligned(whole.shape)
+    out[...] = np.swapaxes(whole.reshape(*lead, groups, WIDTH, length), -1, -2).reshape(whole.shape)
     return out
 
 

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halidescope.analysis.block_sums import PAD, QUAD, SPAN, subtract
+from halidescope.analysis.block_sums import subtract
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
 from halidescope.analysis.poisson_kernels import poisson_counts, poisson_rows
 from halidescope.analysis.readable import for_kernels
-from halidescope.analysis.references import Prepared, block_means, check_references, in_quads, prepare
+from halidescope.analysis.references import Prepared, block_means, check_references, prepare, side_by_side
 from halidescope.analysis.unmixing_kernels import finish_rows, least_squares_rows, mark_saturated, share_rows
 from halidescope.analysis.vectors import aligned
 
@@ -166,7 +166,7 @@ class Unmixer:
             self._rows(rows[part], darks if common else darks[part], fixed, found.part(part))
 
         # detector integers are read in place; everything else needs float64 copies
-        in_place = data.dtype == np.uint16 and rows.flags.c_contiguous and (self.noise == "gaussian" or common)
+        in_place = data.dtype == np.uint16 and rows.flags.c_contiguous and common
         over_rows(unmix_part, n, longest=max(1, (40 if in_place else 1) * BLOCK_BYTES // (8 * channels)))
         return Unmixing(
             amplitudes=found.amplitudes.reshape(*lead, k),
@@ -216,27 +216,33 @@ class Unmixer:
         """Amplitudes, their covariance and the sum of squared residuals of every row of ``values``."""
         results = found.amplitudes, found.covariance, found.squares
         if self.noise == "gaussian":
+            if len(dark) > 1:
+                values, dark = self._corrected(values, dark, found), np.zeros((1, values.shape[1]))
             least_squares_rows(
-                values, dark, prepared.left, prepared.reduced, prepared.inverses, prepared.gram_inverse,
+                values, dark[0], prepared.left, prepared.reduced, prepared.inverses, prepared.gram_inverse,
                 self.nonnegative, *results,
             )  # fmt: skip
             return
         length = prepared.block_length
         if fixed is None:
             fixed = self._fixed_variance(dark, read_variance, length)
-        if values.dtype == np.uint16 and len(dark) == 1 and prepared.quads.size and _in_words(values):
+        if values.dtype == np.uint16 and len(dark) == 1 and prepared.beside.size and np.little_endian:
             poisson_counts(
-                values, values.view(np.uint64), dark[0], in_quads(dark[0]), fixed, prepared.padded, prepared.quads,
-                aligned((len(prepared.quads), SPAN + PAD)), length // QUAD, prepared.pairs,
-                prepared.means, self.gain, self.nonnegative, *results,
+                values, dark[0], side_by_side(dark[0], length), fixed, prepared.padded, prepared.beside, length,
+                prepared.pairs, prepared.means, self.gain, self.nonnegative, *results,
             )  # fmt: skip
             return
+        poisson_rows(
+            self._corrected(values, dark, found), fixed, prepared.padded, length, prepared.pairs, prepared.means,
+            self.gain, self.nonnegative, *results,
+        )  # fmt: skip
+
+    @staticmethod
+    def _corrected(values: NDArray[Any], dark: Numbers, found: "_Results") -> Numbers:
+        """``values`` less ``dark``; ``found`` gets the sums of their squares."""
         corrected = np.empty(values.shape)
         subtract(values, dark, corrected, found.squares)
-        poisson_rows(
-            corrected, fixed, prepared.padded, length, prepared.pairs, prepared.means, self.gain, self.nonnegative,
-            *results,
-        )  # fmt: skip
+        return corrected
 
 
 def shares_of(amplitudes: Numbers, covariance: Numbers) -> tuple[Numbers, Numbers]:
@@ -274,18 +280,15 @@ class _Results:
         return view
 
 
-def _in_words(values: NDArray[Any]) -> bool:
-    """Can these counts be read four at a time?"""
-    return bool(np.little_endian and values.ctypes.data % 8 == 0)
-
-
 def _rows_of(name: str, values: ArrayLike, lead: tuple[int, ...], channels: int) -> Numbers:
     """A scalar, a spectrum or a stack as (1, channels) or (n, channels) float64."""
     array = for_kernels(np.asarray(values, dtype=np.float64))
     if array.ndim <= 1:
         if array.ndim == 1 and array.shape != (channels,):
             raise ValueError(f"{name} has {array.shape[0]} channels, the spectra have {channels}")
-        return np.array(np.broadcast_to(array, (1, channels)))
+        one = aligned((1, channels))
+        one[:] = array
+        return one
     if array.shape != (*lead, channels):
         raise ValueError(f"{name} has shape {array.shape}, the spectra {(*lead, channels)}")
     return array.reshape(-1, channels)

@@ -9,7 +9,7 @@ from types import TracebackType
 
 os.environ.setdefault("QT_API", "pyside6")   # before qtpy, and qtpy before pyqtgraph
 
-from qtpy.QtCore import QSettings
+from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QApplication
 
 from halidescope.acquisition import priority
@@ -32,6 +32,7 @@ def make_application() -> QApplication:
     return application
 
 
+FRAME_PX = 40     # of a window's title, which is not known before it is shown
 NICENESS = 5      # of the window's thread, once an engine is there: an exposure on time is worth more than a frame
 
 
@@ -57,6 +58,15 @@ def show_mistakes(window: MainWindow) -> None:
         window.say(f"mistake in this window ({kind.__name__}: {error}); the measurement is not affected, see the log")
 
     sys.excepthook = hook
+
+
+def fill_small_screen(window: MainWindow) -> None:
+    """Maximise a window that was never sized by a person and that would reach beyond the screen."""
+    free = window.screen().availableGeometry()
+    if not window.settings.contains("geometry") and (
+        window.width() > free.width() or window.height() + FRAME_PX > free.height()
+    ):
+        window.setWindowState(Qt.WindowState.WindowMaximized)
 
 
 def run_window(
@@ -90,6 +100,7 @@ def run_window(
         window.offer_attach(default_session_path())
     else:
         window.welcome()
+    fill_small_screen(window)
     window.show()
     window.views.live.get_ready(settle)
     try:

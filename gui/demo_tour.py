@@ -17,7 +17,7 @@ SERIES = TimeSeries(
 MAP = RasterMap(
     sample_power_uw=5.0, exposure_s=0.2, origin_um=(60.0, 60.0), size_um=(80.0, 80.0), step_um=4.0, sample=FILM
 )
-ENOUGH = 60     # spectra after which the change is plain to see
+ENOUGH = 250    # spectra after which the change is plain to see, and half the series is left to be ended
 
 
 def demo_steps(window: "MainWindow") -> tuple[Step, ...]:

@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.description import RULES, checked, history_words, value_words
 from halidescope.acquisition.problems import BadFileError
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import px, set_look
 from halidescope.gui.values import field_words
 
 TITLES = {
@@ -82,7 +83,7 @@ class DescriptionForm(QDialog):
         self.history.setReadOnly(True)
         self.history.setAccessibleName("history")
         self.history.setPlainText("\n".join(map(history_words, history)) or "nothing has been changed")
-        self.history.setFixedHeight(96)
+        self.history.setFixedHeight(px(96))
         body.addWidget(_boxed("History", self.history))
         scroll = QScrollArea(self)
         scroll.setWidgetResizable(True)
@@ -107,7 +108,7 @@ class DescriptionForm(QDialog):
         layout.addLayout(signed)
         layout.addWidget(self.reason)
         layout.addWidget(self.buttons)
-        self.resize(620, 760)
+        self.resize(px(620), px(760))
         for edit in (*self.edits.values(), self.by):
             edit.textChanged.connect(lambda _: self._judge())
         self.extra.itemChanged.connect(lambda _: self._extra_changed())
@@ -155,7 +156,7 @@ class DescriptionForm(QDialog):
         table.setAccessibleName("anything else")
         table.verticalHeader().hide()
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        table.setFixedHeight(130)
+        table.setFixedHeight(px(130))
         for row, (name, value) in enumerate(held.items()):
             for column, text in enumerate((name, value_words(value))):
                 table.setItem(row, column, QTableWidgetItem(text))
@@ -184,7 +185,7 @@ class DescriptionForm(QDialog):
             reason = _reason(key, changes[key]) if key in changes else ""
             if reason:
                 reasons.append(reason)
-            _mark(edit, wrong=bool(reason))
+            set_look(edit, "invalid", bool(reason))
         if changes and not reasons and not self.by.text().strip():
             reasons.append("changed by: a change needs the name of who makes it")
         self.reason.setText(reasons[0] if reasons else "" if changes else "nothing is changed yet")
@@ -203,10 +204,3 @@ def _reason(key: str, text: str) -> str:
     except BadFileError as error:
         return str(error)
     return ""
-
-
-def _mark(edit: QLineEdit, *, wrong: bool) -> None:
-    if bool(edit.property("invalid")) != wrong:
-        edit.setProperty("invalid", wrong)
-        edit.style().unpolish(edit)
-        edit.style().polish(edit)

@@ -216,11 +216,10 @@ class Entrance(QObject):
         self._lane.ask(lambda: finish_elsewhere(one.journal, one.out), done, failed)
 
     def close(self) -> None:
-        """Ask nobody any more; end the simulated microscope."""
+        """Ask nobody any more."""
         for wizard in self._window.findChildren(ConnectionWizard):
             wizard.reject()
         self._lane.close()
-        self.demo.close()
 
 
 def _raise(error: BaseException) -> None:
@@ -228,7 +227,8 @@ def _raise(error: BaseException) -> None:
 
 
 def documents() -> Path:
-    """Where a person's documents are kept."""
-    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+    """Where a person's documents are kept; the home folder of somebody who has no such place."""
+    place = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+    return place if place.is_dir() else Path.home()
 
 

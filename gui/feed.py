@@ -21,7 +21,7 @@ from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import QueueItem
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
-from halidescope.gui.link import Engine, Opened, Ring
+from halidescope.gui.link import Engine, Opened, Opening, Ring
 from halidescope.gui.run_data import read_whole
 
 RING_PERIOD_MS = 33
@@ -117,6 +117,7 @@ class SessionFeed(QObject):
         self._hands = Lane("halidescope-hands", self)
         self._files = Lane("halidescope-files", self)
         self._open: Opened | None = None
+        self._opening: Opening | None = None
         self._ring: Ring | None = None
         self._sequence = 0
         self._run = -1         # the measurement that the status speaks of
@@ -144,14 +145,16 @@ class SessionFeed(QObject):
 
     def open(self, opener: Callable[[], Opened]) -> None:
         """Get a session from ``opener``, which may take seconds, and follow it."""
-        self._orders.ask(opener, self._take, self._not_opened)
+        self._opening = Opening(opener)
+        self._orders.ask(self._opening.get, self._take, self._not_opened)
 
     def _not_opened(self, error: BaseException) -> None:
+        self._opening = None
         self._refuse(error)
         self.closed.emit()
 
     def _take(self, opened: Opened) -> None:
-        self._open = opened
+        self._open, self._opening = opened, None
         self._measurement = (-1, "")
         self._results, self._events, self._unanswered, self._polls = 0, 0, 0, 0
         self._queue = ()
@@ -377,15 +380,22 @@ class SessionFeed(QObject):
         if self._unanswered == LOST_AFTER:
             self.lost.emit(f"the engine does not answer ({error}); the laser's state is not known here")
 
-    def close(self) -> None:
-        """Let go of the session; the engine and its measurement go on."""
+    def close(self, after_opening: Callable[[], object] = lambda: None) -> None:
+        """Let go of the session; the engine and its measurement go on.
+
+        One that is only being opened has no window then: it is ended beside, as soon as it is there, and
+        ``after_opening`` is done behind that, in the same thread.
+        """
         self._ring_timer.stop()
         self._status_timer.stop()
-        session = self._open
-        lasts = (None,) * 4 if session is None else tuple(engine.close for engine in session.ways)
+        session, opening = self._open, self._opening
+        lasts: list[Callable[[], object] | None] = [None] * 4
+        if session is not None:
+            lasts = [engine.close for engine in session.ways]
+        elif opening is not None:
+            lasts[1] = lambda: opening.give_up(after_opening)
         for lane, last in zip((self._watch, self._orders, self._urgent, self._hands), lasts, strict=True):
-            # a session that is being opened has to be there before it can be ended
-            lane.close(last, wait=session is None and lane is self._orders)
+            lane.close(last)
         self._files.close()
         if self._ring is not None:
             self._ring.close()

@@ -15,6 +15,7 @@ from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme
 from halidescope.gui.values import dose
 
+EMPTY = "no stage is connected: open a microscope file (Ctrl+O), then Instruments > Connect (Ctrl+K)"
 PIXELS = 200            # of the dose map's longer side
 PERIOD_MS = 2000        # between two looks at the dose, while the panel is seen
 Field = tuple[tuple[float, float], tuple[float, float]]
@@ -53,6 +54,7 @@ class FilmPanel(QWidget):
         self.plot.name_data("field of the recipe", self.plan)
         self.plot.name_data("stage", self.here)
         self.plot.scene().sigMouseClicked.connect(self._clicked)
+        self.plot.say_empty(EMPTY)
         self.words = Sentence("no stage is connected", self)
         self.follow = QCheckBox("a click moves the stage", self)
         self.follow.setChecked(True)
@@ -108,6 +110,7 @@ class FilmPanel(QWidget):
         if facts.stage is None or facts.stage.travel_um == self._travel:
             return
         self._travel = facts.stage.travel_um
+        self.plot.say_empty("")
         (x0, x1), (y0, y1) = self._travel
         self.edge.setData([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0])
         self.words.setText("no light yet in this session")
@@ -132,6 +135,7 @@ class FilmPanel(QWidget):
         """Show how much light every place has had, on a logarithmic scale: places differ by powers of ten."""
         values = np.asarray(found.dose_j_cm2, dtype=float)
         top = float(values.max())
+        self.bar.setVisible(top > 0)
         if top <= 0 or self._travel is None:
             self.image.clear()
             return

@@ -64,14 +64,13 @@ class Lane(QObject):
         else:
             parcel.otherwise(error)
 
-    def close(self, last: Callable[[], object] | None = None, *, wait: bool = False) -> None:
+    def close(self, last: Callable[[], object] | None = None) -> None:
         """Drop what waits, let the call in hand end, do ``last``, end the thread. Answers that come now are dropped.
 
-        All that goes on beside the window, which must not stand still for it, unless ``wait`` is True: for a call that
-        makes something which somebody else has to end.
+        All that goes on beside the window, which must not stand still for it.
         """
         with self._closing:
             self._closed = True
         if last is not None:
             self._pool.submit(last)
-        self._pool.shutdown(wait=wait)
+        self._pool.shutdown(wait=False)

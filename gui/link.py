@@ -3,7 +3,8 @@
 The polling and the signals are in :mod:`halidescope.gui.feed`.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +16,13 @@ from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.dose import DoseMap
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.manual import DarkTaken
+from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.states import Status
 from halidescope.acquisition.waiting import QueueItem
 from halidescope.gui.run_data import TakenSpectrum
+
+log = logging.getLogger(__name__)
 
 
 class Ring(Protocol):
@@ -85,6 +89,8 @@ class Opened:
         For what a person does with the instruments: a move or dark spectra take as long as they take.
     microscope : str
         Path of the engine's microscope file, if it has one.
+    ours : bool
+        The engine was started for this window; one that was found running belongs to somebody else too.
     """
 
     watch: Engine
@@ -92,16 +98,48 @@ class Opened:
     urgent: Engine
     by_hand: Engine
     microscope: str = ""
+    ours: bool = False
 
     @property
     def ways(self) -> tuple[Engine, ...]:
         """All of them."""
         return self.watch, self.orders, self.urgent, self.by_hand
 
+    def let_go(self) -> None:
+        """Nobody wants it any more: end an engine of ours, which has lit nothing yet, and close all ways."""
+        try:
+            if self.ours:
+                self.orders.quit()
+        finally:
+            for engine in self.ways:
+                engine.close()
+
+
+class Opening:
+    """A way to an engine that takes seconds; both methods are called in the same thread, one after the other."""
+
+    def __init__(self, opener: Callable[[], Opened]) -> None:
+        self._opener = opener
+        self._got: Opened | None = None
+
+    def get(self) -> Opened:
+        """Open it."""
+        self._got = self._opener()
+        return self._got
+
+    def give_up(self, then: Callable[[], object]) -> None:
+        """Nobody waits for it any more; ``then`` is called when it is ended."""
+        if self._got is not None:
+            try:
+                self._got.let_go()
+            except ProblemError as error:
+                log.warning("the engine that was being opened was not ended: %s", error)
+        then()
+
 
 def launched(microscope_path: Path, session: Path | None, *, bound: bool = False) -> Opened:
     """Start an engine for a microscope file, which ends with this process if it is ``bound``; takes seconds."""
-    return _all_ways(EngineClient.launch(microscope_path, session=session, bound=bound))
+    return _all_ways(EngineClient.launch(microscope_path, session=session, bound=bound), ours=True)
 
 
 def attached(session: Path | None) -> Opened:
@@ -115,9 +153,9 @@ def status_of(session: Path) -> Status:
         return client.status()
 
 
-def _all_ways(client: EngineClient) -> Opened:
+def _all_ways(client: EngineClient, *, ours: bool = False) -> Opened:
     session = client.session
     return Opened(
         watch=EngineClient(session), orders=client, urgent=EngineClient(session), by_hand=EngineClient(session),
-        microscope=session.microscope,
+        microscope=session.microscope, ours=ours,
     )

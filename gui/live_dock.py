@@ -14,13 +14,14 @@ from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.lane import Lane
 from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.peak_numbers import PeakNumbers, brightest_peaks
-from halidescope.gui.plots import Plot
+from halidescope.gui.plots import NOTHING, Plot
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
-from halidescope.gui.theme import DARK, Theme, value_font
+from halidescope.gui.theme import DARK, Theme, px, value_font
 from halidescope.gui.values import NO_BREAK, duration, plus_minus
 
+EMPTY = "no spectrum yet: start a measurement (F5), or a live view (Ctrl+L)"
 KEPT = 600              # spectra in the history strip
 PEAK_PERIOD_MS = 250    # between two fits of the newest spectrum
 HISTORY = (
@@ -40,8 +41,8 @@ class LivePanel(QWidget):
         self._history: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=KEPT) for _, name, _ in HISTORY}
         self._kept_rows = 0
         self.lane = Lane("halidescope-peaks", self)
-        self.view = SpectrumView(self, what="spectrum")
-        self.shares = Sentence("no spectrum yet", self)
+        self.view = SpectrumView(self, what="spectrum", empty=EMPTY)
+        self.shares = Sentence("", self)
         self.shares.setFont(value_font())
         self.saturated = QLabel("SATURATED", self)
         self.saturated.setProperty("alarm", True)
@@ -75,8 +76,9 @@ class LivePanel(QWidget):
             self.quantity.addItem(words, name)
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
-        self.strip.setMinimumHeight(90)
-        self.strip.getPlotItem().getAxis("left").setWidth(92)       # totals have six digits and more
+        self.strip.setMinimumHeight(px(90))
+        self.strip.getPlotItem().getAxis("left").setWidth(px(92))       # totals have six digits and more
+        self.strip.getPlotItem().getAxis("left").setTickDensity(0.7)
         self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
         self.strip.getPlotItem().getAxis("bottom").setTickDensity(0.5)      # of four digits and more
         self.strip_curve = pg.PlotDataItem()
@@ -84,7 +86,7 @@ class LivePanel(QWidget):
         self.strip.getPlotItem().enableAutoRange()
         self.strip.getPlotItem().getViewBox().setLimits(minXRange=5.0)      # of the first point already
         side = QWidget(self)
-        side.setMinimumWidth(200)
+        side.setMinimumWidth(px(226))
         column = QVBoxLayout(side)
         column.setContentsMargins(4, 2, 6, 2)
         column.setSpacing(3)
@@ -171,6 +173,7 @@ class LivePanel(QWidget):
         """Show parts, residual and shares of the newest analysed spectrum."""
         index = data.newest_analysed
         if index is None:
+            self.shares.setText("not analysed yet" if data.seen else "")
             return
         parts, counts = data.parts(index), data.counts(index)
         if parts is None or counts is None or data.dark is None:
@@ -237,12 +240,13 @@ class LivePanel(QWidget):
         _, name, unit = HISTORY[self.quantity.currentIndex()]
         rows = np.array(self._history[name], dtype=float).reshape(-1, 2)
         self.strip.name_axis("left", unit, "", self.view.theme)     # the choice above says of what
+        self.strip.say_empty("" if len(rows) else NOTHING)
         self.strip_curve.setData(rows[:, 0], rows[:, 1])
 
     def clear(self) -> None:
         """Show nothing."""
         self.view.clear()
-        self.shares.setText("no spectrum yet")
+        self.shares.setText("")
         self.saturated.hide()
         self.newest.hide()
         self._newest = None

@@ -25,7 +25,7 @@ from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.map_beside import Beside
 from halidescope.gui.map_image import MapImage
 from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities, value_words
-from halidescope.gui.map_side import HOW, MapSide
+from halidescope.gui.map_side import MapSide
 from halidescope.gui.map_time import MapTime, maps_of_field
 from halidescope.gui.map_tools import LineProfile, Regions
 from halidescope.gui.parted import BESIDE, parted
@@ -36,6 +36,7 @@ from halidescope.gui.theme import DARK, Theme
 
 HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
 BUSY = "fitting {} more"
+EMPTY = "no map yet: choose a map among the recipes under Measure, and start it (F5)"
 
 
 class MapPanel(QWidget):
@@ -104,6 +105,7 @@ class MapPanel(QWidget):
 
     def _build_plot(self) -> None:
         self.plot = MapImage()
+        self.plot.say_empty(EMPTY)
         self.image = self.plot.image
         self.beside = Beside(self.plot.divider, self)
         self.plot.divider.sigPositionChanged.connect(lambda _: self._show())
@@ -205,6 +207,7 @@ class MapPanel(QWidget):
             return
         if not data.labels:
             self._offer(quantities(()), keep=True)
+        self.plot.say_empty("")
         self.plot.show_field(grid)
 
     def show_map(self, data: RunData) -> None:
@@ -404,12 +407,13 @@ class MapPanel(QWidget):
         self._chosen = False
         self._offer([INTENSITY])
         self.image.clear()
+        self.plot.say_empty(EMPTY)
         self.plot.outline(self.plot.mark, None, None)
         self.plot.outline(self.plot.present, None, None)
         self.view.clear()
         self.side.shares.setText("")
         self.missing.setText("")
-        self.view.caption.setText(HOW)
+        self.view.caption.setText("")
 
     def stop(self) -> None:
         """Compute no more."""

@@ -28,7 +28,7 @@ class MapImage(Plot):
         self.addItem(self.backdrop)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.addItem(self.image)
-        self.bar = ColourBar(self.image, self)
+        self.colours = ColourBar(self.image, self)
         self.mark = pg.PlotCurveItem()
         self.present = pg.PlotCurveItem()
         self.divider = pg.InfiniteLine(0.0, angle=90, movable=True)
@@ -47,7 +47,7 @@ class MapImage(Plot):
         """Take on a theme's colours."""
         super().set_theme(theme)
         self.backdrop.setBrush(pg.mkBrush(theme.missing))
-        self.bar.set_theme(theme)
+        self.colours.set_theme(theme)
         self.mark.setPen(pg.mkPen(theme.text, width=2))
         self.present.setPen(pg.mkPen(theme.warning, width=2))
         self.divider.setPen(pg.mkPen(theme.text, width=3))
@@ -72,7 +72,7 @@ class MapImage(Plot):
 
     def show_image(self, grid: Grid, image: NDArray[np.float64], label: str, low: float, high: float) -> None:
         """Show values of shape (ny, nx), with what the colours mean and the values of the first and the last."""
-        self.bar.show(image, label, low, high)
+        self.colours.show(image, label, low, high)
         self.image.setRect(field_of(grid))
 
     def outline(self, curve: pg.PlotCurveItem, grid: Grid | None, index: int | None) -> None:

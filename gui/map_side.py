@@ -35,8 +35,8 @@ class MapSide(QTabWidget):
     def __init__(self, profile_plot: Plot, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setDocumentMode(True)
-        self.view = SpectrumView(self, what="pixel")
-        self.view.caption.setText(HOW)
+        self.view = SpectrumView(self, what="pixel", empty=HOW)
+        self.view.caption.setText("")
         self.shares = Sentence("", self)
         self.shares.setFont(value_font())
         self.time = NumberField("diffusion time", "s", 500.0, (1e-3, 1e9), "how long it has spread: 1/⟨k⟩ or τ", self)

@@ -26,7 +26,11 @@ from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.recipe_library import RecipeLibrary
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.sequence_form import SequenceForm
-from halidescope.gui.theme import value_font
+from halidescope.gui.theme import px, set_look, value_font
+
+START_TIP = "begin now (F5)"
+QUEUE_TIP = "begin when everything that waits before it is over (Ctrl+F5)"
+BUSY = "a measurement runs: put this one into the queue (Ctrl+F5)"
 
 
 def kinds() -> list[tuple[str, type[Recipe]]]:
@@ -51,14 +55,17 @@ class MeasurePanel(QWidget):
     resume_asked = Signal()
     skip_asked = Signal()
     abort_asked = Signal()
+    name_wanted = Signal()                  # another kind is shown, and nobody has named the file
+    not_begun = Signal(str)                 # why not, for somebody who pressed a key
 
     def __init__(self, library: RecipeLibrary, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(276)
+        self.setMinimumWidth(px(276))
         self._state = RunState.IDLE
         self._connected = False
         self._queue_item: int | None = None
         self._blocked = ""
+        self._proposed = ""
         self.kind = QComboBox(self)
         self.kind.setAccessibleName("recipe")
         self.stack = QStackedWidget(self)
@@ -85,7 +92,7 @@ class MeasurePanel(QWidget):
         self.file_reason.setProperty("reason", True)
         self.file_reason.hide()
         browse = QPushButton("…", self)
-        browse.setFixedWidth(30)
+        browse.setFixedWidth(px(30))
         browse.setToolTip("choose another file")
         browse.clicked.connect(self._browse)
         self.recipes_button = QPushButton("Recipes", self)
@@ -99,8 +106,6 @@ class MeasurePanel(QWidget):
         self.skip_button = QPushButton("S&kip", self)
         self.abort_button = QPushButton("&Abort", self)
         for button, tip in (
-            (self.start_button, "begin now (F5)"),
-            (self.queue_button, "begin when everything that waits before it is over (Ctrl+F5)"),
             (self.pause_button, "dark after the present exposure, until resumed (F6)"),
             (self.skip_button, "end this measurement of the queue, its file finished, and go on with the next (F7)"),
             (self.abort_button, "dark at once, then the file; the queue holds (F8)"),
@@ -169,8 +174,13 @@ class MeasurePanel(QWidget):
         self.kind.setCurrentIndex(self.kind.findData(values["kind"]))
         self.form.set_values(values)
 
+    def propose(self, path: Path) -> None:
+        """Propose a file, until a person names another."""
+        self._proposed = str(path)
+        self.set_file(path)
+
     def set_file(self, path: Path) -> None:
-        """Propose a file."""
+        """Name the file."""
         self.file.setText(str(path))
         self.file.setCursorPosition(len(str(path)))
 
@@ -178,10 +188,7 @@ class MeasurePanel(QWidget):
         """Show what the recipe will cost, or why it must not start."""
         self._blocked = refused
         self.preflight.setText(refused or words)
-        if bool(self.preflight.property("reason")) != bool(refused):
-            self.preflight.setProperty("reason", bool(refused))
-            self.preflight.style().unpolish(self.preflight)
-            self.preflight.style().polish(self.preflight)
+        set_look(self.preflight, "reason", bool(refused))
         self._enable()
 
     def set_connected(self, connected: bool) -> None:
@@ -196,8 +203,14 @@ class MeasurePanel(QWidget):
             self._enable()
 
     def _kind_changed(self) -> None:
-        self.stack.setCurrentWidget(self.form)
+        before, form = self.stack.currentWidget(), self.form
+        if isinstance(before, RecipeForm) and isinstance(form, RecipeForm) and before is not form:
+            # the film, the person and the references are the same for whatever is measured next
+            form.set_values({name: table for name, table in before.values().items() if isinstance(table, Mapping)})
+        self.stack.setCurrentWidget(form)
         self._changed()
+        if self.file.text() == self._proposed:
+            self.name_wanted.emit()
 
     def _changed(self) -> None:
         recipe = self.form.recipe()
@@ -218,15 +231,40 @@ class MeasurePanel(QWidget):
         self.file_reason.setVisible(bool(reason))
 
     def _enable(self) -> None:
-        ready = self._connected and self.form.valid and not self.file_reason.text() and not self._blocked
-        self.start_button.setEnabled(ready and not self._state.busy)
-        self.queue_button.setEnabled(ready)
+        hindrance = self._hindrance()
+        self.start_button.setEnabled(not hindrance and not self._state.busy)
+        self.queue_button.setEnabled(not hindrance)
+        self.start_button.setToolTip(hindrance or (BUSY if self._state.busy else START_TIP))
+        self.queue_button.setToolTip(hindrance or QUEUE_TIP)
         self.skip_button.setEnabled(self._connected and self._state.busy and self._queue_item is not None)
         self.pause_button.setEnabled(self._connected and self._state in (RunState.RUNNING, RunState.PAUSED))
         self.pause_button.setText("&Resume" if self._state is RunState.PAUSED else "&Pause")
         self.abort_button.setEnabled(
             self._connected and self._state in (RunState.PREPARING, RunState.RUNNING, RunState.PAUSED)
         )
+
+    def _hindrance(self) -> str:
+        """Why nothing can be begun or queued; empty if it can."""
+        if not self._connected:
+            return "no microscope: open a microscope file (Ctrl+O), or start the demo (Ctrl+Shift+D)"
+        if not self.form.valid:
+            return "mend the marked fields first"
+        return f"file: {self.file_reason.text()}" if self.file_reason.text() else self._blocked
+
+    def start(self) -> None:
+        """Begin now, or say why not."""
+        self._press(self.start_button)
+
+    def enqueue(self) -> None:
+        """Put the shown recipe into the queue, or say why not."""
+        self._press(self.queue_button)
+
+    def _press(self, button: QPushButton) -> None:
+        self._enable()
+        if button.isEnabled():
+            button.click()
+        else:
+            self.not_begun.emit(f"not begun: {button.toolTip()}")
 
     def _begin(self, button: QPushButton, asked: Any) -> None:
         self._check_file()      # a file may have appeared since it was typed

@@ -35,8 +35,8 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
 
     panel = window.measure
     measure = window.menuBar().addMenu("&Measurement")
-    _add(measure, "&Start", panel.start_button.click, "F5")
-    _add(measure, "Add to &queue", panel.queue_button.click, "Ctrl+F5")
+    _add(measure, "&Start", panel.start, "F5")
+    _add(measure, "Add to &queue", panel.enqueue, "Ctrl+F5")
     _add(measure, "&Pause or resume", panel.pause_button.click, "F6")
     _add(measure, "S&kip to the next", panel.skip_button.click, "F7")
     _add(measure, "&Abort", panel.abort_button.click, "F8")

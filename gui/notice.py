@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
+from halidescope.gui.theme import set_look
+
 Action = tuple[str, Callable[[], object]]
 
 
@@ -31,9 +33,7 @@ class Notice(QWidget):
     def say(self, sentence: str, *, alarm: bool = False, actions: Sequence[Action] = ()) -> None:
         """Show a sentence, and buttons that do something about it; each takes the notice away first."""
         self.text.setText(sentence)
-        self.text.setProperty("alarm", alarm)
-        self.text.style().unpolish(self.text)
-        self.text.style().polish(self.text)
+        set_look(self.text, "alarm", alarm)
         for button in self.buttons:
             self.actions_row.removeWidget(button)
             button.hide()

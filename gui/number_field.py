@@ -5,6 +5,8 @@ import math
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
 
+from halidescope.gui.theme import px, set_look
+
 
 class NumberField(QWidget):
     """A line edit for one number.
@@ -36,7 +38,7 @@ class NumberField(QWidget):
         self.edit = QLineEdit(f"{value:g}", self)
         self.edit.setAccessibleName(name)
         self.edit.setObjectName(name)
-        self.edit.setMinimumWidth(52)
+        self.edit.setMinimumWidth(px(52))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -82,9 +84,5 @@ class NumberField(QWidget):
         return None if self.reason else float(self.edit.text().strip().replace(",", "."))
 
     def _judge(self) -> None:
-        wrong = bool(self.reason)
-        if bool(self.edit.property("invalid")) != wrong:
-            self.edit.setProperty("invalid", wrong)
-            self.edit.style().unpolish(self.edit)
-            self.edit.style().polish(self.edit)
+        set_look(self.edit, "invalid", bool(self.reason))
         self.changed.emit()

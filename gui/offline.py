@@ -102,7 +102,7 @@ class ScanWindow(QMainWindow):
             ("picture", "Save &picture…", keys.Save, self._choose_picture),
             ("data", "Save &data as…", "Ctrl+Shift+S", self._choose_data),
             ("report", "Save &report…", "Ctrl+P", self._choose_report),
-            ("description", "&Description…", "Ctrl+D", self.ask_description),
+            ("description", "&Description…", "Ctrl+I", self.ask_description),
             ("close", "&Close", keys.Close, self.close),
         ):
             action = file.addAction(words)

@@ -4,17 +4,23 @@ A range that follows every spectrum costs three times the painting and cannot be
 data leave them, or use less than a third of them.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QContextMenuEvent, QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence
-from qtpy.QtWidgets import QMenu
+from qtpy.QtWidgets import QLabel, QMenu
 
+from halidescope.analysis.rounding import RAISED
 from halidescope.gui.exporting import ask_picture
 from halidescope.gui.plot_text import plot_text
-from halidescope.gui.theme import DARK, Theme
+from halidescope.gui.theme import DARK, Theme, px
 
+SMALLEST_PLAIN, LARGEST_PLAIN = -3, 5      # decimal exponents of numbers that an axis writes out
+NOTHING = " "      # said by an empty plot where another one says why
 PL_RANGE_NM = (450.0, 750.0)   # where mixed-halide films emit; the whole axis is a wheel's turn away
 
 
@@ -32,6 +38,7 @@ class Plot(pg.PlotWidget):
         self._labels = {"left": left, "bottom": bottom}
         self._hidden: set[str] = set()      # axes that another plot names
         self._names: dict[object, str] = {}
+        self.bar: ColourBar | None = None
         self._accent = DARK.accent
         item = self.getPlotItem()
         item.hideButtons()
@@ -39,7 +46,9 @@ class Plot(pg.PlotWidget):
         item.layout.setContentsMargins(1, 8, 12, 1)     # for the halves of the outermost numbers
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
-        item.getAxis("left").setWidth(62)
+            item.getAxis(side).tickStrings = tick_words
+        item.getAxis("left").setWidth(px(62))
+        self._empty = _EmptyWords(self)
 
     def copy_data(self) -> None:
         """Put the plot's data on the clipboard, as text that a spreadsheet reads."""
@@ -81,6 +90,23 @@ class Plot(pg.PlotWidget):
         menu.popup(event.globalPos())
         self.menu = menu
 
+    @property
+    def empty_words(self) -> str:
+        """What the plot says while nothing is in it."""
+        return self._empty.text()
+
+    def say_empty(self, words: str) -> None:
+        """Say in an empty plot how something comes into it, instead of axes that measure nothing; no words: it does."""
+        if words == self._empty.text():
+            return
+        self._empty.setText(words)
+        self._empty.setVisible(bool(words))
+        for side in self._labels:
+            self.getPlotItem().getAxis(side).setStyle(showValues=not words and side not in self._hidden)
+        for beside in (self.bar, self.getPlotItem().legend):
+            if beside is not None:
+                beside.setVisible(not words)
+
     def hide_bottom(self) -> None:
         """Give the bottom axis no words: another plot beneath shares it."""
         self._hidden.add("bottom")
@@ -108,6 +134,37 @@ class Plot(pg.PlotWidget):
             axis = self.getPlotItem().getAxis(side)
             axis.setLabel(self.words(side), color=theme.text)
             axis.resizeEvent()      # else words of another length are not in the middle
+
+
+class _EmptyWords(QLabel):
+    """Words over an empty plot, that no mouse notices."""
+
+    def __init__(self, plot: Plot) -> None:
+        super().__init__(plot)
+        self.setWordWrap(True)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setMargin(6)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+        self._box = plot.getPlotItem().getViewBox()
+        self._box.sigResized.connect(lambda _: self.setGeometry(self._box.sceneBoundingRect().toRect()))
+
+
+def tick_words(values: Sequence[float], scale: float, spacing: float) -> list[str]:
+    """Numbers of an axis: as they are, or as multiples of one power of ten where they would be long.
+
+    >>> tick_words([2.76e6, 2.762e6], 1.0, 2e3)
+    ['2.760×10⁶', '2.762×10⁶']
+    """
+    step = spacing * scale
+    largest = max((abs(value * scale) for value in values), default=0.0)
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    if SMALLEST_PLAIN <= power <= LARGEST_PLAIN:
+        power = 0
+    places = max(0, math.ceil(power - math.log10(step) - 1e-9)) if step > 0 else 0
+    factor = f"×10{str(power).translate(RAISED)}" if power else ""
+    return [f"{value * scale / 10.0**power + 0.0:.{places}f}{factor if value else ''}" for value in values]
 
 
 def recolour(legend: pg.LegendItem, theme: Theme) -> None:
@@ -142,6 +199,8 @@ class ColourBar(pg.ColorBarItem):
         super().__init__(interactive=False, width=14)
         self._label = ""
         self._image, self._plot = image, plot
+        self.axis.tickStrings = tick_words
+        plot.bar = self
         self.setImageItem(image, insert_in=plot.getPlotItem())
 
     def set_theme(self, theme: Theme) -> None:
@@ -150,7 +209,7 @@ class ColourBar(pg.ColorBarItem):
         self.axis.setTextPen(pg.mkPen(theme.text))
         self.axis.setPen(pg.mkPen(theme.line))
         self.axis.setLabel(self._label, color=theme.text)
-        self.axis.setWidth(74)      # six digits and the label
+        self.axis.setWidth(px(74))      # six digits and the label
 
     def show(self, image: NDArray[np.floating], label: str, low: float, high: float) -> None:
         """Show an image; name what the colours mean, and the values of the first and the last.
@@ -162,5 +221,6 @@ class ColourBar(pg.ColorBarItem):
         if label != self._label:
             self._label = label
             self.axis.setLabel(label)
+            self.axis.resizeEvent()      # else words of another length are not in the middle
             self._plot.name_data(label, self._image)
         self.setLevels((low, high), update_items=False)

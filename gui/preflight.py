@@ -49,6 +49,8 @@ class Preflight(QObject):
         """Judge a recipe soon; only the last one asked for is answered."""
         self._asked = None
         self._timer.stop()
+        if recipe is None or microscope is None:
+            self.places.emit(np.empty((0, 2)))
         if recipe is None:
             self.judged.emit("", "mend the marked fields first")
         elif microscope is None:
@@ -127,7 +129,7 @@ def altered(places: NDArray[np.float64], waist_um: float, had: DoseMap | None) -
     area = len(spots) * np.pi * waist_um**2
     (x0, y0), (x1, y1) = places.min(axis=0) - waist_um, places.max(axis=0) + waist_um
     area = min(area, float((x1 - x0) * (y1 - y0)))
-    where = f"{len(spots)} spots, {area:.3g} µm²" if len(spots) > 1 else (
+    where = f"{len(spots)} spots, {area:.0f} µm²" if len(spots) > 1 else (
         f"1 spot at x {places[0, 0]:g} µm, y {places[0, 1]:g} µm"
     )
     words = f"lights {where}"

@@ -19,6 +19,7 @@ from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.reanalysis import Asked
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import px
 
 
 class ReanalysisDialog(QDialog):
@@ -40,7 +41,7 @@ class ReanalysisDialog(QDialog):
         self.labels.setAccessibleName("labels")
         self.labels.setPlaceholderText("names, in the same order; the files' names if empty")
         browse = QPushButton("…", self)
-        browse.setFixedWidth(36)
+        browse.setFixedWidth(px(36))
         browse.setToolTip("choose measured files")
         browse.clicked.connect(self._browse)
         self.composition = NumberField(
@@ -67,7 +68,7 @@ class ReanalysisDialog(QDialog):
         layout.addLayout(form)
         layout.addWidget(self.reason)
         layout.addWidget(self.buttons)
-        self.resize(520, 260)
+        self.resize(px(520), px(260))
         self.measured.toggled.connect(lambda _: self._judge())
         for edit in (self.files, self.labels):
             edit.textChanged.connect(lambda _: self._judge())

@@ -86,12 +86,14 @@ class RecipeForm(QWidget):
         return values
 
     def set_values(self, values: Mapping[str, Value]) -> None:
-        """Show a recipe, as plain values."""
+        """Show a recipe, as plain values; tables and fields that they do not name stay as they are."""
         for path, entry in self.entries.items():
             found: Value = values
             for step in path:
-                found = found.get(step, PydanticUndefined) if isinstance(found, Mapping) else PydanticUndefined
-            if found is not PydanticUndefined:
+                found = found.get(step, PydanticUndefined) if isinstance(found, Mapping) else found
+            if found is None and len(path) > 1 and values[path[0]] is None:
+                entry.reset()       # a recipe without this table
+            elif found is not PydanticUndefined:
                 entry.set_value(found)
 
     @property

@@ -25,6 +25,7 @@ from halidescope.acquisition.recipes import Recipe, Sequence, parts_of
 from halidescope.gui.form_entry import Entry
 from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import px
 
 INHERITED = ("sample", "analysis")                             # of the sequence, unless a step gives its own
 SHOWN_ELSEWHERE = tuple(name for name in Recipe.model_fields if name not in INHERITED)
@@ -73,7 +74,7 @@ class StepDialog(QDialog):
         layout.addWidget(self.kind)
         layout.addWidget(scroll, 1)
         layout.addWidget(self.buttons)
-        self.resize(360, 560)
+        self.resize(px(360), px(560))
         self.kind.currentIndexChanged.connect(self._kind_changed)
         self._kind_changed(self.kind.currentIndex())
 
@@ -110,7 +111,7 @@ class SequenceForm(QWidget):
         self.steps.setAccessibleName("steps of the sequence")
         self.steps.setToolTip("done from top to bottom, dark between them; double click or Enter edits a step")
         self.steps.setWordWrap(True)
-        self.steps.setMinimumHeight(120)
+        self.steps.setMinimumHeight(px(120))
         self.steps.itemActivated.connect(lambda _: self.edit())
         self.steps.currentRowChanged.connect(lambda _: self._enable())
         self.common = RecipeForm(Sequence, self, without=("recipes", *SHOWN_ELSEWHERE))

@@ -26,12 +26,14 @@ from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.map_tools import COLOURS
 from halidescope.gui.parted import ABOVE, BESIDE, parted
 from halidescope.gui.peak_fits import PeakFits
-from halidescope.gui.plots import PL_RANGE_NM, ColourBar, Plot, recolour
+from halidescope.gui.plots import NOTHING, PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, value_font
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, points, px, value_font
 from halidescope.gui.values import NO_BREAK, plus_minus
 
+EMPTY = "no series yet: choose a time series among the recipes under Measure, and start it (F5)"
+NO_SHARES = "no shares yet: they come as the spectra are analysed"
 LONGEST_LABEL = 11     # letters of a phase's name in the legend
 MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
 LEGEND_PX = 26     # of the shares' plot, above 100 %
@@ -110,6 +112,7 @@ class SeriesPanel(QWidget):
     def _build_map(self) -> None:
         self.map_plot = Plot(left=("time", "s"), bottom=("wavelength", "nm"))
         self.map_plot.setXRange(*PL_RANGE_NM, padding=0)
+        self.map_plot.say_empty(EMPTY)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.map_plot.addItem(self.image)
         self.bar = ColourBar(self.image, self.map_plot)
@@ -121,8 +124,9 @@ class SeriesPanel(QWidget):
     def _build_curves(self) -> None:
         self.share_plot = Plot(left=("share", "%"), bottom=("time", "s"))
         self.share_plot.getPlotItem().getViewBox().sigResized.connect(lambda _: self._make_room())
-        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize="8.5pt")
+        self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize=f"{points(8.5)}pt")
         self.share_curves: list[pg.PlotDataItem] = []
+        self.signs: list[pg.PlotDataItem] = []      # of the curves, in the legend
         self.low = pg.PlotDataItem()
         self.high = pg.PlotDataItem()
         self.band = pg.FillBetweenItem(self.low, self.high)
@@ -135,7 +139,7 @@ class SeriesPanel(QWidget):
         self.band.setZValue(-1)
         self.fit.setZValue(1)
         self.lower_plot = Plot(left=("Δ share", "%"), bottom=("time", "s"))
-        self.lower_plot.setMinimumHeight(104)     # its label
+        self.lower_plot.setMinimumHeight(px(104))     # its label
         self.lower_plot.setXLink(self.share_plot)
         self.lower_plot.getPlotItem().enableAutoRange("y")
         self.lower_points = pg.PlotDataItem(pen=None, symbol="o", symbolSize=3, symbolPen=None)
@@ -143,6 +147,7 @@ class SeriesPanel(QWidget):
         for item in (self.lower_points, self.zero):
             self.lower_plot.addItem(item)
         self.share_plot.hide_bottom()
+        self.share_plot.say_empty(NO_SHARES)
         self.below = QComboBox(self)
         self.below.setAccessibleName("what is below the shares")
         for words, name, _, _ in LOWER:
@@ -161,8 +166,8 @@ class SeriesPanel(QWidget):
 
     def _make_room(self) -> None:
         """Keep the legend above 100 %, however low the plot."""
-        high = max(self.share_plot.getPlotItem().getViewBox().height(), 2.0 * LEGEND_PX)
-        self.share_plot.setYRange(-5, -5 + 107 / (1 - LEGEND_PX / high), padding=0)
+        high = max(self.share_plot.getPlotItem().getViewBox().height(), 2.0 * px(LEGEND_PX))
+        self.share_plot.setYRange(-5, -5 + 107 / (1 - px(LEGEND_PX) / high), padding=0)
 
     def set_theme(self, theme: Theme) -> None:
         """Take on a theme's colours."""
@@ -185,8 +190,9 @@ class SeriesPanel(QWidget):
         shade.setAlpha(60)
         self.band.setBrush(pg.mkBrush(shade))
         recolour(self.legend, theme)
-        for curve, rank in zip(self.share_curves, self._ranks, strict=True):
-            curve.setSymbolBrush(phase_pen(theme, rank).color())
+        for curves in (self.share_curves, self.signs):
+            for curve, rank in zip(curves, self._ranks, strict=True):
+                curve.setSymbolBrush(phase_pen(theme, rank).color())
 
     def set_phases(self, labels: tuple[str, ...], data: RunData) -> None:
         """Say which phases there are."""
@@ -195,13 +201,18 @@ class SeriesPanel(QWidget):
         self.end_comparing()
         self.legend.clear()
         self._ranks = phase_ranks(data.wavelength_nm, data.references) if len(data.references) else []
-        self.share_curves = []
+        self.share_curves, self.signs = [], []
         for label, rank, symbol in zip(labels, self._ranks, SYMBOLS, strict=False):
             colour = phase_pen(self._theme, rank).color()
-            curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=4, symbolPen=None, symbolBrush=colour)
+            curve = pg.PlotDataItem(pen=None, symbol=symbol, symbolSize=5, symbolPen=None, symbolBrush=colour)
             self.share_plot.addItem(curve)
             self.share_plot.name_data(label, curve)
-            self.legend.addItem(curve, label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL - 1]}…")
+            # a larger one in the legend: shapes are for who cannot tell the colours
+            sign = pg.PlotDataItem(
+                [0.0], [0.0], pen=None, symbol=symbol, symbolSize=10, symbolPen=None, symbolBrush=colour
+            )
+            self.signs.append(sign)
+            self.legend.addItem(sign, label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL - 1]}…")
             self.share_curves.append(curve)
         if self.share_curves:
             self.legend.addItem(self.fit, "fit, 95 % band")
@@ -260,6 +271,7 @@ class SeriesPanel(QWidget):
         stack = data.stack
         if stack is None or stack.rows == 0:
             return
+        self.map_plot.say_empty("")
         image = stack.image()
         if data.dark is not None:
             image -= stack.binned(data.dark).astype(np.float32)
@@ -297,6 +309,7 @@ class SeriesPanel(QWidget):
         """Show shares, fit, band, what is left over, and numbers."""
         self._data = data
         time_s, shares = data.share_series()
+        self.share_plot.say_empty("" if len(time_s) else NO_SHARES)
         stride = max(1, -(-len(time_s) // MAX_POINTS))
         for column, curve in enumerate(self.share_curves):
             if column < shares.shape[1]:
@@ -327,6 +340,7 @@ class SeriesPanel(QWidget):
             label = f"Δλ of {near_nm:.0f} nm"
         self.lower_plot.name_axis("left", label, unit, self._theme)
         self.zero.setVisible(name != "intensity")
+        self.lower_plot.say_empty("" if len(x) else NOTHING)
         self.lower_points.setData(x[::stride], y[::stride])
 
     def lower_series(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -398,6 +412,8 @@ class SeriesPanel(QWidget):
         self.unpick()
         self.end_comparing()
         self.image.clear()
+        self.map_plot.say_empty(EMPTY)
+        self.share_plot.say_empty(NO_SHARES)
         for curve in (*self.share_curves, self.fit, self.low, self.high, self.lower_points):
             curve.setData([], [])
         self.numbers.setText("no fit yet")

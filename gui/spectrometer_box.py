@@ -8,6 +8,7 @@ from halidescope.acquisition.manual import DarkTaken
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import px, set_look
 from halidescope.gui.value_rows import value_rows
 
 TAKING = "taking dark spectra …"
@@ -27,9 +28,12 @@ class SpectrometerBox(QGroupBox):
         form, self.labels = value_rows(self, ("exposure", "axis", "detector"))
         self.bar = QProgressBar(self)
         self.bar.setRange(0, 1000)
-        self.bar.setFixedHeight(16)
+        self.bar.setFixedHeight(px(16))
         self.bar.setFormat("no spectrum yet")
-        self.bar.setToolTip("brightest channel of the newest spectrum, as a share of the saturation level")
+        self.bar.setToolTip(
+            "brightest channel of the newest spectrum, in counts and as a share of the saturation level; when it is "
+            "saturated: a shorter exposure, or less power"
+        )
         self.bar.setAccessibleName("saturation")
         self.exposure = NumberField("live exposure", "s", 0.2, (1e-6, 60.0), "of live view and dark spectra", self)
         self.averages = NumberField("averages", "", 1, (1, 1000), "spectra in one of the live view", self, whole=True)
@@ -83,13 +87,9 @@ class SpectrometerBox(QGroupBox):
         if self._full:
             share = min(1.0, maximum / self._full)
             self.bar.setValue(round(1000 * share))
-            tail = " SATURATED: shorter exposure or less power" if saturated else ""
-            self.bar.setFormat(f"{maximum:.0f} counts, {100 * share:.0f} %{tail}")
-            full = saturated or share > NEARLY_FULL
-            if bool(self.bar.property("full")) != full:
-                self.bar.setProperty("full", full)
-                self.bar.style().unpolish(self.bar)
-                self.bar.style().polish(self.bar)
+            words = f"{maximum:.0f} counts, {100 * share:.0f} %"
+            self.bar.setFormat(f"SATURATED: {words}" if saturated else words)
+            set_look(self.bar, "full", saturated or share > NEARLY_FULL)
 
     def show_dark(self, taken: DarkTaken) -> None:
         """Show the dark spectra that were taken."""

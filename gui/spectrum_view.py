@@ -7,20 +7,28 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from halidescope.gui.parted import ABOVE, parted
-from halidescope.gui.plots import PL_RANGE_NM, Plot, SteadyRange, recolour
-from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
+from halidescope.gui.plots import NOTHING, PL_RANGE_NM, Plot, SteadyRange, recolour
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, points, px
 
 
 class SpectrumView(QWidget):
     """Spectrum, unmixed parts, their sum, and the residual strip.
 
     Everything is shown in counts; whether the dark spectrum is subtracted is said by :meth:`set_counts_label`.
+
+    Parameters
+    ----------
+    what : str
+        What the curve is called.
+    empty : str
+        How a spectrum comes into it.
     """
 
-    def __init__(self, parent: QWidget | None = None, *, what: str = "spectrum") -> None:
+    def __init__(self, parent: QWidget | None = None, *, what: str = "spectrum", empty: str = "") -> None:
         super().__init__(parent)
         self._theme = DARK
         self._what = what
+        self._empty = empty
         self._wavelength_nm: NDArray[np.float64] = np.empty(0)
         self._window = slice(0, 0)
         self._ranks: list[float] = []
@@ -34,7 +42,7 @@ class SpectrumView(QWidget):
         self.plot.hide_bottom()
         self.residual_plot.setXLink(self.plot)
         self.plot.setXRange(*PL_RANGE_NM, padding=0)
-        self.legend = self.plot.addLegend(offset=(-8, 1), labelTextSize="8.5pt", verSpacing=-6)
+        self.legend = self.plot.addLegend(offset=(-8, 1), labelTextSize=f"{points(8.5)}pt", verSpacing=-6)
         self.curve = pg.PlotDataItem()
         self.sum_curve = pg.PlotDataItem()
         self.part_curves: list[pg.PlotDataItem] = []
@@ -50,7 +58,7 @@ class SpectrumView(QWidget):
         self.zero = pg.InfiniteLine(0.0, angle=0)
         self.residual_plot.addItem(self.zero)
 
-        self.residual_plot.setMinimumHeight(96)    # its label fits, however low the dock
+        self.residual_plot.setMinimumHeight(px(96))    # its label fits, however low the dock
         self.residual_plot.getPlotItem().getAxis("left").setTickDensity(0.4)
 
         split = parted(self, self.plot, self.residual_plot, (300, 110), ABOVE)
@@ -61,6 +69,7 @@ class SpectrumView(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self.caption)
         layout.addWidget(split, 1)
+        self._say_empty(empty)
         self.set_theme(DARK)
 
     @property
@@ -118,9 +127,14 @@ class SpectrumView(QWidget):
     def show_spectrum(self, counts: ArrayLike) -> None:
         """Show a spectrum, shape (channels,)."""
         values = np.asarray(counts, dtype=float)
+        self._say_empty("")
         self.curve.setData(self._wavelength_nm, values)
         self._follow()
         self._scale_references(values)
+
+    def _say_empty(self, words: str) -> None:
+        self.plot.say_empty(words)
+        self.residual_plot.say_empty(NOTHING if words else "")
 
     def _follow(self) -> None:
         """Keep the spectrum and its parts in sight; a part of a reference that does not fit can be higher than both."""
@@ -173,5 +187,6 @@ class SpectrumView(QWidget):
 
     def clear(self) -> None:
         """Show nothing."""
+        self._say_empty(self._empty)
         self.curve.setData([], [])
         self.show_parts(None, None)

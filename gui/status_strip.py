@@ -1,14 +1,20 @@
-"""The strip that is always there: is the laser lit, how strong, what it has done to this spot, and *Dark now*."""
+"""The strip that is always there: is the laser lit, how strong, what it has done to this spot, and *Dark now*.
+
+Whether it is lit must be seen from across a dark room, by anyone: the word is large, a filled block with a full circle
+when lit, an outline with an empty one when dark, broken when unknown, and a bar under the whole strip goes with it.
+"""
 
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QMouseEvent, QWindow
 from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from halidescope.acquisition.states import RunState, Status
-from halidescope.gui.theme import value_font
+from halidescope.gui.theme import set_look, value_font
 from halidescope.gui.values import dose, duration, irradiance
 
 TWICE_WITHIN_MS = 1500
+LIT_BAR_PX = 5
+EMISSION_PT, POWER_PT = 19.0, 12.5      # read from two metres, and from one
 
 
 class StatusStrip(QWidget):
@@ -18,10 +24,14 @@ class StatusStrip(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.emission = self._value("emission", "What the laser head says of itself.")
-        self.power = self._value("power", "Power at the sample, and peak irradiance 2P/(π w0²).")
+        self.emission = self._value("emission", "Whether light comes out, as the laser head says itself.")
+        self.emission.setFont(value_font(EMISSION_PT, bold=True))
+        self.power = self._value(
+            "power", "Power at the sample in µW, and peak irradiance 2P/(π w0²) in W/cm²; what keeps a dark head dark."
+        )
+        self.power.setFont(value_font(POWER_PT, bold=True))
         self.interlock = self._value("interlock", "The laser's interlock loop.")
-        self.dose = self._value("dose", "Peak dose accumulated at the present spot, waiting included.")
+        self.dose = self._value("dose", "Peak dose that the present spot has had in this session, in J/cm².")
         # room for the longest dose at once: while it rises, nothing beside it moves and no digit is cut off
         self.dose.setMinimumWidth(self.dose.fontMetrics().horizontalAdvance("dose here 88.88 MJ/cm²"))
         self.progress_text = self._value("progress", "What runs, spectra taken and planned, time left.")
@@ -43,12 +53,26 @@ class StatusStrip(QWidget):
         run.setSpacing(2)
         run.addWidget(self.progress_text)
         run.addWidget(self.bar)
-        layout = QHBoxLayout(self)
+        self.lit_bar = QFrame(self)
+        self.lit_bar.setObjectName("litBar")
+        self.lit_bar.setFixedHeight(LIT_BAR_PX)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        layout = QHBoxLayout()
         layout.setContentsMargins(8, 4, 8, 4)
+        whole.addLayout(layout)
+        whole.addWidget(self.lit_bar)
         layout.setSpacing(10)
-        for widget, stretch in ((self.emission, 0), (self.power, 0), (self.interlock, 0), (self.dose, 0)):
-            layout.addWidget(widget, stretch)
-            layout.addWidget(_upright(self))
+        layout.addWidget(self.emission)
+        layout.addWidget(self.power)
+        layout.addWidget(_upright(self))
+        spot = QVBoxLayout()
+        spot.setSpacing(0)
+        spot.addWidget(self.interlock)
+        spot.addWidget(self.dose)
+        layout.addLayout(spot)
+        layout.addWidget(_upright(self))
         layout.addLayout(run, 1)
         layout.addWidget(self.simulated)
         layout.addWidget(self.dark_button)
@@ -99,7 +123,7 @@ class StatusStrip(QWidget):
 
     def show_nothing(self, why: str) -> None:
         """Nothing is known of the laser; say so."""
-        _mark(self.emission, "○ LASER UNKNOWN")
+        self._show_emission("? LASER UNKNOWN", "unknown")
         for label, words in (
             (self.power, "– µW"), (self.interlock, "interlock unknown"), (self.dose, "dose here unknown"),
         ):  # fmt: skip
@@ -108,19 +132,24 @@ class StatusStrip(QWidget):
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
 
+    def _show_emission(self, words: str, state: str) -> None:
+        """Say whether the laser is lit; the style sheet does the rest."""
+        _mark(self.emission, words)
+        for widget in (self.emission, self.lit_bar):
+            set_look(widget, "emission", state)
+
     def show_status(self, status: Status) -> None:
         """Show one moment of the engine."""
+        head = status.laser_state
         if status.emission:
-            _mark(self.emission, "◉ EMISSION", lit=True)
-            _mark(self.power, f"{status.sample_power_uw:.4g} µW · {irradiance(status.irradiance_w_cm2)}", lit=True)
+            self._show_emission("◉ EMISSION", "lit")
+            _mark(self.power, f"{status.sample_power_uw:.4g} µW · {irradiance(status.irradiance_w_cm2)}")
         else:
-            _mark(self.emission, "○ dark")
-            _mark(self.power, "0 µW")
-        if status.laser_state and status.laser_state not in ("on", "off"):
-            self.emission.setText(f"{self.emission.text()} ({status.laser_state})")
+            self._show_emission("○ dark", "dark")
+            _mark(self.power, f"0 µW · {head}" if head and head not in ("on", "off") else "0 µW")
         interlock = {True: "interlock closed", False: "INTERLOCK OPEN", None: "interlock unknown"}
         _mark(self.interlock, interlock[status.interlock_closed], alarm=status.interlock_closed is False)
-        _mark(self.dose, f"dose here {dose(status.dose_j_cm2)}")
+        _mark(self.dose, f"dose here {dose(status.dose_here_j_cm2)}")
         _mark(self.progress_text, progress_words(status), alarm=status.state is RunState.FAILED)
         self.progress_text.setToolTip(status.reason or status.file)
         self.bar.setRange(0, max(status.total, 1))
@@ -130,27 +159,26 @@ class StatusStrip(QWidget):
 
 
 def progress_words(status: Status) -> str:
-    """What runs, how far, and how long still."""
+    """What runs, and on a second line how far, and how long still."""
+    if status.live:
+        left = "" if status.live_remaining_s is None else f" · {duration(status.live_remaining_s)} left"
+        return f"live view, not kept{left}"
     if status.state is RunState.IDLE:
         return "nothing runs"
-    words = f"{status.measurement or status.kind}: {status.state}"
-    if status.total:
-        words = f"{status.measurement or status.kind}  {status.done}/{status.total}"
-        if status.state is RunState.RUNNING and status.remaining_s is not None:
-            return f"{words} · {duration(status.remaining_s)} left"
-        words = f"{words} · {status.state}"
-    return words
+    part = f" (part {status.part} of {status.parts})" if status.parts > 1 else ""
+    name = f"{status.measurement or status.kind}{part}"
+    if not status.total:
+        return f"{name}\n{status.state}"
+    left_s = status.remaining_s if status.state is RunState.RUNNING else None
+    tail = status.state if left_s is None else f"{duration(left_s)} left"
+    return f"{name}\n{status.done}/{status.total} · {tail}"
 
 
-def _mark(label: QLabel, words: str, *, lit: bool = False, alarm: bool = False) -> None:
-    """Set words, and the property that the style sheet colours; polishing only when it changes."""
+def _mark(label: QLabel, words: str, *, alarm: bool = False) -> None:
+    """Set words, and whether they are an alarm."""
     if label.text() != words:
         label.setText(words)
-    for name, value in (("lit", lit), ("alarm", alarm)):
-        if bool(label.property(name)) != value:
-            label.setProperty(name, value)
-            label.style().unpolish(label)
-            label.style().polish(label)
+    set_look(label, "alarm", alarm)
 
 
 def _upright(parent: QWidget) -> QFrame:

@@ -11,9 +11,10 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QFont, QPalette
-from qtpy.QtWidgets import QApplication
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPalette
+from qtpy.QtWidgets import QApplication, QWidget
 
+DRAWN_FOR_PT, DRAWN_FOR_PX = 9.0, 14.0      # the font that lengths were drawn for, and the height of its lines
 DRESSED = "halidescope_dressed"    # property of an application that has our style already
 
 
@@ -31,6 +32,7 @@ class Theme:
     accent: str
     good: str
     warning: str
+    lit: str
     danger: str
     danger_text: str
     bromide: str
@@ -43,17 +45,17 @@ class Theme:
 
 DARK = Theme(
     name="dark", window="#1e2227", panel="#262b31", plot="#14171a", text="#e3e6e8", faint="#98a2ab", line="#444c55",
-    accent="#5aa9e6", good="#7fb98a", warning="#f0b429", danger="#d62f2f", danger_text="#ffffff",
+    accent="#5aa9e6", good="#7fb98a", warning="#f0b429", lit="#ffd23f", danger="#d62f2f", danger_text="#ffffff",
     bromide="#3ecf6e", iodide="#ff5a4f", middle="#e8b93c", data="#c9d1d9", missing="#4a4f57", image_map="viridis",
 )
 LIGHT = Theme(
     name="light", window="#f1f2f4", panel="#ffffff", plot="#ffffff", text="#1c2126", faint="#5c6670", line="#c3c8ce",
-    accent="#1f6fb2", good="#2c7a3f", warning="#a15c00", danger="#c41e1e", danger_text="#ffffff",
+    accent="#1f6fb2", good="#2c7a3f", warning="#a15c00", lit="#ffb000", danger="#c41e1e", danger_text="#ffffff",
     bromide="#15803d", iodide="#c81e1e", middle="#a16207", data="#30363d", missing="#c9ccd1", image_map="viridis",
 )
 RED = Theme(
     name="red", window="#0a0000", panel="#140202", plot="#000000", text="#ff5a4a", faint="#b03a30", line="#5a1812",
-    accent="#ff7a68", good="#d84a3c", warning="#ff8a70", danger="#a00000", danger_text="#ffb0a0",
+    accent="#ff7a68", good="#d84a3c", warning="#ff8a70", lit="#ff4a38", danger="#a00000", danger_text="#ffb0a0",
     bromide="#ff8a78", iodide="#d01c10", middle="#ff5040", data="#c0463a", missing="#2c0a08", image_map="CET-L13",
 )
 THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT, RED)}
@@ -89,10 +91,22 @@ def phase_ranks(wavelength_nm: ArrayLike, references: ArrayLike) -> list[float]:
     return [float(place) / (len(centres) - 1) for place in places]
 
 
+def points(size_pt: float) -> float:
+    """A size of letters that goes with the person's own font."""
+    return size_pt * max(QApplication.font().pointSizeF(), 1.0) / DRAWN_FOR_PT
+
+
+def px(length: float) -> int:
+    """A length on the screen that goes with the person's own font; without an application, as it is."""
+    if QApplication.instance() is None:
+        return round(length)
+    return round(length * QFontMetricsF(QApplication.font()).height() / DRAWN_FOR_PX)
+
+
 def value_font(size_pt: float = 10.0, *, bold: bool = False) -> QFont:
     """The font of values: digits of equal width, so that a counting number does not dance."""
     font = QFont(QApplication.font())
-    font.setPointSizeF(size_pt)
+    font.setPointSizeF(points(size_pt))
     font.setBold(bold)
     font.setFeature(QFont.Tag("tnum"), 1)
     return font
@@ -127,6 +141,7 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.plot}; color: {theme.text}; border: 1px solid {theme.line};
         border-radius: 3px; padding: 2px 4px;
     }}
+    QComboBox QAbstractItemView {{ selection-background-color: {theme.accent}; selection-color: {theme.window}; }}
     QLineEdit:focus, QComboBox:focus, QListWidget:focus, QTableWidget:focus, QPlainTextEdit:focus, QScrollArea:focus {{
         border: 1px solid {theme.accent};
     }}
@@ -154,7 +169,14 @@ def style_sheet(theme: Theme) -> str:
     QLabel[alarm="true"], QLabel[mark="true"] {{ border-radius: 3px; padding: 2px 6px; }}
     QLabel[alarm="true"] {{ color: {theme.danger_text}; background: {theme.danger}; }}
     QLabel[mark="true"] {{ color: {theme.window}; background: {theme.warning}; }}
-    QLabel[lit="true"] {{ color: {theme.warning}; }}
+    QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+    QLabel#emission {{ border: 3px solid {theme.line}; border-radius: 5px; padding: 1px 10px; }}
+    QLabel#emission[emission="lit"] {{
+        color: #000000; background: {theme.lit}; border: 3px solid {theme.lit};
+    }}
+    QLabel#emission[emission="unknown"] {{ border: 3px dashed {theme.warning}; }}
+    QFrame#litBar {{ border: 0; background: {theme.panel}; }}
+    QFrame#litBar[emission="lit"] {{ background: {theme.lit}; }}
     QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.warning}; border-radius: 5px; }}
     QFrame#tourFrame {{ border: 3px solid {theme.accent}; border-radius: 4px; background: transparent; }}
     QPushButton[pad="true"] {{ padding: 0; }}
@@ -168,6 +190,14 @@ def style_sheet(theme: Theme) -> str:
     QProgressBar::chunk {{ background: {theme.accent}; }}
     QProgressBar[full="true"]::chunk {{ background: {theme.danger}; }}
     """
+
+
+def set_look(widget: QWidget, name: str, value: bool | str) -> None:
+    """Set a property that the style sheet asks for, and have it ask, which costs, only when it has changed."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
 
 
 def apply_theme(application: QApplication, theme: Theme) -> None:

@@ -21,9 +21,11 @@ from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.analysis.arrhenius import Arrhenius, fit_arrhenius
 from halidescope.analysis.heat import half_space_rise
+from halidescope.analysis.rounding import RAISED, scientific
 from halidescope.gui.values import plus_minus
 
 ROOM_K = 295.0
+LOWERED = {raised: chr(digit) for digit, raised in RAISED.items()}      # ⁻¹³ to -13
 ZERO_C_K = 273.15
 OFF = 2.0        # times their errors: points further off the line say that it, or the errors, are not all there is
 
@@ -48,6 +50,8 @@ class TrendPoint:
         Of the film in the dark, as its file says; None: that of the room.
     excluded : bool
         Shown, but in no fit.
+    saturated : bool
+        Some of its spectra are, so that its share and rate are not to be trusted.
     """
 
     source: str
@@ -59,6 +63,7 @@ class TrendPoint:
     diffusivity_m2_s: Number | None = None
     sample_k: float | None = None
     excluded: bool = False
+    saturated: bool = False
 
     def temperature(self, room_k: float) -> float:
         """In K."""
@@ -69,13 +74,18 @@ class TrendPoint:
 
 
 def point_of(scan: Scan) -> TrendPoint | None:
-    """The point of a time series with a fit; None for anything else."""
-    if scan.kind != "time-series" or scan.results is None or "phi" not in scan.results.numbers:
+    """The point of a time series with a fit, the newest that is stored beside it first; None for anything else."""
+    if scan.kind != "time-series":
         return None
-    numbers = scan.results.numbers
+    found = [run.numbers for run in reversed(scan.stored_analyses())]
+    found += [scan.results.numbers] if scan.results is not None else []
+    numbers = next((numbers for numbers in found if "phi" in numbers), None)
+    if numbers is None:
+        return None
     return TrendPoint(
         **_conditions(scan.source, scan.metadata), phi=numbers["phi"],
         rate_per_s=numbers.get("average_rate_per_s"),      # a constant share has none
+        saturated=bool(scan.saturated[scan.valid].any()),
     )
 
 
@@ -96,6 +106,26 @@ def _conditions(source: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def positive(text: str) -> float:
+    """A number above zero, as a person types it; ValueError for anything else."""
+    value = float(text.strip().replace(",", "."))
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(text)
+    return value
+
+
+def typed_number(text: str) -> Number:
+    """A number above zero with its error, if there is one, typed or as the table writes it.
+
+    >>> typed_number("2e-13 ± 1e-14"), typed_number("(2.00 ± 0.10) × 10⁻¹³")
+    (Number(value=2e-13, se=1e-14), Number(value=2e-13, se=1e-14))
+    """
+    body, _, power = text.replace("(no error)", "").partition("×")
+    exponent = f"e{power.strip().removeprefix('10').translate(LOWERED)}" if power else ""
+    value, _, error = body.strip().strip("()").partition("±")
+    return Number(positive(value.strip() + exponent), positive(error.strip() + exponent) if error else None)
+
+
 def read_points(paths: Sequence[Path]) -> tuple[list[TrendPoint], list[str]]:
     """Points of files and of the parts of lists of files; and the names of those that hold none. For a lane."""
     points, without = [], []
@@ -109,19 +139,23 @@ def read_points(paths: Sequence[Path]) -> tuple[list[TrendPoint], list[str]]:
     return points, without
 
 
-def finished_points(path: Path) -> list[TrendPoint]:
-    """The point of a series that has ended, if it was finished with a fit; for a lane."""
+def finished_points(path: Path) -> tuple[list[TrendPoint], list[str]]:
+    """The point of a series that has ended, if it was finished; its name if that has no fit. For a lane."""
     with open_scan(path) as scan:
-        point = point_of(scan) if scan.metadata["state"] == RunState.FINISHED else None
-    return [] if point is None else [point]
+        if scan.metadata["state"] != RunState.FINISHED:
+            return [], []
+        point = point_of(scan)
+    return ([], [path.name]) if point is None else ([point], [])
 
 
 def energy_words(line: Arrhenius) -> str:
     """The activation energy with its error, widened (and that said) where the points lie off the line."""
     off = math.sqrt(max(line.reduced_chi2, 1.0))
     energy = Number(1e3 * line.activation_energy_ev, 1e3 * off * line.activation_energy_ev_se)
-    widened = f" (points lie {off:.2g} times their errors off the line, which widens this one)" if off > OFF else ""
-    return f"activation energy {plus_minus(energy, 'meV')}{widened}"
+    words = f"activation energy {plus_minus(energy, 'meV')}"
+    if off > OFF:
+        words += f" (points lie {scientific(off, 2)} times their errors off the line, which widens this one)"
+    return words
 
 
 def arrhenius_of(
@@ -136,6 +170,8 @@ def arrhenius_of(
             and not (number.interval is not None and number.se is None)]
     if not used:
         return "no points"
+    if len({temperature for temperature, _ in used}) < 2:
+        return "it needs points at two temperatures at least"
     temperatures = np.array([temperature for temperature, _ in used])
     values = np.array([number.value for _, number in used])
     errors = [number.se for _, number in used]

@@ -1,15 +1,15 @@
 """Trends: final share and rate against power and temperature, Arrhenius plot, D(T); a click leaves a point out."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyqtgraph as pg
-from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -28,61 +28,26 @@ from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.lane import Lane
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.parted import BESIDE, parted
-from halidescope.gui.plots import Plot
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import DARK, Theme, value_font
-from halidescope.gui.trend_points import ROOM_K, TrendPoint, arrhenius_of, energy_words, finished_points, read_points
+from halidescope.gui.trend_plot import PlotRow, TrendPlot
+from halidescope.gui.trend_points import (
+    ROOM_K,
+    TrendPoint,
+    arrhenius_of,
+    energy_words,
+    finished_points,
+    positive,
+    read_points,
+    typed_number,
+)
 from halidescope.gui.values import plus_minus
 
 COLUMNS = ("file", "power (µW)", "T (K)", "φ", "⟨k⟩ (1/s)", "D (m²/s)")
 TEMPERATURE, DIFFUSIVITY = 2, 5     # what a person may type
-
-
-@dataclass(frozen=True)
-class PlotRow:
-    """One point of a plot; ``number`` is its place among the measurements."""
-
-    number: int
-    x: float
-    y: float
-    error: float
-    excluded: bool
-
-
-class TrendPlot(Plot):
-    """Points with error bars and a line; emits ``clicked(int)`` with the number of a point."""
-
-    clicked = Signal(int)
-
-    def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str]) -> None:
-        super().__init__(left=left, bottom=bottom)
-        self.points = pg.ScatterPlotItem(size=10)
-        self.bars = pg.ErrorBarItem(x=np.empty(0), y=np.empty(0), height=np.empty(0), beam=0.0)
-        self.line = pg.PlotDataItem()
-        for item in (self.line, self.bars, self.points):
-            self.addItem(item)
-        self.name_data("standard error", self.bars)
-        self.name_data("fit", self.line)
-        self.points.sigClicked.connect(lambda _, spots, *rest: self.clicked.emit(int(spots[0].data())))
-        self.getPlotItem().enableAutoRange()
-        self.getPlotItem().setDefaultPadding(0.1)
-
-    def show_points(self, rows: Sequence[PlotRow], theme: Theme) -> None:
-        """Show points; those that are left out are hollow."""
-        self.points.setData([
-            {"pos": (row.x, row.y), "data": row.number, "brush": pg.mkBrush(None if row.excluded else theme.accent),
-             "pen": pg.mkPen(theme.faint if row.excluded else theme.accent, width=2)}
-            for row in rows
-        ])
-        self.bars.setData(
-            x=np.array([row.x for row in rows]), y=np.array([row.y for row in rows]),
-            height=2 * np.array([row.error for row in rows]), pen=pg.mkPen(theme.faint),
-        )
-
-    def show_line(self, x: NDArray[np.float64], y: NDArray[np.float64], theme: Theme) -> None:
-        """Show the fitted line; an empty one takes it away."""
-        self.line.setData(x, y)
-        self.line.setPen(pg.mkPen(theme.text, width=2))
+NO_SERIES = "no point yet: a time series of this window comes by itself when it is finished, others by Add files…"
+SATURATED = "saturated spectra: leave this one out, or measure it with a shorter exposure"
+NO_D = "no D yet: a map's Profile tab puts one here, or type it into the table"
 
 
 class TrendsPanel(QWidget):
@@ -92,14 +57,18 @@ class TrendsPanel(QWidget):
     -------
     said(str)
         A sentence for the person.
+    undoable(str)
+        The same about something that :meth:`undo` takes back.
     """
 
     said = Signal(str)
+    undoable = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = DARK
         self.points: list[TrendPoint] = []
+        self._back: list[Callable[[], object]] = []     # the last steps, each as what takes it back
         self._lane = Lane("halidescope-trends", self)
         self.table = QTableWidget(0, len(COLUMNS), self)
         self.table.setHorizontalHeaderLabels(list(COLUMNS))
@@ -118,23 +87,41 @@ class TrendsPanel(QWidget):
         self.room = NumberField("room", "K", ROOM_K, (1.0, 1000.0), "temperature of the film in the dark", self)
         self.add.clicked.connect(self._choose)
         self.remove.clicked.connect(self._remove)
+        self.leave_out = QPushButton("Leave out", self)
+        self.leave_out.setToolTip(
+            "leave the selected measurements out of the fits, or take them in again (Space, or a click on a point)"
+        )
+        self.leave_out.clicked.connect(self._toggle_selected)
+        self.back = QPushButton("Undo", self)
+        self.back.setToolTip("take back what was left out, removed or typed last (Ctrl+Z)")
+        self.back.setEnabled(False)
+        self.back.clicked.connect(self.undo)
+        for key, widget, act in (
+            ("Space", self.table, self.leave_out.click), ("Del", self.table, self.remove.click),
+            ("Ctrl+Z", self, self.undo),
+        ):  # fmt: skip
+            shortcut = QShortcut(QKeySequence(key), widget)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
         self.room.changed.connect(self._show)
-        row = QHBoxLayout()
-        row.addWidget(self.add)
-        row.addWidget(self.remove)
-        row.addWidget(QLabel("room", self))
-        row.addWidget(self.room, 1)
+        grid = QGridLayout()
+        for place, button in enumerate((self.add, self.leave_out, self.back, self.remove)):
+            grid.addWidget(button, *divmod(place, 2))
+        dark = QHBoxLayout()
+        dark.addWidget(QLabel("film in the dark", self))
+        dark.addWidget(self.room, 1)
         left = QWidget(self)
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.table, 1)
-        column.addLayout(row)
-        self.phi = TrendPlot(left=("final share φ", ""), bottom=("power", "µW"))
-        self.rate = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("power", "µW"))
-        self.phi_heat = TrendPlot(left=("final share φ", ""), bottom=("temperature", "K"))
-        self.rate_heat = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("temperature", "K"))
-        self.arrhenius = TrendPlot(left=("ln ⟨k⟩", "k in 1/s"), bottom=("1000 / T", "1/K"))
-        self.diffusion = TrendPlot(left=("D", "10⁻¹³ m²/s"), bottom=("temperature", "K"))
+        column.addLayout(grid)
+        column.addLayout(dark)
+        self.phi = TrendPlot(left=("final share φ", ""), bottom=("power", "µW"), empty=NO_SERIES)
+        self.rate = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("power", "µW"), empty=NO_SERIES)
+        self.phi_heat = TrendPlot(left=("final share φ", ""), bottom=("temperature", "K"), empty=NO_SERIES)
+        self.rate_heat = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("temperature", "K"), empty=NO_SERIES)
+        self.arrhenius = TrendPlot(left=("ln ⟨k⟩", "k in 1/s"), bottom=("1000 / T", "1/K"), empty=NO_SERIES)
+        self.diffusion = TrendPlot(left=("D", "10⁻¹³ m²/s"), bottom=("temperature", "K"), empty=NO_D)
         against_power, against_heat = QSplitter(self), QSplitter(self)
         for pages, plots in ((against_power, (self.phi, self.rate)), (against_heat, (self.phi_heat, self.rate_heat))):
             for plot in plots:
@@ -142,7 +129,7 @@ class TrendsPanel(QWidget):
         self.tabs = QTabWidget(self)
         self.tabs.setDocumentMode(True)
         for page, words in (
-            (against_power, "Against power"), (against_heat, "Against temperature"), (self.arrhenius, "Arrhenius"),
+            (against_power, "Power"), (against_heat, "Temperature"), (self.arrhenius, "Arrhenius"),
             (self.diffusion, "D(T)"),
         ):  # fmt: skip
             self.tabs.addTab(page, words)
@@ -182,18 +169,20 @@ class TrendsPanel(QWidget):
 
     def add_files(self, paths: Sequence[Path]) -> None:
         """Read files in a lane and add what they hold."""
-
-        def read(found: tuple[list[TrendPoint], list[str]]) -> None:
-            points, without = found
-            self.add_points(points)
-            if without:
-                self.said.emit(f"no fitted time series in {', '.join(without)}")
-
-        self._lane.ask(lambda: read_points(paths), read, self._not_read)
+        self._lane.ask(lambda: read_points(paths), self._read, self._not_read)
 
     def add_finished(self, path: Path) -> None:
         """Read a series that has just ended in a lane; it is a point if it was finished and a fit was found."""
-        self._lane.ask(lambda: finished_points(path), self.add_points, self._not_read)
+        self._lane.ask(lambda: finished_points(path), self._read, self._not_read)
+
+    def _read(self, found: tuple[list[TrendPoint], list[str]]) -> None:
+        points, without = found
+        self.add_points(points)
+        if without:
+            self.said.emit(
+                f"no fitted time series in {', '.join(without)}: if it is a series, open it, analyse it again, store "
+                "that, and add its file here"
+            )
 
     def _not_read(self, error: BaseException) -> None:
         if not isinstance(error, ProblemError):
@@ -203,10 +192,42 @@ class TrendsPanel(QWidget):
     def _choose(self) -> None:
         ask_files(self, "Time series, or lists of them", SAVED_SCANS, self.add_files, many=True)
 
+    @property
+    def _selected(self) -> list[int]:
+        return sorted(index.row() for index in self.table.selectionModel().selectedRows())
+
     def _remove(self) -> None:
-        gone = {index.row() for index in self.table.selectionModel().selectedRows()}
-        self.points = [point for row, point in enumerate(self.points) if row not in gone]
+        gone = [(row, self.points[row]) for row in self._selected]
+        if not gone:
+            self.said.emit("nothing is removed: select a measurement of the table first")
+            return
+        self.points = [point for point in self.points if all(point is not one for _, one in gone)]
+
+        def put_back() -> None:
+            for row, point in gone:
+                self.points.insert(min(row, len(self.points)), point)
+
+        names = ", ".join(Path(point.source).name for _, point in gone)
+        self._done(put_back, f"out of the trends: {names}; the file stays")
+
+    def _toggle_selected(self) -> None:
+        rows = self._selected
+        if not rows:
+            self.said.emit("nothing is left out: select a measurement of the table, or click a point")
+        for row in rows:
+            self.toggle(row)
+
+    def undo(self) -> None:
+        """Take back the last thing that a person did to the points."""
+        if self._back:
+            self._back.pop()()
+            self._show()
+
+    def _done(self, take_back: Callable[[], object], words: str = "") -> None:
+        self._back.append(take_back)
         self._show()
+        if words:
+            self.undoable.emit(words)
 
     def show_diffusion(self) -> None:
         """Bring D(T) to the front."""
@@ -214,23 +235,34 @@ class TrendsPanel(QWidget):
 
     def toggle(self, number: int) -> None:
         """Leave a point out of the fits, or take it in again."""
-        self.points[number].excluded = not self.points[number].excluded
-        self._show()
+        self._change(number, excluded=not self.points[number].excluded)
+
+    def _change(self, row: int, **values: object) -> None:
+        """Change a point, if it is a change."""
+        old = self.points[row]
+        new = replace(old, **values)  # type: ignore[arg-type]
+        if new == old:
+            self._show()
+            return
+        self.points[row] = new
+
+        def take_back() -> None:
+            self.points = [old if one.source == old.source else one for one in self.points]
+
+        self._done(take_back)
 
     def _typed(self, row: int, column: int) -> None:
         item = self.table.item(row, column)
         text = "" if item is None else item.text().strip()
-        point = self.points[row]
         try:
             if column == TEMPERATURE:
-                point.temperature_k = _positive(text) if text else None
-            elif column == DIFFUSIVITY:
-                value, _, error = text.partition("±")
-                point.diffusivity_m2_s = Number(_positive(value), _positive(error) if error else None) if text else None
+                self._change(row, temperature_k=positive(text) if text else None)
+            elif column == DIFFUSIVITY and text != _words(self.points[row].diffusivity_m2_s, ""):
+                self._change(row, diffusivity_m2_s=typed_number(text) if text else None)
         except ValueError:
             allowed = "a temperature above 0 K" if column == TEMPERATURE else "D above 0 m²/s, or D ± its error"
             self.said.emit(f"'{text}' is not {allowed}; the value before it is kept")
-        self._show()
+            self._show()
 
     # showing
 
@@ -239,6 +271,7 @@ class TrendsPanel(QWidget):
         if room is None:
             self.words.setText(self.room.reason)
             return
+        self.back.setEnabled(bool(self._back))
         self._fill_table(room)
         power = [point.power_uw for point in self.points]
         heat = [point.temperature(room) for point in self.points]
@@ -262,7 +295,7 @@ class TrendsPanel(QWidget):
 
     def _lines(self, room: float, heat: Sequence[float]) -> None:
         if not self.points:
-            self.words.setText("No measurement yet: series of this window come by themselves, others by Add files.")
+            self.words.setText("")
         rate = arrhenius_of(self.points, room)
         spread = arrhenius_of(self.points, room, "diffusivity_m2_s")
         words = []
@@ -279,6 +312,8 @@ class TrendsPanel(QWidget):
         else:
             self.diffusion.show_line(np.empty(0), np.empty(0), self._theme)
         if self.points:
+            if any(point.saturated and not point.excluded for point in self.points):
+                words.append(f"⚠ {SATURATED}")
             out = sum(point.excluded for point in self.points)
             words += [f"{out} left out"] if out else []
             if any(point.temperature_k is None for point in self.points):
@@ -289,11 +324,10 @@ class TrendsPanel(QWidget):
         self.table.blockSignals(True)
         self.table.setRowCount(len(self.points))
         for row, point in enumerate(self.points):
-            spread = point.diffusivity_m2_s
+            mark = "⚠ " if point.saturated else ""
             texts = (
-                Path(point.source).stem, f"{point.power_uw:g}", f"{point.temperature(room):.1f}",
-                plus_minus(point.phi) if point.phi else "–", plus_minus(point.rate_per_s) if point.rate_per_s else "–",
-                "" if spread is None else f"{spread.value:.3g}" + (f" ± {spread.se:.2g}" if spread.se else ""),
+                mark + Path(point.source).stem, f"{point.power_uw:g}", f"{point.temperature(room):.1f}",
+                _words(point.phi), _words(point.rate_per_s), _words(point.diffusivity_m2_s, ""),
             )
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
@@ -302,7 +336,7 @@ class TrendsPanel(QWidget):
                 font = item.font()
                 font.setStrikeOut(point.excluded)
                 item.setFont(font)
-                item.setToolTip(point.source)
+                item.setToolTip(point.source + (f"\n{SATURATED}" if point.saturated else ""))
                 self.table.setItem(row, column, item)
         self.table.resizeColumnsToContents()
         self.table.blockSignals(False)
@@ -312,8 +346,5 @@ class TrendsPanel(QWidget):
         self._lane.close()
 
 
-def _positive(text: str) -> float:
-    value = float(text.strip().replace(",", "."))
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(text)
-    return value
+def _words(number: Number | None, nothing: str = "–") -> str:
+    return nothing if number is None else plus_minus(number)

@@ -104,8 +104,9 @@ class MainWindow(QMainWindow):
 
     @property
     def data_folder(self) -> Path:
-        """Where measurements are proposed to go."""
-        return Path(str(self.settings.value("folder", str(documents()))))
+        """Where measurements are proposed to go: where the last one went, if that is there still."""
+        last = self.settings.value("folder")
+        return Path(str(last)) if last is not None and Path(str(last)).is_dir() else documents()
 
     def _build_header(self) -> None:
         header = QWidget(self)
@@ -132,11 +133,14 @@ class MainWindow(QMainWindow):
         self.preflight.places.connect(self.film.show_plan)
         self.views.said.connect(self.say)
         self.trends.said.connect(self.say)
+        self.trends.undoable.connect(lambda words: self.notice.say(words, actions=[("undo", self.trends.undo)]))
         measure.library.said.connect(self._library_said)
         measure.start_asked.connect(partial(self._begin, feed.start))
         measure.queue_asked.connect(partial(self._begin, feed.enqueue))
         measure.pause_asked.connect(feed.pause)
         measure.resume_asked.connect(feed.resume)
+        measure.name_wanted.connect(self.propose_file)
+        measure.not_begun.connect(self.say)
         measure.skip_asked.connect(feed.skip)
         measure.abort_asked.connect(feed.abort)
         queue.move_asked.connect(feed.move)
@@ -218,7 +222,7 @@ class MainWindow(QMainWindow):
         queued = self.following.queued_files
         while not free(path := self.data_folder / f"{kind}-{number:03d}.nxs") or path == taken or path in queued:
             number += 1
-        self.measure.set_file(path)
+        self.measure.propose(path)
 
     def _go_on_film(self, x_um: float, y_um: float) -> None:
         if not self.instruments.stage.ask(x_um, y_um):
@@ -360,7 +364,7 @@ class MainWindow(QMainWindow):
         self.trends.stop()
         self.kmc.close_process()
         self.messages.close()
-        self.feed.close()
+        self.feed.close(after_opening=self.entrance.demo.end)
         self.entrance.close()
 
 

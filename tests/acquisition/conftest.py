@@ -110,7 +110,7 @@ class Bench:
         self._simulated = simulated
         self.microscope = parse_microscope(simulated.microscope_toml())
         assert simulated.control is not None
-        self._control = socket.create_connection((simulated.control.host, simulated.control.port), timeout=5.0)
+        self._control = socket.create_connection((simulated.control.host, simulated.control.port), timeout=60.0)
         self._lines = self._control.makefile("rb")
 
     def ask(self, **request: object) -> Any:
@@ -151,7 +151,7 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench()
 
 
-def until(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], object], what: str, timeout_s: float = 90.0) -> None:
     """Wait for a condition, bounded; fails with what was waited for."""
     end = time.monotonic() + timeout_s
     pause = threading.Event()

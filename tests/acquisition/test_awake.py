@@ -91,7 +91,7 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
     yield address
     daemon.terminate()
-    daemon.wait(10)
+    daemon.wait(60)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def keeper(bus: str) -> Iterator[Callable[..., Keeper]]:
     with open_dbus_connection(bus) as asker:
         for made, thread, connection in served:
             asker.send_and_get_reply(new_method_call(DBusAddress("/", made.name, made.name), "Stop"))
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
             connection.close()
 
@@ -125,7 +125,7 @@ def engine(bench: Bench, bus: str, tmp_path: Path) -> Iterator[EngineClient]:
     try:
         client.quit()
     except ProblemError:
-        client._process.wait(10)
+        client._process.wait(60)
     client.close()
 
 

@@ -4,7 +4,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halidescope.acquisition.convert import convert, save
@@ -146,7 +146,7 @@ def test_parts_and_means_are_saved_as_files_of_their_own(measured, tmp_path):
             assert again.metadata["processing"][0]["settings"] == {"axes": ["time"], "every": 3}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(every=st.integers(1, 12))
 def test_the_mean_of_means_weighted_by_their_numbers_is_the_mean(measured, tmp_path_factory, every):
     scan = _series(measured)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sif_parser
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halidescope.acquisition.importers import open_any, supported
@@ -235,7 +235,7 @@ def test_an_unknown_file_says_what_was_tried_and_what_is_supported(tmp_path):
     assert ".spe" in supported()["Princeton LightField/WinSpec SPE"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(nx=st.integers(1, 6), ny=st.integers(1, 6), seed=st.integers(0, 99), jitter=st.floats(0, 0.002))
 def test_points_in_any_order_become_the_map_they_were(nx, ny, seed, jitter):
     rng = np.random.default_rng(seed)
@@ -263,7 +263,7 @@ def vendor_bytes() -> dict[str, bytes]:
     return files
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(name=st.sampled_from(["a.spe", "b.spe", "c.sif", "d.txt", "e.txt"]), seed=st.integers(0, 2**32))
 def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path, name, seed):
     """Cut off, bits flipped, numbers replaced: nothing but a scan or a ScanFileError comes out, and soon."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
@@ -51,7 +51,7 @@ def test_a_journal_with_torn_bytes_gives_what_is_whole_or_one_sentence(write_jou
             assert np.array_equal(scan.spectra[row, column], record(point, point).counts)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=12, max_size=12))
 def test_any_number_that_can_be_measured_reads_back_undamaged(tmp_path, numbers):
     """SQLite keeps -0.0 as 0.0: a stage that reports -0.0 µm must not look like a damaged row."""

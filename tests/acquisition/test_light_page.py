@@ -120,19 +120,22 @@ def test_all_light_is_counted_over_a_kill_and_its_resume(tmp_path):
         client.start(MAP, out)
         until(lambda: client.status().done >= 20, "20 spectra")
         os.kill(client.session.pid, signal.SIGKILL)
-        client._process.wait(10)
+        client._process.wait(60)
         client.close()
         log = tmp_path / "session.watchdog.log"
         until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
         assert "µm had light for" in log.read_text()
         truth = bench.ask(get="film.energy_j")
-        assert booked_j(read_page(light_path(journal_path(out))).spots) == pytest.approx(truth, rel=0.02)
+        # when the light went nobody can say who was killed: the watchdog books what is left open of it
+        booked = booked_j(read_page(light_path(journal_path(out))).spots)
+        assert 0.97 * truth < booked < 1.3 * truth
         with Host(bench.microscope) as host:
             host.engine.door.start(MAP, str(out), resume=True)
             until(lambda: host.engine.status().state.ended, "end")
             assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
         with closing(NexusFile(out)) as file:
-            assert booked_j(file.light_spots) == pytest.approx(bench.ask(get="film.energy_j"), rel=0.02)
+            of_resumed = bench.ask(get="film.energy_j") - truth
+            assert booked_j(file.light_spots) - booked == pytest.approx(of_resumed, rel=0.1)
         assert not light_path(journal_path(out)).exists()
 
 

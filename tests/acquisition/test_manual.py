@@ -92,7 +92,7 @@ def test_a_moving_stage_can_be_stopped(bench, host, client):
     mover.start()
     until(lambda: host.engine.door._orders.empty(), "the move to begin")
     client.stop_stage()
-    mover.join(10.0)
+    mover.join(60.0)
     assert "stands at" in problems[0] or "stopped" in problems[0]
     bench.ask(clear="all")
     assert client.manual_move(30.0, 40.0) == pytest.approx((30.0, 40.0), abs=0.1)
@@ -122,8 +122,8 @@ def test_a_live_view_shows_spectra_and_its_light_is_in_the_ledger(bench, client)
     for x in (60.0, 80.0):
         truth = bench.ask(get="film.dose_j_cm2", x=x, y=60.0)
         (dose,), = client.dose_map((x - 0.01, 59.99), (0.02, 0.02), (1, 1)).dose_j_cm2
-        # 20 ms of this computer at speed 20: 0.4 s of light, and the way between the two places
-        assert dose == pytest.approx(truth, abs=0.4 * bench.microscope.peak_irradiance_w_cm2(20.0))
+        # 100 ms of this computer at speed 20: 2 s of light, of more than 6 s, and the way between the two places
+        assert dose == pytest.approx(truth, abs=2.0 * bench.microscope.peak_irradiance_w_cm2(20.0))
     here = client.status()
     assert here.photons_here_per_um2 == pytest.approx(here.dose_here_j_cm2 * 1e-8 / 4.905e-19, rel=1e-3)
 

@@ -21,7 +21,7 @@ POWERS = {"kind": "power-series", "powers_uw": [40.0, 80.0, 120.0], "duration_s"
           "pitch_um": 30.0, "origin_um": [20.0, 20.0], "random_order": True, "seed": 5, **FILM}
 PAPER = {"kind": "exposure-and-maps", "sample_power_uw": 5.0, "exposure_power_uw": 120.0, "exposure_duration_s": 10.0,
          "interval_s": 1.0, "position_um": [150.0, 150.0], "origin_um": [146.0, 146.0], "size_um": [8.0, 8.0], **FILM}
-RECOVERY = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 240.0, "interval_s": 30.0,
+RECOVERY = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 6000.0, "interval_s": 30.0,
             "exposure_power_uw": 120.0, "exposure_duration_s": 10.0, "position_um": [60.0, 150.0], **FILM}
 LIT = {"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 30.0, "position_um": [150.0, 40.0], **FILM}
 
@@ -43,7 +43,7 @@ def host(shared):
 def measure(host, recipe, out):
     """Run a recipe to its end."""
     host.engine.door.start(recipe, str(out))
-    until(lambda: host.engine.status().state.ended, "end", 40.0)
+    until(lambda: host.engine.status().state.ended, "end")
     return host.engine.status()
 
 
@@ -63,8 +63,9 @@ def test_a_power_series_takes_each_power_on_a_fresh_spot_and_opens_as_one(shared
         spots = scan.position_um.reshape(3, 6, 2).mean(axis=1)
         assert spots == pytest.approx(np.array(recipe.spots_um), abs=0.2)
         irradiance = shared.microscope.peak_irradiance_w_cm2(1.0) * scan.sample_power_uw
-        first = scan.time_s < 0.4
-        assert np.all(scan.dose_j_cm2[first] < 2.0 * irradiance[first])      # nobody was there before
+        # nobody was there before: all dose is of the light since it came on, that of before would be 1 s and more
+        before_s = (scan.dose_j_cm2 / irradiance - scan.time_s).reshape(3, 6)
+        assert before_s.min(axis=1).max() < 0.8
         assert np.all(np.diff(scan.time_s.reshape(3, 6), axis=1) > 0)
         whole = scan.spectra
         assert np.array_equal(scan.spectrum(7), whole[7])
@@ -108,30 +109,32 @@ def test_maps_around_an_exposure_are_three_files_and_a_list(shared, host, tmp_pa
 def test_a_recovery_keeps_its_absolute_schedule_and_is_dark_between(shared, host, tmp_path):
     out = tmp_path / "recovery.nxs"
     host.engine.door.start(RECOVERY, str(out))
-    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks", 40.0)
-    dose = shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0)
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks")
     host.engine.pause()                    # a pause is no excuse
     until(lambda: host.engine.status().state is RunState.PAUSED, "pause")
     assert shared.ask(get="laser.emission") is False
+    dose = shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0)
     done = host.engine.status().done
     before = shared.ask(get="clock.now_s")
     until(lambda: shared.ask(get="clock.now_s") > before + 65, "a point to be missed")
-    assert shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0) - dose < 0.05 * dose
+    assert shared.ask(get="film.dose_j_cm2", x=60.0, y=150.0) == dose
     host.engine.resume()
-    until(lambda: host.engine.status().state.ended, "end", 40.0)
-    assert host.engine.status().state is RunState.FINISHED, host.engine.status()
+    until(lambda: host.engine.status().done >= done + 2, "two more looks")
+    host.engine.abort()
+    until(lambda: host.engine.status().state.ended, "end")
     with open_scan(out) as scan, open_scan(out, part=1) as exposure:
         assert scan.kind == "dark-recovery"
         assert scan.axes["time"].tolist() == [30.0 * k for k in range(len(scan.valid))]
         assert np.all(scan.time_s[scan.valid] >= scan.axes["time"][scan.valid])
-        assert done <= scan.valid.sum() < 9
-        missed = [point for point in range(9) if point >= len(scan.valid) or not scan.valid[point]]
-        assert sorted(scan.missing) == missed
-        assert all("successor was due" in reason for reason in scan.missing.values())
+        assert scan.valid.sum() >= done + 2
+        assert sorted(scan.missing) == sorted({*range(201)} - {*np.flatnonzero(scan.valid)})
+        missed = [scan.missing[point] for point in np.flatnonzero(~scan.valid)]
+        assert missed
+        assert all("successor was due" in reason for reason in missed)
         # little light since the exposure: a few looks of 0.1 s, switching on and off included
         assert scan.dose_j_cm2[scan.valid].max() < 2 * exposure.dose_j_cm2.max()
         late = scan.time_s[scan.valid][1:] - scan.axes["time"][scan.valid][1:]
-        assert late.min() < 15.0           # a quarter of a second of this computer: the pause shifted nothing
+        assert late.max() < 60.0           # the pause, of more than that, shifted nothing
 
 
 def test_a_sequence_hands_its_sample_down_and_is_flattened(tmp_path):
@@ -151,7 +154,7 @@ def test_an_aborted_chain_lists_what_is_there(shared, host, tmp_path):
     out = tmp_path / "aborted.nxs"
     long = {"kind": "sequence", "recipes": [{**LIT, "duration_s": 1.0}, {**LIT, "duration_s": 5000.0}, LIT]}
     host.engine.door.start(long, str(out))
-    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "the second part", 40.0)
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "the second part")
     host.engine.abort()
     assert shared.ask(get="laser.emission") is False
     until(lambda: host.engine.status().state.ended, "end")
@@ -172,7 +175,9 @@ def test_log_spaced_times_are_kept(host, tmp_path):
         assert due[:3].tolist() == pytest.approx([0.0, 0.1, 0.2])
         assert due[-1] / due[-2] == pytest.approx(10 ** 0.25)
         assert scan.valid[[0, -1]].all()
-        assert scan.time_s[-1] == pytest.approx(due[-1], abs=6.0)       # 6 s are 0.1 s of this computer
+        late_s = scan.time_s - due
+        assert late_s.min() >= 0.0
+        assert late_s[-4:].min() < 6.0       # 6 s are 0.1 s of this computer, and one of four will not be disturbed
 
 
 def test_a_series_goes_dark_at_its_dose_cap(shared, host, tmp_path):
@@ -181,12 +186,13 @@ def test_a_series_goes_dark_at_its_dose_cap(shared, host, tmp_path):
     status = measure(host, recipe, tmp_path / "cap.nxs")
     assert status.state is RunState.FINISHED, status.reason
     with open_scan(tmp_path / "cap.nxs") as scan:
-        # a busy computer may be late by more than is reserved; 1 % is 10 ms of real time here
-        assert 0.3 * cap < scan.dose_j_cm2.max() <= 1.01 * cap
+        # a busy computer may be late by more than is reserved, but once only: the next spectrum is not begun
+        assert 0.3 * cap < scan.dose_j_cm2[-1]
+        assert scan.dose_j_cm2[-2] <= cap
         assert any("dose cap" in event.text for event in scan.events)
         assert all("dose cap" in reason for reason in scan.missing.values())
-    # the last switching off takes real time, some 30 ms, which are 2 s here
-    assert shared.ask(get="film.dose_j_cm2", x=180.0, y=100.0) < 1.5 * cap
+    # the last switching off takes real time, some 30 ms, which are 2 s here; uncapped it would be 50 times as much
+    assert shared.ask(get="film.dose_j_cm2", x=180.0, y=100.0) < 5.0 * cap
 
 
 def test_fresh_spots_are_demanded_and_doses_capped_in_a_sentence(host, tmp_path):

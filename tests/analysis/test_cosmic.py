@@ -41,7 +41,7 @@ def test_pure_noise_has_no_hits_even_at_few_counts():
     assert find_cosmic_rays(clean((1500,), rng), dark=1000.0, read_noise=4.0).channel.size == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 1000),
     level=st.sampled_from([0.0, 1.0, 30.0, 3000.0, 40_000.0, 65_000.0]),

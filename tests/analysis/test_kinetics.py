@@ -16,7 +16,7 @@ def two(t, k1, k2, k01, k02):
     return k01 * np.exp(-k1 * t) + k02 * np.exp(-k2 * t)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     fast=st.floats(0.01, 0.3),
     ratio=st.floats(0.0, 0.3),
@@ -37,7 +37,7 @@ def test_exact_traces_give_exact_parameters_in_any_unit_of_time(fast, ratio, wei
     assert not fit.one_exponential_suffices
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     fast=st.floats(0.005, 0.3),
     ratio=st.floats(0.0, 1.0),

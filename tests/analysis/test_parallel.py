@@ -26,7 +26,7 @@ def test_every_row_is_done_once_in_parts_that_are_not_too_long(rows, longest):
 @pytest.mark.skipif(cores() < 2, reason="needs two cores")
 def test_the_caller_works_too_and_a_part_that_fails_is_heard():
     threads = set()
-    together = threading.Barrier(cores(), timeout=10.0)
+    together = threading.Barrier(cores(), timeout=60.0)
     first = threading.local()
 
     def meet(part):

@@ -4,20 +4,26 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from halidescope.drivers import ocean_line
 from halidescope.drivers.catalogue import connect
 from halidescope.simulators.microscope import SimulatedMicroscope
 
-TIMEOUT_S = 0.4
+PATIENT_S = 5.0    # no busy computer makes an answer later than that
+HURRIED_S = 0.1     # for answers that shall not come in time
+HASTY_S = 0.5       # for what comes at once, and then nothing
+LATE_S = 0.8        # so late comes what is late: far behind the hurried, soon enough to be waited for
 
 
 class Wire:
     """Connects drivers to one simulated microscope and breaks it through its control port."""
 
     def __init__(self, simulated: SimulatedMicroscope) -> None:
+        self._bench = simulated.bench
         self.devices = {device.role: device for device in simulated.devices}
         self._control = socket.create_connection((simulated.control.host, simulated.control.port), timeout=5.0)
         self._lines = self._control.makefile("rw")
@@ -26,7 +32,7 @@ class Wire:
     def connect(self, role: str, **settings: Any) -> Any:
         """The driver of a role, connected; closed at the end of the test."""
         device = self.devices[role]
-        instrument = connect(device.model, device.resource, role=role, **{"timeout_s": TIMEOUT_S, **settings})
+        instrument = connect(device.model, device.resource, role=role, **{"timeout_s": PATIENT_S, **settings})
         self._connected.append(instrument)
         return instrument
 
@@ -45,6 +51,21 @@ class Wire:
     def fault(self, name: str, **more: Any) -> None:
         """Break something."""
         self.control(fault=name, **more)
+
+    def watch_moves(self) -> list[float]:
+        """When the stage sets out, from now on, on the simulated world's clock."""
+        bench, seen = self._bench, []
+        bench.watchers.append(lambda event: seen.append(bench.clock.now_s()) if event == "move" else None)
+        return seen
+
+    def moved_until_s(self) -> float:
+        """When the stage is at rest after its present move, on the same clock."""
+        return max(self._bench.axes[axis].rest_s() for axis in "12")
+
+    def stage_at(self, time_s: float) -> tuple[float, float]:
+        """Where the stage really is during its present move, µm."""
+        with self._bench.lock:
+            return self._bench.position_um(time_s)
 
     def mend(self) -> None:
         """End all faults."""
@@ -73,6 +94,18 @@ def wire(models: dict[str, Any]) -> Iterator[Wire]:
             yield connected
         finally:
             connected.close()
+
+
+@contextmanager
+def hurried(instrument: Any, timeout_s: float = HURRIED_S) -> Iterator[None]:
+    """Answers and their rests are waited for a moment only: for what is asked in vain; nothing else is in a hurry."""
+    patient_s, transfer_s = instrument.timeout_s, ocean_line.TRANSFER_WAIT_S
+    instrument.timeout_s = instrument.adapter.timeout_s = ocean_line.TRANSFER_WAIT_S = timeout_s
+    try:
+        yield
+    finally:
+        instrument.timeout_s = instrument.adapter.timeout_s = patient_s
+        ocean_line.TRANSFER_WAIT_S = transfer_s
 
 
 class Peer:

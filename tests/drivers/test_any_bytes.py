@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halidescope.drivers.catalogue import MODELS
@@ -87,7 +87,7 @@ def test_answers_are_right_however_they_are_cut(wire, model):
     right = seen(plain)
     plain.close()
 
-    @settings(max_examples=6, deadline=None)
+    @settings(max_examples=6)
     @given(sizes=st.lists(st.integers(1, 7) | st.integers(1, 300), min_size=1, max_size=6))
     def check(sizes):
         time.sleep(0.01)    # a controller of one client has to see that the last one left
@@ -104,7 +104,7 @@ def test_answers_are_right_however_they_are_cut(wire, model):
 RUBBISH = st.binary(min_size=1, max_size=80) | st.text(alphabet=":A01.=, \r\n@OK[]E-727", min_size=1).map(str.encode)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(answer=RUBBISH)
 def test_rubbish_ends_in_an_error_in_time(peer, model, answer):
     instrument = MODELS[model].driver(peer(lambda data: answer).resource, timeout_s=0.02)

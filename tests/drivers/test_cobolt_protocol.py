@@ -328,7 +328,7 @@ def test_any_power_is_an_error_or_that_number(answer):
             power_mw = laser.power_mw
         except InstrumentError:
             return
-        assert power_mw == float(answer) * 1e3
+        assert power_mw == float(answer.strip()) * 1e3
         assert 0 <= power_mw < float("inf")
 
 

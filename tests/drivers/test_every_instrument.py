@@ -18,6 +18,8 @@ from halidescope.drivers.ocean_messages import Message
 from halidescope.drivers.roles import Identity, Laser, Spectrometer, Stage
 from halidescope.simulators.microscope import SimulatedMicroscope
 
+from .conftest import HASTY_S, LATE_S, hurried
+
 ROLES = ("laser", "stage", "spectrometer")
 ROOMS = [room.name for room in pkgutil.iter_modules(drivers.__path__)]
 MODULES = [importlib.import_module(f"{drivers.__name__}.{room}") for room in ROOMS]
@@ -43,14 +45,14 @@ def ask(instrument):
 @pytest.mark.parametrize("role", ROLES)
 class TestOnABadLine:
     def test_slow_answers_are_waited_for(self, role, wire):
-        instrument = wire.connect(role, timeout_s=2.0)
+        instrument = wire.connect(role)
         wire.fault("slow-reply")
         assert ask(instrument) == instrument.identity
 
     def test_garbage_raises_and_the_next_answer_is_right(self, role, wire):
         instrument = wire.connect(role)
         wire.fault("garbage-reply")
-        with pytest.raises(BadReplyError, match=f"^{role} .*answered"):
+        with hurried(instrument, HASTY_S), pytest.raises(BadReplyError, match=f"^{role} .*answered"):
             read_something(instrument)
         wire.mend()
         assert ask(instrument) == instrument.identity
@@ -58,8 +60,8 @@ class TestOnABadLine:
     def test_late_answers_raise_and_never_answer_the_next_question(self, role, wire):
         instrument = wire.connect(role)
         right = read_something(instrument)
-        wire.fault("late-reply", delay_s=1.0)
-        with pytest.raises(ConnectionLostError, match="no answer"):
+        wire.fault("late-reply", delay_s=LATE_S)
+        with hurried(instrument), pytest.raises(ConnectionLostError, match="no answer"):
             ask(instrument)
         wire.mend()
         for _ in range(20):
@@ -86,21 +88,21 @@ class TestOnABadLine:
         chosen = {other: None for other in ROLES if other != role}
         with SimulatedMicroscope(speed=60.0, control_port=None, seed=1, **chosen) as before:
             [device] = before.devices
-            instrument = connect(device.model, device.resource, role=role, timeout_s=0.4)
+            instrument = connect(device.model, device.resource, role=role)
             told, wanted = change_something(instrument)
         with pytest.raises(ConnectionLostError, match=f"^{role} .*(lost|no answer)"):
             ask(instrument)
         start = time.monotonic()
         with pytest.raises(ConnectionLostError, match=f"^{role} .*nobody answers there"):
             instrument.reconnect(within_s=0.3)
-        assert 0.15 < time.monotonic() - start < 2.0
+        assert time.monotonic() - start > 0.15
 
-        waiting = threading.Thread(target=instrument.reconnect, kwargs={"within_s": 10.0})
+        waiting = threading.Thread(target=instrument.reconnect, kwargs={"within_s": 60.0})
         waiting.start()
         waiting.join(0.3)
         assert waiting.is_alive()
         with SimulatedMicroscope(speed=60.0, control_port=None, seed=1, ports={role: device.port}, **chosen):
-            waiting.join(10.0)
+            waiting.join(60.0)
             assert not waiting.is_alive()
             assert ask(instrument) == instrument.identity
             assert told() == pytest.approx(wanted)

@@ -6,6 +6,7 @@ The tests write nothing unless ``HALIDESCOPE_WRITE_FAULTS`` names a file: then t
 import os
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,11 @@ import pytest
 from halidescope.drivers.catalogue import MODELS
 from halidescope.drivers.errors import InstrumentError
 
+from .conftest import HASTY_S, HURRIED_S, LATE_S, hurried
+
 TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
+WAITS_S = {"late-reply": HURRIED_S, "spectrometer-silent": HURRIED_S, "garbage-reply": HASTY_S,
+           "spectrum-truncated": HASTY_S}  # fmt: skip
 LINE_FAULTS = ("slow-reply", "garbage-reply", "late-reply", "connection-drop")
 FAULTS = {
     "laser": ("interlock-open", "laser-fault", *LINE_FAULTS),
@@ -21,8 +26,8 @@ FAULTS = {
     "spectrometer": ("spectrometer-silent", "spectrum-truncated", "spectrum-stale", "saturated", *LINE_FAULTS),
 }
 CASES = [(model, fault) for model, entry in MODELS.items() for fault in FAULTS[entry.role]]
-SETTINGS = {"pi-e727": {"settle_wait_s": 0.3}, "asi-ms2000": {"settle_wait_s": 0.3},
-            "zaber-ascii": {"settle_wait_s": 0.3, "home": True}}  # fmt: skip
+SETTINGS = {"zaber-ascii": {"home": True}}
+SETTLE_WAIT_S = 0.1     # for a stage that will not arrive
 HEAD = """# What the drivers report when something breaks
 
 Made and checked by `tests/drivers/test_faults.py` against the simulated instruments, over TCP. Numbers and quoted
@@ -75,11 +80,17 @@ def observe(wire, instrument, fault: str) -> tuple[str, str]:
     action, name = prepare(instrument)
     if fault in LINE_FAULTS:
         action, name = instrument.identify, "asking who it is"
-    wire.fault(fault, **({"delay_s": 0.6} if fault == "late-reply" else {}))
+    wire.fault(fault, **({"delay_s": LATE_S} if fault == "late-reply" else {}))
+    if instrument.role == "stage":
+        instrument.settle_wait_s, patient_s = SETTLE_WAIT_S, instrument.settle_wait_s
     try:
-        result = action()
+        with hurried(instrument, WAITS_S[fault]) if fault in WAITS_S else nullcontext():
+            result = action()
     except InstrumentError as error:
         return name, f"`{type(error).__name__}`: {plain(error.problem)}"
+    finally:
+        if instrument.role == "stage":
+            instrument.settle_wait_s = patient_s
     if getattr(result, "saturated", False):
         return name, "no error; the spectrum says that it is saturated"
     return name, "no error; the answer is waited for"
@@ -92,7 +103,8 @@ def recover(instrument, fault: str) -> str:
     if fault in LINE_FAULTS:
         for _ in range(20):
             try:
-                assert instrument.identify() == instrument.identity
+                with hurried(instrument, HASTY_S):
+                    assert instrument.identify() == instrument.identity
                 break
             except InstrumentError:
                 continue    # the late answer is still on its way; each time no longer than the time-out
@@ -117,8 +129,7 @@ def recover(instrument, fault: str) -> str:
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_fault_is_reported_as_documented(case, wire, seen):
     model, fault = case
-    patient = {"timeout_s": 2.0} if fault == "slow-reply" else {}
-    instrument = wire.connect(MODELS[model].role, **SETTINGS.get(model, {}), **patient)
+    instrument = wire.connect(MODELS[model].role, **SETTINGS.get(model, {}))
     name, outcome = observe(wire, instrument, fault)
     wire.mend()
     afterwards = recover(instrument, fault)

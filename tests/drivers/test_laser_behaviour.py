@@ -8,6 +8,8 @@ from halidescope.drivers.catalogue import MODELS
 from halidescope.drivers.errors import ConnectionLostError, InterlockError, LaserFaultError, LimitError, RefusedError
 from halidescope.drivers.roles import LaserState
 
+from .conftest import HURRIED_S, LATE_S
+
 # what the head shows by itself differs, what the driver makes sure of does not
 LATCHING = {"cobolt-06-mld"}             # an opened interlock stays a fault after it was closed
 SILENT = {"toptica-ibeam-smart"}         # neither interlock nor faults can be asked for; refusals tell
@@ -177,7 +179,8 @@ class TestLaser:
 
     def test_dark_is_reached_though_the_answers_are_late(self, laser, wire):
         light(laser, wire)
-        wire.fault("late-reply", delay_s=0.6)
+        wire.fault("late-reply", delay_s=LATE_S)
+        laser.adapter.timeout_s = HURRIED_S     # of this connection only, not of the one that is made after it
         laser.turn_off()
         assert not shines(wire)
 
@@ -261,8 +264,6 @@ class TestDelayedEmission:
         assert wire.get("clock.now_s") - before_s >= 5.0
         assert shines(wire)
         assert laser.state is LaserState.ON
-        dark_at, lit_at = laser.lit_between_s
-        assert lit_at - dark_at < 0.1
         assert told
         assert set(told) == {(LaserState.ARMING, False)}
         laser.turn_off()

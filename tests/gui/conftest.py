@@ -6,23 +6,27 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_API", "pyside6")
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QSettings
+from qtpy.QtWidgets import QApplication
 
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.recipes import AdaptiveMap, AnyRecipe, RasterMap, Sample, TimeSeries
 from halidescope.acquisition.states import RunState
+from halidescope.gui import status_strip
 from halidescope.gui.link import Opened, attached
 from halidescope.gui.panels import Views
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
 
-CALL_ENDS_S = 30.0      # a first fit compiles its kernels
+PATIENT_MS = 60_000
+CALL_ENDS_S = 60.0      # a first fit compiles its kernels
 SPEED = 30.0    # of the simulated microscope
 FILM = Sample(name="film 12", composition=1.5)
 SERIES = TimeSeries(
@@ -37,6 +41,28 @@ FIELD = RasterMap(
     sample_power_uw=5.0, exposure_s=0.2, origin_um=(8.0, 12.0), size_um=(24.0, 16.0), step_um=4.0, dark_spectra=3,
     sample=FILM,
 )
+
+
+class PatientBot(QtBot):
+    """Waits until something happens, and gives up only where no busy computer would be the reason."""
+
+    def waitUntil(self, callback: Callable[[], object], *, timeout: int = PATIENT_MS) -> None:  # noqa: N802
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: object, *, timeout: int = PATIENT_MS, **kwargs: Any) -> Any:  # noqa: N802
+        return super().waitSignal(signal, timeout=timeout, **kwargs)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
+    """The bot of pytest-qt, patient."""
+    return PatientBot(request)
+
+
+@pytest.fixture(autouse=True)
+def slow_fingers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two presses of Esc may come late: a busy computer is no slow person."""
+    monkeypatch.setattr(status_strip, "TWICE_WITHIN_MS", PATIENT_MS)
 
 
 @pytest.fixture
@@ -77,7 +103,7 @@ def engine() -> PlayedEngine:
 @pytest.fixture
 def followed(window: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> MainWindow:
     """A window that follows ``engine``."""
-    with qtbot.waitSignal(window.feed.status, timeout=5000):
+    with qtbot.waitSignal(window.feed.status):
         window.follow(lambda: Opened(engine, engine, engine, engine))
     return window
 
@@ -122,7 +148,7 @@ def measured(session: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def attached_window(window: MainWindow, session: Path, qtbot: QtBot) -> MainWindow:
     """A window that follows the engine."""
     window.follow(lambda: attached(session))
-    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
+    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "")
     return window
 
 

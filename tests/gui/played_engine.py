@@ -4,7 +4,6 @@ Spectra are two Gaussian bands on HDX-like channels; they move only when a test 
 """
 
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,6 @@ class PlayedEngine:
         self.silent: Exception | None = None
         self.gate: threading.Event | None = None
         self.hanging = 0
-        self.dark_at = 0.0
         self.refuses = ""
         self.run = 0
         self.shares: list[float] = []
@@ -129,7 +127,7 @@ class PlayedEngine:
     def _hang(self) -> None:
         if self.gate is not None:
             self.hanging += 1
-            self.gate.wait(10.0)
+            self.gate.wait(90.0)
 
     def start(self, recipe: dict[str, Any], out: Path, *, resume: bool = False) -> None:
         self._hang()
@@ -163,7 +161,8 @@ class PlayedEngine:
             ))
         done = len(self.shares)
         self.now = replace(
-            self.now, done=done, dose_j_cm2=7639.0 * done, position_um=(100.0, 100.0), remaining_s=float(100 - done)
+            self.now, done=done, dose_j_cm2=7639.0 * done, dose_here_j_cm2=7639.0 * done, position_um=(100.0, 100.0),
+            remaining_s=float(100 - done),
         )
 
     def pause(self) -> None:
@@ -179,7 +178,6 @@ class PlayedEngine:
         self._dark(RunState.ABORTED)
 
     def dark_now(self) -> None:
-        self.dark_at = time.perf_counter()
         self._called("dark_now")
         self._dark(RunState.ABORTED if self.now.state.busy else self.now.state)
 

@@ -1,7 +1,6 @@
 """Darkness is always within reach: in every state, by button and by key, past everything that waits."""
 
 import threading
-import time
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,53 +14,47 @@ from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.states import RunState
 from halidescope.gui.window import MainWindow
 
-IN_TIME_S = 0.1
 
-
-def asked_in_time(engine: PlayedEngine, qtbot: QtBot, since: float) -> None:
-    """Wait until the engine was asked to go dark, and hold the time against the promise."""
-    qtbot.waitUntil(lambda: "dark_now" in engine.calls, timeout=2000)
-    assert engine.dark_at - since < IN_TIME_S
+def asked(engine: PlayedEngine, qtbot: QtBot) -> None:
+    """Wait until the engine was asked to go dark; how soon is measured by tests/benchmarks/bench_window.py."""
+    qtbot.waitUntil(lambda: "dark_now" in engine.calls)
 
 
 def test_the_button_works_in_every_state(followed: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> None:
     for state in RunState:
         engine.calls.clear()
         engine.now = replace(engine.now, state=state)
-        with qtbot.waitSignal(followed.feed.status, check_params_cb=lambda s, now=state: s.state is now, timeout=5000):
+        with qtbot.waitSignal(followed.feed.status, check_params_cb=lambda s, now=state: s.state is now):
             pass
         assert followed.strip.dark_button.isVisible()
-        since = time.perf_counter()
         qtbot.mouseClick(followed.strip.dark_button, Qt.MouseButton.LeftButton)
-        asked_in_time(engine, qtbot, since)
+        asked(engine, qtbot)
 
 
 def test_escape_twice_is_dark_and_once_is_not(followed: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> None:
     followed.measure.file.setFocus()
     QTest.keyClick(followed.windowHandle(), Qt.Key.Key_Escape)
-    with qtbot.waitSignal(followed.feed.status, timeout=5000):
+    with qtbot.waitSignal(followed.feed.status):
         pass
     assert engine.calls == []
-    since = time.perf_counter()
     QTest.keyClick(followed.windowHandle(), Qt.Key.Key_Escape)
-    asked_in_time(engine, qtbot, since)
+    asked(engine, qtbot)
 
 
 def test_escape_twice_works_over_a_question(
     followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
 ) -> None:
     engine.begin(str(tmp_path / "a.nxs"))
-    qtbot.waitUntil(followed.measure.abort_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(followed.measure.abort_button.isEnabled)
     followed.close()
     question = followed.question
-    qtbot.waitUntil(question.isVisible, timeout=5000)
-    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == question.windowHandle(), timeout=5000)
+    qtbot.waitUntil(question.isVisible)
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == question.windowHandle())
     QTest.keyClick(question.windowHandle(), Qt.Key.Key_Escape)
     followed.activateWindow()     # as every window manager does; the offscreen platform has none
-    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == followed.windowHandle(), timeout=5000)
-    since = time.perf_counter()
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == followed.windowHandle())
     QTest.keyClick(followed.windowHandle(), Qt.Key.Key_Escape)
-    asked_in_time(engine, qtbot, since)
+    asked(engine, qtbot)
     assert followed.isVisible()
 
 
@@ -70,16 +63,16 @@ def test_dark_waits_for_no_order_and_no_status(
 ) -> None:
     engine.gate = threading.Event()     # every other call hangs from now on
     followed.feed.start({"kind": "time-series"}, tmp_path / "a.nxs")
-    qtbot.waitUntil(lambda: engine.hanging >= 2, timeout=5000)
-    since = time.perf_counter()
+    qtbot.waitUntil(lambda: engine.hanging >= 2)
     qtbot.mouseClick(followed.strip.dark_button, Qt.MouseButton.LeftButton)
-    asked_in_time(engine, qtbot, since)
+    asked(engine, qtbot)
+    assert engine.calls == ["dark_now"]     # what was ordered before still hangs
     engine.gate.set()
 
 
 def test_a_laser_that_may_be_lit_is_an_alarm(followed: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> None:
     engine.refuses = "laser cobolt-06-mld (TCPIP::127.0.0.1::1::SOCKET): switched off, and still says that it emits"
-    with qtbot.waitSignal(followed.feed.not_dark, timeout=5000):
+    with qtbot.waitSignal(followed.feed.not_dark):
         qtbot.mouseClick(followed.strip.dark_button, Qt.MouseButton.LeftButton)
     assert "turn its key" in followed.notice.text.text()
     assert followed.notice.text.property("alarm") is True
@@ -89,6 +82,7 @@ def test_a_laser_that_may_be_lit_is_an_alarm(followed: MainWindow, engine: Playe
 def test_without_an_engine_the_button_says_so(window: MainWindow, qtbot: QtBot) -> None:
     qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
     assert "no engine is connected" in window.notice.text.text()
+    assert window.strip.emission.property("emission") == "unknown"
     assert "LASER UNKNOWN" in window.strip.emission.text()
 
 
@@ -96,11 +90,11 @@ def test_a_lost_engine_is_an_unknown_laser_until_it_answers(
     followed: MainWindow, engine: PlayedEngine, qtbot: QtBot
 ) -> None:
     engine.silent = ProblemError("engine 4711: gone while asked to status (connection closed)")
-    with qtbot.waitSignal(followed.feed.lost, timeout=5000):
+    with qtbot.waitSignal(followed.feed.lost):
         pass
     assert "LASER UNKNOWN" in followed.strip.emission.text()
     assert "does not answer" in followed.notice.text.text()
     engine.silent = None
-    with qtbot.waitSignal(followed.feed.found, timeout=5000):
+    with qtbot.waitSignal(followed.feed.found):
         pass
-    qtbot.waitUntil(lambda: "dark" in followed.strip.emission.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "dark" in followed.strip.emission.text())

@@ -29,7 +29,7 @@ LONG = TimeSeries(
 def control(bench: SimulatedMicroscope) -> Iterator[Callable[[dict[str, object]], object]]:
     """Asks the simulators' control port."""
     assert bench.control is not None
-    with socket.create_connection((bench.control.host, bench.control.port), timeout=5) as line:
+    with socket.create_connection((bench.control.host, bench.control.port), timeout=60) as line:
         replies = line.makefile("rb")
 
         def ask(request: dict[str, object]) -> object:
@@ -59,22 +59,22 @@ def lit(attached_window: MainWindow, emission: Callable[[], bool], qtbot: QtBot)
 def light_up(window: MainWindow, emission: Callable[[], bool], qtbot: QtBot) -> None:
     """Begin a live view by hand, if there is none."""
     if not emission():
-        qtbot.waitUntil(window.instruments.laser.light.isEnabled, timeout=15000)
+        qtbot.waitUntil(window.instruments.laser.light.isEnabled)
         qtbot.mouseClick(window.instruments.laser.light, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(emission, timeout=15000)
+        qtbot.waitUntil(emission)
 
 
 def press_escape_twice(qtbot: QtBot) -> None:
     """As the window system does: to whatever window has the keyboard at that moment."""
     for _ in range(2):
-        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None, timeout=5000)
+        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None)
         QTest.keyClick(QGuiApplication.focusWindow(), ESCAPE)
 
 
 def is_dark(window: MainWindow, emission: Callable[[], bool], qtbot: QtBot) -> None:
     """Wait for the dark at the laser and for the word of it; nothing lights it again."""
-    qtbot.waitUntil(lambda: not emission(), timeout=5000)
-    qtbot.waitUntil(lambda: "dark" in window.strip.emission.text(), timeout=5000)
+    qtbot.waitUntil(lambda: not emission())
+    qtbot.waitUntil(lambda: "dark" in window.strip.emission.text())
     assert not emission()
 
 
@@ -82,7 +82,7 @@ def give_keyboard(window: MainWindow, qtbot: QtBot) -> None:
     """As a window manager does after a dialog; the offscreen platform has none."""
     if QGuiApplication.focusWindow() is None:
         window.activateWindow()
-    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None, timeout=5000)
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None)
 
 
 def a_file_dialog(window: MainWindow) -> None:
@@ -120,9 +120,9 @@ def test_escape_twice_is_dark_past_whatever_has_the_keyboard(
     for in_the_way in IN_THE_WAY:
         light_up(lit, emission, qtbot)
         lit.activateWindow()
-        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == lit.windowHandle(), timeout=5000)
+        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == lit.windowHandle())
         in_the_way(lit)
-        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() not in (None, lit.windowHandle()), timeout=5000)
+        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() not in (None, lit.windowHandle()))
         QTest.keyClick(QGuiApplication.focusWindow(), ESCAPE)
         give_keyboard(lit, qtbot)
         assert emission(), in_the_way.__name__
@@ -134,11 +134,11 @@ def test_the_button_is_within_reach_of_the_mouse_beside_every_dialog(followed: M
     place = followed.strip.dark_button.mapTo(followed, followed.strip.dark_button.rect().center())
     for number, in_the_way in enumerate(IN_THE_WAY[:4], start=2):
         followed.activateWindow()
-        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == followed.windowHandle(), timeout=5000)
+        qtbot.waitUntil(lambda: QGuiApplication.focusWindow() == followed.windowHandle())
         in_the_way(followed)
-        qtbot.waitUntil(lambda many=number: shown() == many, timeout=5000)
+        qtbot.waitUntil(lambda many=number: shown() == many)
         assert QApplication.activeModalWidget() is None
-        with qtbot.waitSignal(followed.feed.dark, timeout=5000):
+        with qtbot.waitSignal(followed.feed.dark):
             QTest.mouseClick(followed.windowHandle(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
     dialogs = followed.findChildren(QFileDialog)
     assert len(dialogs) == 1
@@ -154,10 +154,10 @@ def test_a_click_on_the_button_past_an_open_list_is_dark(followed: MainWindow, q
     an_open_list(followed)
     popup = QApplication.activePopupWidget()
     assert popup is not None
-    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is popup.windowHandle(), timeout=5000)
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is popup.windowHandle())
     button = followed.strip.dark_button
     place = popup.mapFromGlobal(button.mapToGlobal(button.rect().center()))
-    with qtbot.waitSignal(followed.feed.dark, timeout=5000):
+    with qtbot.waitSignal(followed.feed.dark):
         QTest.mouseClick(popup.windowHandle(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
 
 
@@ -178,7 +178,7 @@ def test_busy_plots_and_a_long_load_do_not_keep_the_light_on(
     timer.start(0)
     for path in measured.values():
         lit.show_scan(path)
-    qtbot.waitUntil(lambda: painted["map"] > 5, timeout=5000)
+    qtbot.waitUntil(lambda: painted["map"] > 5)
     press_escape_twice(qtbot)
     is_dark(lit, emission, qtbot)
     timer.stop()
@@ -197,27 +197,27 @@ def test_dark_now_in_every_state_of_the_engine(
     def begin() -> None:
         window.propose_file()
         window.measure.set_recipe(LONG)
-        qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=15000)
+        qtbot.waitUntil(window.measure.start_button.isEnabled)
         qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
 
     for wanted in (RunState.PREPARING, RunState.RUNNING, RunState.PAUSED, RunState.FINISHING, RunState.ABORTED):
         if wanted is not RunState.ABORTED:
             begin()
-            qtbot.waitUntil(lambda: state().busy, timeout=15000)
+            qtbot.waitUntil(lambda: state().busy)
         if wanted in (RunState.RUNNING, RunState.PAUSED, RunState.FINISHING):
-            qtbot.waitUntil(lambda: state() is RunState.RUNNING and emission(), timeout=15000)
+            qtbot.waitUntil(lambda: state() is RunState.RUNNING and emission())
         if wanted is RunState.PAUSED:
             qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
-            qtbot.waitUntil(lambda: state() is RunState.PAUSED, timeout=15000)
+            qtbot.waitUntil(lambda: state() is RunState.PAUSED)
         if wanted is RunState.FINISHING:
             window.feed.abort()
         seen.add(state())
         assert button.isVisible()
         assert button.isEnabled()
-        with qtbot.waitSignal(window.feed.dark, timeout=15000):
+        with qtbot.waitSignal(window.feed.dark):
             qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
         is_dark(window, emission, qtbot)
-        qtbot.waitUntil(lambda: not state().busy, timeout=15000)
+        qtbot.waitUntil(lambda: not state().busy)
         assert state() is RunState.ABORTED
     assert {RunState.RUNNING, RunState.PAUSED, RunState.ABORTED} <= seen
     assert [line for line in window.log.lines() if "online analysis" in line] == []

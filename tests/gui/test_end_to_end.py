@@ -1,9 +1,11 @@
 """The window over the whole suite: simulated instruments on the wire, an engine process, real clicks."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from halidescope.acquisition.recipes import RasterMap, Sample, TimeSeries
 from halidescope.acquisition.session import read_session
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
+from halidescope.gui.demo_folder import remove_left_over
 from halidescope.gui.link import Opened
 from halidescope.gui.map_dock import MapPanel
 from halidescope.gui.offline import ScanWindow
@@ -37,7 +40,7 @@ MAP = RasterMap(
 def truth(bench: SimulatedMicroscope, what: str) -> object:
     """Ask the control port."""
     assert bench.control is not None
-    with socket.create_connection((bench.control.host, bench.control.port), timeout=5) as line:
+    with socket.create_connection((bench.control.host, bench.control.port), timeout=60) as line:
         line.sendall(json.dumps({"get": what}).encode() + b"\n")
         return json.loads(line.makefile().readline())["value"]
 
@@ -49,7 +52,7 @@ def state(window: MainWindow) -> RunState:
 def start(window: MainWindow, qtbot: QtBot) -> Path:
     """Fill the form and click Start; waits until spectra come."""
     window.measure.set_recipe(SERIES)
-    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=15000)
+    qtbot.waitUntil(window.measure.start_button.isEnabled)
     out = Path(window.measure.file.text())
     qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
 
@@ -60,7 +63,7 @@ def start(window: MainWindow, qtbot: QtBot) -> Path:
         assert window.status.file == str(out)
         assert min(data.seen - 10, data.analysed - 5) >= 0, (data.seen, data.analysed, window.status, words)
 
-    qtbot.waitUntil(under_way, timeout=15000)
+    qtbot.waitUntil(under_way)
     return out
 
 
@@ -71,10 +74,10 @@ def test_start_see_and_go_dark(attached_window: MainWindow, bench: SimulatedMicr
     assert "EMISSION" in window.strip.emission.text()
     assert window.strip.simulated.isVisible()
     assert window.windowTitle().endswith("SIMULATED")
-    with qtbot.waitSignal(window.feed.dark, timeout=15000):
+    with qtbot.waitSignal(window.feed.dark):
         qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
     assert truth(bench, "laser.emission") is False
-    qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+    qtbot.waitUntil(lambda: state(window) is RunState.ABORTED)
     assert window.status is not None
     with open_scan(out) as scan:
         assert int(scan.valid.sum()) == window.status.done
@@ -88,7 +91,7 @@ def test_a_second_window_takes_over_what_the_first_left(
     start(attached_window, qtbot)
     attached_window.close()
     question = attached_window.question
-    with qtbot.waitSignal(attached_window.feed.closed, timeout=15000):
+    with qtbot.waitSignal(attached_window.feed.closed):
         qtbot.mouseClick(question.buttons()[0], Qt.MouseButton.LeftButton)
     assert not attached_window.isVisible()
     assert truth(bench, "laser.emission") is True
@@ -97,12 +100,12 @@ def test_a_second_window_takes_over_what_the_first_left(
     qtbot.addWidget(second)
     second.show()
     second.offer_attach(session)
-    qtbot.waitUntil(lambda: len(second.notice.buttons) == 1, timeout=15000)
+    qtbot.waitUntil(lambda: len(second.notice.buttons) == 1)
     qtbot.mouseClick(second.notice.buttons[0], Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: second.views.data.seen >= 15 and second.views.data.place(0) is not None, timeout=15000)
+    qtbot.waitUntil(lambda: second.views.data.seen >= 15 and second.views.data.place(0) is not None)
     assert state(second) is RunState.RUNNING
     qtbot.mouseClick(second.measure.abort_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: state(second) is RunState.ABORTED, timeout=15000)
+    qtbot.waitUntil(lambda: state(second) is RunState.ABORTED)
     assert truth(bench, "laser.emission") is False
     second._close_for_good()
 
@@ -123,22 +126,22 @@ def test_one_window_commands_and_the_other_watches_until_it_takes_the_command(
     watching, commanding = attached_window, another_window
     address = read_session(session)
     commanding.follow(lambda: Opened(*(EngineClient(address, name="ben (process 1)") for _ in range(4))))
-    qtbot.waitUntil(lambda: commanding.status is not None and commanding.status.connected, timeout=15000)
+    qtbot.waitUntil(lambda: commanding.status is not None and commanding.status.connected)
     start(commanding, qtbot)
-    qtbot.waitUntil(lambda: "ben (process 1) has the command" in watching.notice.text.text(), timeout=15000)
-    qtbot.waitUntil(lambda: watching.views.data.seen > 15, timeout=15000)
+    qtbot.waitUntil(lambda: "ben (process 1) has the command" in watching.notice.text.text())
+    qtbot.waitUntil(lambda: watching.views.data.seen > 15)
     qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "take the command over first" in watching.notice.text.text(), timeout=15000)
+    qtbot.waitUntil(lambda: "take the command over first" in watching.notice.text.text())
     assert state(watching) is RunState.RUNNING
     qtbot.mouseClick(watching.notice.buttons[0], Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: watching.status is not None and "ben" not in watching.status.commander, timeout=15000)
+    qtbot.waitUntil(lambda: watching.status is not None and "ben" not in watching.status.commander)
     qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
     for window in (commanding, watching):
-        qtbot.waitUntil(lambda window=window: state(window) is RunState.PAUSED, timeout=15000)
+        qtbot.waitUntil(lambda window=window: state(window) is RunState.PAUSED)
     qtbot.mouseClick(watching.measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: truth(bench, "laser.emission") is True, timeout=15000)
+    qtbot.waitUntil(lambda: truth(bench, "laser.emission") is True)
     qtbot.mouseClick(commanding.strip.dark_button, Qt.MouseButton.LeftButton)      # is everybody's
-    qtbot.waitUntil(lambda: state(watching) is RunState.ABORTED, timeout=15000)
+    qtbot.waitUntil(lambda: state(watching) is RunState.ABORTED)
     assert truth(bench, "laser.emission") is False
 
 
@@ -153,18 +156,18 @@ def test_a_map_is_seen_growing_and_opened_again(
 ) -> None:
     window = attached_window
     window.measure.set_recipe(MAP)
-    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=15000)
+    qtbot.waitUntil(window.measure.start_button.isEnabled)
     out = Path(window.measure.file.text())
     qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: state(window).busy and window.views.data.grid is not None, timeout=15000)
-    qtbot.waitUntil(lambda: 3 < window.views.data.seen < 35, timeout=15000)
+    qtbot.waitUntil(lambda: state(window).busy and window.views.data.grid is not None)
+    qtbot.waitUntil(lambda: 3 < window.views.data.seen < 35)
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: state(window) is RunState.PAUSED, timeout=15000)
+    qtbot.waitUntil(lambda: state(window) is RunState.PAUSED)
     assert truth(bench, "laser.emission") is False
-    qtbot.waitUntil(lambda: "missing (grey)" in window.views.map.missing.text(), timeout=15000)
+    qtbot.waitUntil(lambda: "missing (grey)" in window.views.map.missing.text())
     qtbot.mouseClick(window.measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: state(window) is RunState.FINISHED, timeout=30000)
-    qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured", timeout=15000)
+    qtbot.waitUntil(lambda: state(window) is RunState.FINISHED)
+    qtbot.waitUntil(lambda: window.views.map.missing.text() == "all pixels measured")
     panel = window.views.map
     assert panel.image.image.shape == (5, 7)
     assert str(panel.quantity.currentData()).startswith("share:")
@@ -175,11 +178,11 @@ def test_a_map_is_seen_growing_and_opened_again(
     saved = ScanWindow(out)
     qtbot.addWidget(saved)
     saved.show()
-    qtbot.waitUntil(lambda: saved.scan is not None or saved.problem != "", timeout=15000)
+    qtbot.waitUntil(lambda: saved.scan is not None or saved.problem != "")
     assert saved.problem == ""
     assert saved.simulated.isVisible()
     assert "35 of 35 spectra · finished" in saved.about.text()
-    qtbot.waitUntil(lambda: saved.views.map.image.image is not None, timeout=15000)
+    qtbot.waitUntil(lambda: saved.views.map.image.image is not None)
     image = saved.views.map.image
     assert tuple(image.getLevels()) == (np.nanmin(image.image), np.nanmax(image.image))
     click_pixel(saved.views.map, 88.0, 92.0, qtbot)
@@ -229,12 +232,12 @@ def test_a_killed_window_leaves_the_measurement_to_the_next(
         assert client.status().state is RunState.RUNNING
         assert truth(fresh_bench, "laser.emission") is True
         window.attach(session)
-        qtbot.waitUntil(lambda: window.status is not None and window.status.done > done + 5, timeout=15000)
-        qtbot.waitUntil(lambda: window.views.data.place(0) is not None, timeout=15000)
-        with qtbot.waitSignal(window.feed.dark, timeout=15000):
+        qtbot.waitUntil(lambda: window.status is not None and window.status.done > done + 5)
+        qtbot.waitUntil(lambda: window.views.data.place(0) is not None)
+        with qtbot.waitSignal(window.feed.dark):
             qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
         assert truth(fresh_bench, "laser.emission") is False
-        qtbot.waitUntil(lambda: state(window) is RunState.ABORTED, timeout=15000)
+        qtbot.waitUntil(lambda: state(window) is RunState.ABORTED)
 
 
 DEMO = """
@@ -263,13 +266,24 @@ def lives(pid: str) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
-def test_a_killed_demo_leaves_no_engine_and_no_instruments(tmp_path: Path, qtbot: QtBot) -> None:
-    with subprocess.Popen([sys.executable, "-c", DEMO, str(tmp_path)], stdout=subprocess.PIPE, text=True) as demo:
+def test_a_killed_demo_leaves_no_engine_and_no_instruments(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is removed by the next demo, but not while it runs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", DEMO, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
         assert demo.stdout is not None
         processes = demo.stdout.readline().split()
         assert [lives(pid) for pid in processes] == [True, True]
+        assert remove_left_over() == []
         demo.kill()
-    qtbot.waitUntil(lambda: not any(lives(pid) for pid in processes), timeout=30000)
+    qtbot.waitUntil(lambda: not any(lives(pid) for pid in processes))
+    folders = list(tmp_path.glob("halidescope-demo-*"))
+    assert len(folders) == 1
+    assert remove_left_over() == folders
+    assert not folders[0].exists()
 
 
 def test_an_idle_engine_ends_with_the_window_that_started_it(
@@ -279,12 +293,12 @@ def test_an_idle_engine_ends_with_the_window_that_started_it(
     file.write_text(fresh_bench.microscope_toml(), encoding="utf-8")
     session = tmp_path / "session.json"
     window.open_microscope(file, session)
-    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "", timeout=15000)
+    qtbot.waitUntil(lambda: window.status is not None and window.status.laser_state != "")
     assert session.exists()
-    with qtbot.waitSignal(window.feed.closed, timeout=15000):
+    with qtbot.waitSignal(window.feed.closed):
         window.close()
     assert not window.isVisible()
-    qtbot.waitUntil(lambda: not session.exists(), timeout=10000)
+    qtbot.waitUntil(lambda: not session.exists())
 
 
 def test_an_engine_that_cannot_start_is_a_sentence(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
@@ -294,7 +308,7 @@ def test_an_engine_that_cannot_start_is_a_sentence(window: MainWindow, tmp_path:
     assert "'laser.resource' is missing" in window.notice.text.text()
     assert window.notice.isVisible()
     window.attach(tmp_path / "session.json")
-    with qtbot.waitSignal(window.feed.refused, timeout=15000):
+    with qtbot.waitSignal(window.feed.refused):
         pass
     assert "no engine runs here" in window.notice.text.text()
     assert "no microscope" in window.strip.progress_text.text()

@@ -103,7 +103,7 @@ def test_steps_are_added_edited_moved_removed_and_undone(panel: MeasurePanel, qt
     assert form.steps.item(0).text() == "1  time series 50 s at 120 µW"
 
     panel.activateWindow()
-    qtbot.waitUntil(panel.isActiveWindow, timeout=5000)     # a window manager gives it the keyboard back when it likes
+    qtbot.waitUntil(panel.isActiveWindow)     # a window manager gives it the keyboard back when it likes
     form.steps.setFocus()
     qtbot.keyClick(form.steps, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
     assert [one["kind"] for one in form.values()["recipes"]] == ["raster-map", "time-series"]

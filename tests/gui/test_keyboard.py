@@ -21,7 +21,7 @@ CONTROL, SHIFT, ALT = (
 
 def press(qtbot: QtBot, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
     """As the window system does: to whatever window has the keyboard."""
-    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None, timeout=5000)
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is not None)
     QTest.keyClick(QGuiApplication.focusWindow(), key, modifiers)
 
 
@@ -49,7 +49,7 @@ def test_from_the_demo_to_the_file_without_a_mouse(window: MainWindow, qtbot: Qt
     window.activateWindow()
     window.welcome()
     press(qtbot, Qt.Key.Key_D, CONTROL | SHIFT)
-    qtbot.waitUntil(lambda: window.status is not None and window.status.connected, timeout=30000)
+    qtbot.waitUntil(lambda: window.status is not None and window.status.connected)
     press(qtbot, Qt.Key.Key_1, ALT)
     tab_to(qtbot, lambda: QApplication.focusWidget() is window.measure.kind)
     press(qtbot, Qt.Key.Key_Home)
@@ -60,32 +60,32 @@ def test_from_the_demo_to_the_file_without_a_mouse(window: MainWindow, qtbot: Qt
     for name, value in (("sample_power_uw", "20"), ("duration_s", "3000"), ("dark_spectra", "2")):
         tab_to(qtbot, in_field(name))
         types(qtbot, value)
-    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=15000)
+    qtbot.waitUntil(window.measure.start_button.isEnabled)
     for key, state in (
         (Qt.Key.Key_F5, RunState.RUNNING), (Qt.Key.Key_F6, RunState.PAUSED), (Qt.Key.Key_F6, RunState.RUNNING),
         (Qt.Key.Key_F8, RunState.ABORTED),
     ):
         press(qtbot, key)
-        qtbot.waitUntil(lambda wanted=state: window.status is not None and window.status.state is wanted, timeout=20000)
+        qtbot.waitUntil(lambda wanted=state: window.status is not None and window.status.state is wanted)
     assert window.status is not None
     file = Path(window.status.file)
     press(qtbot, Qt.Key.Key_O, CONTROL | SHIFT)
-    qtbot.waitUntil(lambda: isinstance(QApplication.activeWindow(), QFileDialog), timeout=5000)
+    qtbot.waitUntil(lambda: isinstance(QApplication.activeWindow(), QFileDialog))
     types(qtbot, str(file))
     press(qtbot, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: len(open_windows()) == 2, timeout=10000)
+    qtbot.waitUntil(lambda: len(open_windows()) == 2)
     saved = next(one for one in open_windows() if isinstance(one, ScanWindow))
-    qtbot.waitUntil(lambda: saved.scan is not None, timeout=10000)
+    qtbot.waitUntil(lambda: saved.scan is not None)
     saved.activateWindow()
-    qtbot.waitUntil(lambda: QApplication.activeWindow() is saved, timeout=5000)
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is saved)
     press(qtbot, Qt.Key.Key_F6, CONTROL)
-    qtbot.waitUntil(lambda: QApplication.activeWindow() is window, timeout=5000)
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is window)
     titles = [action.text() for action in saved.windows_menu.actions()]
     saved.windows_menu.aboutToShow.emit()
     titles = [action.text() for action in saved.windows_menu.actions()]
     assert any(file.name in title for title in titles)
     assert len(titles) == 3
-    with qtbot.waitSignal(window.feed.closed, timeout=20000):
+    with qtbot.waitSignal(window.feed.closed):
         press(qtbot, Qt.Key.Key_Q, CONTROL)
 
 
@@ -111,5 +111,5 @@ def test_every_panel_has_a_key_and_shows_where_the_keyboard_is(followed: MainWin
     for number, name in enumerate(list(followed.docking.docks)[:9], start=1):
         press(qtbot, Qt.Key(Qt.Key.Key_0 + number), ALT)
         panel = followed.docking[name].widget()
-        qtbot.waitUntil(panel.isVisible, timeout=5000)
+        qtbot.waitUntil(panel.isVisible)
         assert panel.isAncestorOf(QApplication.focusWidget()), name

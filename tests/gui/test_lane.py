@@ -1,7 +1,6 @@
 """Lanes: answers come in the window's thread, in order, and never inside the question."""
 
 import threading
-import time
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -57,15 +56,13 @@ def test_closing_waits_for_nothing_drops_what_waits_and_does_the_last(qtbot: QtB
 
     def hang() -> None:
         begun.set()
-        gate.wait(10.0)
+        gate.wait(60.0)
         done.append("in hand")
 
     lane.ask(hang, pytest.fail, pytest.fail)
     lane.ask(lambda: done.append("waiting"), pytest.fail, pytest.fail)
-    assert begun.wait(5.0)
-    since = time.perf_counter()
+    assert begun.wait(60.0)
     lane.close(lambda: done.append("last"))
-    assert time.perf_counter() - since < 1.0      # the call in hand would take ten
-    assert done == []
+    assert done == []      # the call in hand waits for what comes below
     gate.set()
     qtbot.waitUntil(lambda: done == ["in hand", "last"])

@@ -30,7 +30,7 @@ def views(qtbot: QtBot, measured: dict[str, Path]) -> Iterator[Views]:
     views.map.resize(1000, 620)
     views.map.show()
     views.load(read_whole(measured["after"])[1])
-    qtbot.waitUntil(lambda: views.map.image.image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: views.map.image.image is not None)
     yield views
     views.stop()
 
@@ -45,7 +45,7 @@ def choose(panel: MapPanel, words: str, qtbot: QtBot) -> np.ndarray:
     """Choose a quantity by its words; the image when all of its pixels are there."""
     panel.quantity.setCurrentIndex(panel.quantity.findText(words))
     assert panel.quantity.currentText() == words
-    qtbot.waitUntil(lambda: panel.missing.text() == "all pixels measured", timeout=20000)
+    qtbot.waitUntil(lambda: panel.missing.text() == "all pixels measured")
     return panel.image.image
 
 
@@ -96,7 +96,7 @@ def test_peak_energy_dose_and_intensity_are_those_of_the_file(
 
 def test_a_spectrum_follows_the_cursor_and_stays_with_a_clicked_pixel(panel: MapPanel, qtbot: QtBot) -> None:
     qtbot.mouseMove(panel.plot.viewport(), at(panel, 12.0, 16.0))
-    qtbot.waitUntil(lambda: panel.view.caption.text() == "pixel x 12 µm, y 16 µm", timeout=5000)
+    qtbot.waitUntil(lambda: panel.view.caption.text() == "pixel x 12 µm, y 16 µm")
     qtbot.mouseClick(panel.plot.viewport(), Qt.MouseButton.LeftButton, pos=at(panel, 20.0, 20.0))
     assert panel.picked == 2 * 7 + 3
     assert "share of emission" in panel.side.shares.text()
@@ -153,7 +153,7 @@ def test_another_map_is_compared_by_dragging_the_line_between_them(
     panel = views.map
     after = choose(panel, "intensity", qtbot).copy()
     panel.compare_asked.emit(measured["before"])
-    qtbot.waitUntil(lambda: panel.comparing, timeout=10000)
+    qtbot.waitUntil(lambda: panel.comparing)
     with open_scan(measured["before"]) as scan:
         before = (scan.spectra - scan.dark.mean).sum(axis=-1)
     left = [0, 1, 2]
@@ -163,13 +163,13 @@ def test_another_map_is_compared_by_dragging_the_line_between_them(
     viewport = panel.plot.viewport()
     start, end = at(panel, panel.plot.divider.value(), 26.0), at(panel, 27.0, 26.0)
     drag(viewport, start, end)
-    qtbot.waitUntil(lambda: panel.plot.divider.value() > 25, timeout=5000)
+    qtbot.waitUntil(lambda: panel.plot.divider.value() > 25)
     assert panel.image.image[:, 4] == pytest.approx(before[:, 4], rel=1e-6)
     qtbot.mouseClick(panel.buttons["compare"], Qt.MouseButton.LeftButton)
     assert not panel.comparing
     assert panel.image.image == pytest.approx(after)
     panel.compare_asked.emit(measured["series"])
-    qtbot.waitUntil(lambda: said[-1] == "series.nxs is not a map", timeout=10000)
+    qtbot.waitUntil(lambda: said[-1] == "series.nxs is not a map")
 
 
 def test_an_adaptive_map_shows_at_every_pixel_the_nearest_point(
@@ -178,7 +178,7 @@ def test_an_adaptive_map_shows_at_every_pixel_the_nearest_point(
     scan, data = read_whole(measured["adaptive"])
     views.begin("adaptive-map")
     views.load(data)
-    qtbot.waitUntil(lambda: panel.image.image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: panel.image.image is not None)
     image = choose(panel, "intensity", qtbot)
     grid = scan.point_grid()
     totals = (scan.spectra - scan.dark.mean).sum(axis=-1)
@@ -198,7 +198,7 @@ def test_it_plays_in_the_order_of_taking_and_unseen_pixels_are_missing(panel: Ma
     assert np.isnan(half[-1]).all()
     assert half[0] == pytest.approx(whole[0])
     qtbot.mouseClick(panel.buttons["play"], Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: panel.until.value() == PLAY_STEPS, timeout=20000)
+    qtbot.waitUntil(lambda: panel.until.value() == PLAY_STEPS)
     assert panel.buttons["play"].text() == "▶"
     assert panel.image.image == pytest.approx(whole)
 
@@ -209,7 +209,7 @@ def test_maps_of_one_field_are_played_one_after_the_other(
     panel = views.map
     after = choose(panel, "intensity", qtbot).copy()
     panel.series_asked.emit([measured["after"], measured["series"], measured["before"]])
-    qtbot.waitUntil(lambda: len(panel.time.frames) == 2, timeout=10000)
+    qtbot.waitUntil(lambda: len(panel.time.frames) == 2)
     assert said == ["not maps of this field: series.nxs"]
     with open_scan(measured["before"]) as scan:
         before = (scan.spectra - scan.dark.mean).sum(axis=-1)
@@ -222,14 +222,14 @@ def test_maps_of_one_field_are_played_one_after_the_other(
     with open_scan(measured["before"]) as scan:
         assert panel.view.curve.getData()[1] == pytest.approx(scan.spectra[0, 0] - scan.dark.mean, abs=0.01)
     qtbot.mouseClick(panel.buttons["play"], Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: panel.missing.text() == "2 of 2: after.nxs", timeout=5000)
+    qtbot.waitUntil(lambda: panel.missing.text() == "2 of 2: after.nxs")
     assert panel.buttons["play"].text() == "▶"
     assert panel.image.image == pytest.approx(after)
     qtbot.mouseClick(panel.buttons["series"], Qt.MouseButton.LeftButton)
     assert panel.time.frames == []
     assert panel.image.image == pytest.approx(after)
     panel.series_asked.emit([measured["series"]])
-    qtbot.waitUntil(lambda: "at least two maps" in said[-1], timeout=10000)
+    qtbot.waitUntil(lambda: "at least two maps" in said[-1])
 
 
 def test_a_maps_diffusivity_goes_to_the_trends_of_the_main_window(
@@ -238,7 +238,7 @@ def test_a_maps_diffusivity_goes_to_the_trends_of_the_main_window(
     window.show_scan(measured["after"])
     saved = window._scans[0]
     assert isinstance(saved, ScanWindow)
-    qtbot.waitUntil(lambda: saved.scan is not None, timeout=15000)
+    qtbot.waitUntil(lambda: saved.scan is not None)
     panel = saved.views.map
     choose(panel, "intensity", qtbot)
     keep = panel.side.keep

@@ -62,6 +62,35 @@ def test_a_recipe_goes_into_the_form_and_comes_out_the_same(qtbot: QtBot, recipe
     assert parse_recipe(form.values()) == recipe
 
 
+def test_film_and_references_stay_for_another_kind_and_the_file_takes_its_name(
+    followed: MainWindow, qtbot: QtBot
+) -> None:
+    measure = followed.measure
+    measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0, sample={"name": "film 12"}))
+    assert Path(measure.file.text()).name == "time-series-001.nxs"
+    type_into(qtbot, measure.form.entries["analysis", "references"].edits[0], "a.nxs; b.nxs")
+    measure.kind.setFocus()
+    qtbot.keyClick(measure.kind, Qt.Key.Key_Down)
+    assert measure.form.model is RasterMap
+    assert measure.form.values()["sample"]["name"] == "film 12"
+    assert measure.form.values()["analysis"]["references"] == ("a.nxs", "b.nxs")
+    assert Path(measure.file.text()).name == "raster-map-001.nxs"
+    measure.set_recipe(RasterMap(sample_power_uw=5.0))      # which names no references: none are left of before
+    assert measure.form.values()["analysis"]["references"] == ()
+    measure.file.setText(str(Path(measure.file.text()).with_name("mine.nxs")))
+    qtbot.keyClick(measure.kind, Qt.Key.Key_Up)
+    assert Path(measure.file.text()).name == "mine.nxs"
+
+
+def test_a_key_that_begins_nothing_says_why(followed: MainWindow, qtbot: QtBot) -> None:
+    measure = followed.measure
+    measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
+    measure.form.entries["sample_power_uw",].edits[0].clear()
+    qtbot.keyClick(followed, Qt.Key.Key_F5)
+    assert followed.notice.text.text() == "not begun: mend the marked fields first"
+    assert measure.start_button.toolTip() == "mend the marked fields first"
+
+
 @pytest.mark.parametrize(("name", "text", "reason"), [
     ("sample_power_uw", "-3", "must be greater than 0 µW"),
     ("sample_power_uw", "much", "is not a number in µW"),
@@ -76,7 +105,7 @@ def test_a_wrong_value_is_marked_with_the_reason_and_nothing_can_start(
 ) -> None:
     measure = followed.measure
     measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
-    qtbot.waitUntil(measure.start_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(measure.start_button.isEnabled)
     edit = measure.form.findChild(QLineEdit, name)
     if text:
         type_into(qtbot, edit, text)
@@ -105,10 +134,10 @@ def test_the_cost_is_shown_before_the_start(followed: MainWindow, qtbot: QtBot, 
     followed.open_microscope(file)      # an engine is followed already; only the plan's microscope changes
     measure = followed.measure
     measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
-    qtbot.waitUntil(lambda: "2500 spectra · 8:22" in measure.preflight.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "2500 spectra · 8:22" in measure.preflight.text())
     assert "peak irradiance 7.64 kW/cm²\npeak dose 3.82 MJ/cm²" in measure.preflight.text()
     type_into(qtbot, measure.form.findChild(QLineEdit, "sample_power_uw"), "500")
-    qtbot.waitUntil(lambda: "400" in measure.preflight.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "400" in measure.preflight.text())
     assert not measure.start_button.isEnabled()
 
 
@@ -118,19 +147,19 @@ def test_start_pause_resume_abort_by_mouse(
     measure = followed.measure
     measure.kind.setCurrentIndex(1)
     measure.set_recipe(RasterMap(sample_power_uw=5.0, size_um=(8.0, 4.0)))
-    qtbot.waitUntil(measure.start_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(measure.start_button.isEnabled)
     assert not measure.pause_button.isEnabled()
     qtbot.mouseClick(measure.start_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(measure.pause_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(measure.pause_button.isEnabled)
     assert engine.recipe["size_um"] == [8.0, 4.0]
     assert not measure.start_button.isEnabled()
     qtbot.mouseClick(measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: measure.pause_button.text() == "&Resume", timeout=5000)
+    qtbot.waitUntil(lambda: measure.pause_button.text() == "&Resume")
     assert "paused" in followed.strip.progress_text.text()
     qtbot.mouseClick(measure.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: measure.pause_button.text() == "&Pause", timeout=5000)
+    qtbot.waitUntil(lambda: measure.pause_button.text() == "&Pause")
     qtbot.mouseClick(measure.abort_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(measure.start_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(measure.start_button.isEnabled)
     assert engine.calls == ["start", "pause", "resume", "abort"]
 
 
@@ -139,8 +168,8 @@ def test_a_refusal_is_shown_as_the_engine_says_it(
 ) -> None:
     engine.refuses = "stage pi-e727: x = 212.0 µm asked, allowed 0.0 to 200.0 µm"
     followed.measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0, position_um=(212.0, 0.0)))
-    qtbot.waitUntil(followed.measure.start_button.isEnabled, timeout=5000)
-    with qtbot.waitSignal(followed.feed.refused, timeout=5000):
+    qtbot.waitUntil(followed.measure.start_button.isEnabled)
+    with qtbot.waitSignal(followed.feed.refused):
         qtbot.keyClick(followed.measure.start_button, Qt.Key.Key_Space)
     assert followed.notice.text.text() == engine.refuses
     assert followed.notice.isVisible()

@@ -32,7 +32,7 @@ MAP = RasterMap(
     origin_um=(0.0, 0.0) if FOLDER else (92.0, 92.0), size_um=(200.0, 200.0) if FOLDER else (16.0, 16.0),
 )
 POWERS_UW = (30.0, 60.0, 240.0)     # besides the first one
-TIMEOUT_MS = 300_000 if FOLDER else 20_000
+TIMEOUT_MS = 300_000 if FOLDER else 60_000
 
 
 @pytest.fixture
@@ -81,11 +81,12 @@ def measure(window: MainWindow, recipe: Recipe, qtbot: QtBot) -> Path:
     """Start by click, and wait for the end."""
     window.measure.set_recipe(recipe)
     window.propose_file()
-    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=5000)
+    qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=TIMEOUT_MS)
     out = Path(window.measure.file.text())
     qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(
-        lambda: window.status is not None and window.status.file == str(out) and window.status.state.busy, timeout=15000
+        lambda: window.status is not None and window.status.file == str(out) and window.status.state.busy,
+        timeout=TIMEOUT_MS,
     )
     return out
 
@@ -102,7 +103,7 @@ def every_view(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
         recipe = SERIES.model_copy(update={"sample_power_uw": power, "position_um": (30.0 + 40.0 * k, 40.0)})
         measure(window, recipe, qtbot)
         qtbot.waitUntil(lambda: finished(window), timeout=TIMEOUT_MS)
-    qtbot.waitUntil(lambda: len(window.trends.points) == 1 + len(POWERS_UW), timeout=10000)
+    qtbot.waitUntil(lambda: len(window.trends.points) == 1 + len(POWERS_UW))
     window.measure.set_recipe(PRESETS[2].recipe())
     window.log.add_own("warning", "a warning of this window, long enough to be broken into two lines of a narrow dock")
     rounds = [("Measure", "Film", "Log"), ("Queue", "Trends", "Instruments")]
@@ -163,7 +164,7 @@ def test_pictures_of_every_view(attached_window: MainWindow, qtbot: QtBot, folde
         saved = ScanWindow(file)
         qtbot.addWidget(saved)
         saved.show()
-        qtbot.waitUntil(lambda view=saved: view.scan is not None, timeout=10000)
+        qtbot.waitUntil(lambda view=saved: view.scan is not None)
         saved.views.map.pick(ny // 2 * nx + nx // 2)
         picture(saved, qtbot, folder / f"saved-{saved.scan.kind}.png")
         if saved.scan.kind == "raster-map":

@@ -33,7 +33,7 @@ def views(qtbot: QtBot, measured: dict[str, Path]) -> Iterator[Views]:
     views.series.show()
     views.live.show()
     views.load(read_whole(measured["series"])[1])
-    qtbot.waitUntil(lambda: views.series.image.image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: views.series.image.image is not None)
     yield views
     views.stop()
 
@@ -43,7 +43,7 @@ def test_one_cursor_links_all_plots_and_the_spectrum(views: Views, qtbot: QtBot)
     plot = panel.share_plot
     place = plot.mapFromScene(plot.getPlotItem().getViewBox().mapViewToScene(QPointF(20.3, 60.0)))
     qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    qtbot.waitUntil(lambda: panel.picked_s is not None, timeout=5000)
+    qtbot.waitUntil(lambda: panel.picked_s is not None)
     picked = panel.picked_s
     assert picked is not None
     assert abs(picked - 20.3) < 1.0
@@ -71,13 +71,13 @@ def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot
         assert panel.lower_points.getData()[1] == pytest.approx((scan.spectra - scan.dark.mean).sum(axis=1), rel=1e-6)
     panel.below.setCurrentIndex(panel.below.findText("Δλ of the brightest band"))
     qtbot.waitUntil(lambda: len(panel.lower_points.getData()[0] if panel.lower_points.getData()[0] is not None else ())
-                    > 50, timeout=20000)
+                    > 50)
     shift = panel.lower_points.getData()[1]
     assert shift[0] == 0
     assert shift.min() < -60                           # from the pristine to the bromide-rich band
     assert panel.lower_plot.getPlotItem().getAxis("left").labelText == "Δλ (nm)"
     panel.below.setCurrentIndex(panel.below.findText("peak shift Δλ of the first band"))
-    qtbot.waitUntil(lambda: panel.fits["shift"].near_nm is not None, timeout=20000)
+    qtbot.waitUntil(lambda: panel.fits["shift"].near_nm is not None)
     followed = panel.lower_points.getData()[1]
     assert len(followed) > 3
     assert followed[0] == 0
@@ -93,7 +93,7 @@ def test_another_series_is_laid_over_the_shares(
 ) -> None:
     panel = views.series
     panel.compare_asked.emit(measured["series"])
-    qtbot.waitUntil(lambda: len(panel.others) == 1, timeout=10000)
+    qtbot.waitUntil(lambda: len(panel.others) == 1)
     dots, fit = panel.others[0]
     with open_scan(measured["series"]) as scan:
         assert scan.results is not None
@@ -102,7 +102,7 @@ def test_another_series_is_laid_over_the_shares(
     words = [label.text for _, label in panel.legend.items]
     assert "series" in words
     panel.compare_asked.emit(measured["after"])
-    qtbot.waitUntil(lambda: said[-1] == "after is not a time series", timeout=10000)
+    qtbot.waitUntil(lambda: said[-1] == "after is not a time series")
     qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
     assert panel.others == []
     assert "series" not in [label.text for _, label in panel.legend.items]
@@ -200,7 +200,7 @@ def click(plot: TrendPlot, number: int, qtbot: QtBot) -> None:
 
 def test_a_click_leaves_a_point_out_of_the_arrhenius_line(trends: TrendsPanel, qtbot: QtBot) -> None:
     trends.tabs.setCurrentIndex(2)
-    qtbot.waitUntil(trends.arrhenius.isVisible, timeout=5000)
+    qtbot.waitUntil(trends.arrhenius.isVisible)
     qtbot.waitExposed(trends)
     energy = float(trends.words.text().split("activation energy ")[1].split()[0])
     assert abs(energy - 1e3 * TRUE_EV) > 10
@@ -208,19 +208,19 @@ def test_a_click_leaves_a_point_out_of_the_arrhenius_line(trends: TrendsPanel, q
     assert "calculated heating, taken as exact" in trends.words.text()
     trends.grab()       # lay out the plot
     click(trends.arrhenius, 3, qtbot)
-    qtbot.waitUntil(lambda: trends.points[3].excluded, timeout=5000)
+    qtbot.waitUntil(lambda: trends.points[3].excluded)
     energy = float(trends.words.text().split("activation energy ")[1].split()[0])
     assert energy == pytest.approx(1e3 * TRUE_EV, abs=5)
     assert "1 left out" in trends.words.text()
     assert "off the line" not in trends.words.text()
     assert trends.table.item(3, 0).font().strikeOut()
     click(trends.arrhenius, 3, qtbot)
-    qtbot.waitUntil(lambda: not trends.points[3].excluded, timeout=5000)
+    qtbot.waitUntil(lambda: not trends.points[3].excluded)
 
 
 def test_shares_and_rates_are_shown_against_temperature(trends: TrendsPanel, qtbot: QtBot) -> None:
     trends.tabs.setCurrentIndex(1)
-    qtbot.waitUntil(trends.rate_heat.isVisible, timeout=5000)
+    qtbot.waitUntil(trends.rate_heat.isVisible)
     for plot, name in ((trends.phi_heat, "phi"), (trends.rate_heat, "rate_per_s")):
         assert [spot.pos().x() for spot in plot.points.points()] == [one.temperature(295.0) for one in trends.points]
         assert [spot.pos().y() for spot in plot.points.points()] == [getattr(one, name).value for one in trends.points]
@@ -231,7 +231,7 @@ def test_shares_and_rates_are_shown_against_temperature(trends: TrendsPanel, qtb
     assert dark == trends.points[0].temperature(20.0) > 350.0      # its file's word goes before the room's
     trends.grab()
     click(trends.rate_heat, 1, qtbot)
-    qtbot.waitUntil(lambda: trends.points[1].excluded, timeout=5000)
+    qtbot.waitUntil(lambda: trends.points[1].excluded)
 
 
 def test_temperatures_and_diffusion_are_typed_and_wrong_ones_refused(trends: TrendsPanel) -> None:
@@ -246,20 +246,43 @@ def test_temperatures_and_diffusion_are_typed_and_wrong_ones_refused(trends: Tre
         trends.table.item(row, DIFFUSIVITY).setText(f"{spread:.6g} ± {0.01 * spread:.3g}")
     assert trends.points[1].temperature_k == 305.0
     assert "D: activation energy 20" in trends.words.text()
-    trends.table.selectRow(0)
-    trends.remove.click()
-    assert len(trends.points) == 4
+    assert trends.points[1].diffusivity_m2_s is not None
+    assert trends.points[1].diffusivity_m2_s.value == pytest.approx(1e-10 * np.exp(-0.2 / (8.617333e-5 * 305.0)))
+    assert "× 10⁻" in trends.table.item(1, DIFFUSIVITY).text()     # the house's rule, and what it writes can be typed
+    trends.table.item(2, DIFFUSIVITY).setText(trends.table.item(1, DIFFUSIVITY).text())
+    assert trends.points[2].diffusivity_m2_s.value == pytest.approx(trends.points[1].diffusivity_m2_s.value, rel=0.01)
+
+
+def test_what_is_left_out_or_removed_by_keys_comes_back(trends: TrendsPanel, qtbot: QtBot) -> None:
+    undoable: list[str] = []
+    trends.undoable.connect(undoable.append)
+    before = list(trends.points)
+    assert not trends.back.isEnabled()
+    trends.table.selectRow(3)
+    trends.table.setFocus()
+    qtbot.keyClick(trends.table, Qt.Key.Key_Space)
+    assert [point.excluded for point in trends.points] == [False, False, False, True, False]
+    qtbot.keyClick(trends.table, Qt.Key.Key_Delete)
+    assert [point.source for point in trends.points] == [f"series-{k}.nxs" for k in (0, 1, 2, 4)]
+    assert undoable == ["out of the trends: series-3.nxs; the file stays"]
+    trends.add_points([TrendPoint("new.nxs", 90.0, 1.0, None, None)])     # comes while somebody thinks
+    qtbot.keyClick(trends.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert trends.points[3].excluded
+    qtbot.mouseClick(trends.back, Qt.MouseButton.LeftButton)
+    assert trends.points[:5] == before
+    assert trends.points[5].source == "new.nxs"
+    assert not trends.back.isEnabled()
 
 
 def test_files_without_a_fit_are_named(trends: TrendsPanel, measured: dict[str, Path], qtbot: QtBot) -> None:
     said: list[str] = []
     trends.said.connect(said.append)
     trends.add_files([measured["series"], measured["after"]])
-    qtbot.waitUntil(lambda: len(trends.points) == 6, timeout=10000)
+    qtbot.waitUntil(lambda: len(trends.points) == 6)
     assert trends.points[-1].power_uw == 120.0
-    assert said == ["no fitted time series in after.nxs"]
+    assert said[-1].startswith("no fitted time series in after.nxs")
     trends.add_files([measured["series"].with_name("gone.nxs")])
-    qtbot.waitUntil(lambda: "cannot be read" in said[-1], timeout=10000)
+    qtbot.waitUntil(lambda: "cannot be read" in said[-1])
 
 
 def test_numbers_are_shown_with_what_is_known_of_them(views: Views) -> None:

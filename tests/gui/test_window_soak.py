@@ -41,9 +41,9 @@ def test_two_hundred_windows_leave_no_thread_widget_socket_or_file(
         window = MainWindow(settings)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.show()
-        with qtbot.waitSignal(window.feed.status, timeout=15000):
+        with qtbot.waitSignal(window.feed.status):
             window.follow(lambda: attached(session))
-        with qtbot.waitSignal(window.destroyed, timeout=15000):
+        with qtbot.waitSignal(window.destroyed):
             window._close_for_good()
 
     for _ in range(3):      # what is loaded once is loaded
@@ -53,9 +53,9 @@ def test_two_hundred_windows_leave_no_thread_widget_socket_or_file(
     for _ in range(CYCLES):
         once()
     gc.collect()
-    qtbot.waitUntil(lambda: threading.active_count() <= threads, timeout=10000)
+    qtbot.waitUntil(lambda: threading.active_count() <= threads)
     assert len(QApplication.allWidgets()) <= widgets
-    qtbot.waitUntil(lambda: handles() <= files, timeout=10000)
+    qtbot.waitUntil(lambda: handles() <= files)
 
 
 @pytest.mark.slow
@@ -84,16 +84,15 @@ def test_two_hundred_starts_and_aborts_leave_nothing_in_window_and_engine(
             before = counts()
         window.measure.set_recipe(SERIES if k % 2 else FIELD)
         window.propose_file()
-        qtbot.waitUntil(window.measure.start_button.isEnabled, timeout=15000)
+        qtbot.waitUntil(window.measure.start_button.isEnabled)
         out = Path(window.measure.file.text())
         qtbot.mouseClick(window.measure.start_button, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(
-            lambda out=out: window.status is not None and window.status.file == str(out) and window.views.data.seen > 0,
-            timeout=15000,
+            lambda out=out: window.status is not None and window.status.file == str(out) and window.views.data.seen > 0
         )
-        qtbot.waitUntil(window.measure.abort_button.isEnabled, timeout=15000)
+        qtbot.waitUntil(window.measure.abort_button.isEnabled)
         qtbot.mouseClick(window.measure.abort_button, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(over, timeout=15000)
+        qtbot.waitUntil(over)
         assert out.exists()
     gc.collect()
-    qtbot.waitUntil(lambda: all(now <= before[name] for name, now in counts().items()), timeout=10000)
+    qtbot.waitUntil(lambda: all(now <= before[name] for name, now in counts().items()))

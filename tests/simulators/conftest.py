@@ -15,7 +15,7 @@ from halidescope.simulators.faults import FaultBoard
 from halidescope.simulators.film import Film, film_law
 from halidescope.simulators.microscope import SimulatedMicroscope
 
-REPLY_LIMIT_S = 10.0
+REPLY_LIMIT_S = 60.0
 
 
 class HandClock:
@@ -166,7 +166,7 @@ def run_elsewhere() -> Callable[..., str]:
 
     def run(code: str, *arguments: object) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=110, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from halidescope.simulators.bench import Bench
 from halidescope.simulators.control import ControlPort
@@ -107,7 +107,7 @@ SENSIBLE = {
 
 
 @pytest.mark.parametrize("name", [*MODELS, "control"])
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(data=st.data())
 def test_answers_do_not_depend_on_how_the_bytes_arrive(name: str, data: st.DataObject) -> None:
     pieces = data.draw(st.lists(st.one_of(SENSIBLE[name], st.binary(max_size=80)), max_size=12))
@@ -149,7 +149,7 @@ def talk(name: str, pieces: list[bytes]) -> list[bytes]:
         ("control", b'\n{"get":"laser.emission"}\n', lambda reply: reply == b'{"value":false}\n'),
     ],
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rubbish=st.binary(max_size=400))
 def test_a_line_after_rubbish_is_understood(
     name: str, question: bytes, answers: Callable[[bytes], bool], rubbish: bytes

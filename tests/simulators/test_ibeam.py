@@ -32,7 +32,7 @@ def laser(bench: Bench, faults: FaultBoard) -> Terminal:
 
 
 def wait_for_light(wires) -> None:
-    control, deadline = wires.connect("control"), time.monotonic() + 5.0
+    control, deadline = wires.connect("control"), time.monotonic() + 60.0
     while not control.get("laser.emission"):
         assert time.monotonic() < deadline
 
@@ -156,7 +156,7 @@ def test_pymeasure_drives_it(simulate) -> None:
     wires = simulate(laser="toptica-ibeam-smart", serial=True)
     (path,) = [device.path for device in wires.microscope.devices if device.role == "laser"]
     control = wires.connect("control")
-    laser = IBeamSmart(f"ASRL{path}::INSTR", visa_library="@py", timeout=5000)
+    laser = IBeamSmart(f"ASRL{path}::INSTR", visa_library="@py", timeout=60_000)
     try:
         assert laser.version == "iBPs-001A01-05"
         assert laser.serial.startswith("SN: iBEAM")
