@@ -177,7 +177,7 @@ def figure_7(
     light, recovery : (Scan, Analysis)
         The time series and the dark recovery of the same spot.
     dark_from_s : float
-        When the light went off, on the recovery's clock.
+        When the light went off, on the recovery's clock; that of a recovery with an exposure of its own starts there.
     """
     scan, analysis = light
     result = analysis.result
@@ -188,11 +188,12 @@ def figure_7(
     band = result.kinetics.band(track.time_s)
     power = float(np.nanmean(scan.sample_power_uw[scan.valid]))
     dark = None if recovery is None else peak_track(*recovery, shift_s=-dark_from_s)
+    timed = recovery is None or dark_from_s or recovery[0].metadata.get("recipe", {}).get("exposure_power_uw")
     return segregation_figure(
         scan.wavelength_nm, result.time_s, net_counts(scan, analysis)[rows], track, dark,
         fit=(result.kinetics.evaluate(track.time_s), band.low, band.high),
         labels=(analysis.labels[0], analysis.labels[-1]), power_words=f"{power:.0f} µW", unit=unit_of(analysis),
-        grown_is_bromide=grown_is_bromide(analysis),
+        grown_is_bromide=grown_is_bromide(analysis), dark_since="" if timed else "the first look",
     )  # fmt: skip
 
 

@@ -1,14 +1,18 @@
 """What the online analysis knows so far, as plain values that travel to the window and into the file.
 
-Computed by :mod:`halidescope.acquisition.analyst` with :mod:`halidescope.analysis.online`; nothing is computed here.
+Computed by :mod:`halidescope.acquisition.analyst` with :mod:`halidescope.analysis.online`; nothing is computed here,
+so that engine, watchdog and window need not load what an analysis computes with.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from halidescope.analysis.rounding import plus_minus, with_interval
-from halidescope.analysis.series_numbers import SeriesNumbers
+
+if TYPE_CHECKING:
+    from halidescope.analysis.series_numbers import SeriesNumbers
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -60,7 +64,7 @@ def finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def numbers_of(found: SeriesNumbers) -> dict[str, Number]:
+def numbers_of(found: "SeriesNumbers") -> dict[str, Number]:
     """A series' numbers, each with its error and how its interval was found."""
     return {
         name: Number(

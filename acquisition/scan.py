@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import KDTree
 
 from halidescope.acquisition.map_recipes import AdaptiveMap
 from halidescope.acquisition.problems import ScanFileError
@@ -227,6 +226,8 @@ class Scan:
         if len(measured) == 0:
             raise ScanFileError(f"{self.source}: holds no valid spectrum; choose another file")
         recipe = AdaptiveMap.model_validate(self.metadata["recipe"])
+        from scipy.spatial import KDTree  # at use: engine and watchdog start with this module and need none
+
         places = np.stack(np.meshgrid(recipe.x_um, recipe.y_um), axis=-1)
         _, nearest = KDTree(self.position_um[measured]).query(places)
         return PointGrid(recipe.x_um, recipe.y_um, measured[nearest])

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import R, e, k
 from scipy.optimize import least_squares
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from halidescope.analysis.linear import inverse_of, propagate
 
@@ -40,7 +39,7 @@ class Arrhenius:
     def energy_interval_ev(self, level: float = 0.6827) -> tuple[float, float]:
         """Ends of the confidence interval of Ea; from the scatter of few points wider than ± standard errors."""
         tail, free = 0.5 + level / 2, self.degrees_of_freedom
-        quantile = student.ppf(tail, free) if np.isfinite(free) else norm.ppf(tail)
+        quantile = stdtrit(free, tail) if np.isfinite(free) else ndtri(tail)
         reach = float(quantile) * self.activation_energy_ev_se
         return self.activation_energy_ev - reach, self.activation_energy_ev + reach
 

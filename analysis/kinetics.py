@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.kinetics_kernels import (
@@ -142,7 +142,7 @@ class Biexponential:
     def band(self, t: ArrayLike, level: float = 0.95) -> Band:
         """Pointwise confidence band of the fitted curve at times ``t``, by linear propagation."""
         value, se = self.share_at(t)
-        reach = norm.ppf(0.5 + level / 2)
+        reach = ndtri(0.5 + level / 2)
         return Band(value - reach * se, value + reach * se)
 
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from halidescope.analysis.kinetics import Biexponential
 from halidescope.analysis.kinetics_profile import Profile, Quantity
@@ -60,7 +60,7 @@ def reported_intervals(
     systematic_se
         Standard errors by those names that the trace does not show; they widen both sides in quadrature.
     """
-    z = float(norm.ppf(0.5 + LEVEL / 2))
+    z = float(ndtri(0.5 + LEVEL / 2))
     found = {}
     for name, quantity in QUANTITIES.items():
         low, high, best, method = _ends(t, share, sigma, fit, quantity, phi_time_s, z)
@@ -102,7 +102,7 @@ def standard_error(linear: float, interval: ReportedInterval) -> float:
     """The ``linear`` one where it can be trusted, else that of the interval's width; NaN where that is open."""
     if interval.method == "linear":
         return linear
-    return (interval.high - interval.low) / (2.0 * float(norm.ppf(0.5 + LEVEL / 2)))
+    return (interval.high - interval.low) / (2.0 * float(ndtri(0.5 + LEVEL / 2)))
 
 
 def interval_note(intervals: Mapping[str, ReportedInterval]) -> str:

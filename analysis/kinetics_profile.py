@@ -12,8 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, least_squares
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from halidescope.analysis import profile_kernels as kernels
 from halidescope.analysis.kinetics import Biexponential, fit_biexponential
@@ -134,8 +133,8 @@ class Profile:
     def reach(self, level: float) -> float:
         """Standard errors to the ends of an interval; Student's where the errors come from the residual."""
         if self._free is None:
-            return float(norm.ppf(0.5 + level / 2))
-        return float(student.ppf(0.5 + level / 2, self._free))
+            return float(ndtri(0.5 + level / 2))
+        return float(stdtrit(self._free, 0.5 + level / 2))
 
     def is_quadratic(self, level: float) -> bool:
         """Whether ± standard errors lead to where χ² has risen as it should, within CURVED of it."""

@@ -12,7 +12,7 @@ from halidescope.analysis.gaussian_kernels import fit_gaussians
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.missing import with_nan
 from halidescope.analysis.parallel import over_rows
-from halidescope.analysis.peaks_kernels import correct_rows, fit_rows
+from halidescope.analysis.peaks_kernels import correct_rows, fit_rows, misfits
 from halidescope.analysis.readable import for_kernels
 
 Numbers = NDArray[np.float64]
@@ -32,7 +32,9 @@ MODELS: dict[Model, tuple[int, tuple[str, ...], tuple[int, ...]]] = {
     ),
 }  # fmt: skip
 SIGNIFICANT = 4.0          # amplitude in its own standard errors below which no peak is claimed
+SURE = 6.0                 # the same, above which the band that was found is not looked for again elsewhere
 BLOCK_BYTES = 8_000_000    # spectra are converted to float64 in parts of this size
+SETTLED = 3                # place among the results of a fit
 
 
 @dataclass(frozen=True)
@@ -162,35 +164,51 @@ def fit_peaks(
     unit = ((energy - middle) / half).astype(precision)
 
     def fit_carefully(
-        part: slice, rest: NDArray[np.intp], values: NDArray[Any], own: Numbers, background: Numbers,
-        outputs: tuple[Any, ...],
-    ) -> None:  # fmt: skip
+        rest: NDArray[np.intp], values: NDArray[Any], own: Numbers, background: Numbers, kept: list[Any], *,
+        again: bool = False,
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """Fit the rows ``rest`` of ``values`` into ``kept``; ``again``: from another start, and only what is better."""
         cleaned, count = np.empty((rest.size, channels)), np.empty(rest.size, dtype=np.int64)
         correct_rows(values[rest], own[rest] if len(own) > 1 else own, reverse, cleaned, count)
-        careful: list[Any] = [array[rest] for array in (*outputs, started[part])]
-        background = np.ascontiguousarray((background[rest] if len(background) > 1 else background)[:, order])
-        ordered = np.ascontiguousarray(read_variance[order])
-        fit_rows(code, kind, axis, cleaned, background, float(gain), ordered, poisson, *careful)
-        good[part][rest] = count
-        for array, result in zip((*outputs, started[part]), careful, strict=True):
-            array[rest] = result
+        behind = np.ascontiguousarray((background[rest] if len(background) > 1 else background)[:, order])
+        data = axis, cleaned, behind, float(gain), np.ascontiguousarray(read_variance[order]), poisson
+        found: list[Any] = [array[rest] for array in kept]
+        fit_rows(code, kind, *data, again, *found)
+        taken = np.ones(rest.size, dtype=np.bool_)
+        if again:
+            before, after = np.empty(rest.size), np.empty(rest.size)
+            misfits(code, *data, np.ascontiguousarray(kept[0][rest]), before)
+            misfits(code, *data, found[0], after)
+            taken = found[SETTLED] & ((after < before) | ~kept[SETTLED][rest])
+        for array, result in zip(kept, found, strict=True):
+            array[rest[taken]] = result[taken]
+        return count
 
     def fit_part(part: slice) -> None:
         own = np.require(stack[part] if len(stack) > 1 else stack, requirements=["C", "W"])   # one type for numba
         values: NDArray[Any] = np.require(rows[part], dtype=kept, requirements=["C", "W"])
         background = np.nan_to_num(own) if read_noise is None else np.zeros((1, channels))
         good[part] = channels
-        outputs: tuple[Any, ...] = parameters[part], grams[part], squares[part], settled[part]
+        outputs: list[Any] = [parameters[part], grams[part], squares[part], settled[part]]
         if code == shapes.GAUSSIAN:
             base = background / gain + read_variance if poisson else np.zeros((1, channels))
             fit_gaussians(
                 middle, half, unit, values, own.astype(precision), base.astype(precision),
                 1.0 / gain if poisson else 0.0, *outputs,
             )  # fmt: skip
+        outputs.append(started[part])
         rest = np.flatnonzero(~settled[part])
         if rest.size:
-            fit_carefully(part, rest, values, own, background, outputs)
+            good[part][rest] = fit_carefully(rest, values, own, background, outputs)
         covariance[part] = inverse_of(grams[part])
+        if code != shapes.TWO:
+            scale = 1.0 if poisson else squares[part] / np.maximum(good[part] - m, 1)
+            with np.errstate(invalid="ignore"):
+                sure = parameters[part, 0] > SURE * np.sqrt(scale * covariance[part, 0, 0])
+            weak = np.flatnonzero(~(sure & settled[part]) & (good[part] > m))
+            if weak.size:
+                fit_carefully(weak, values, own, background, outputs, again=True)
+                covariance[part][weak] = inverse_of(grams[part][weak])
 
     over_rows(fit_part, n, longest=max(1, BLOCK_BYTES // (8 * channels)))
     if code == shapes.TWO:

@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.line_shapes import BIGAUSSIAN, EMG, HEIGHT, PLACE, TWO, VOIGT, WIDTH, shape_at
+from halidescope.analysis.line_shapes import HEIGHT, PLACE, WIDTH, shape_at
+from halidescope.analysis.peaks_starts import start_from_boxes, start_from_moments
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
@@ -104,74 +105,6 @@ def solve_damped(gram: Array, right: Array, damping: float, factor: Array, step:
 
 
 @njit(cache=True, nogil=True)
-def start_from_moments(code: int, x: Array, y: Array, p: Array) -> bool:
-    """Start values from block means, the highest block and the area around it; ``x`` ascending. False without data."""
-    n = x.size
-    blocks = min(48, max(n // 4, 1))
-    lowest = np.inf
-    highest = -np.inf
-    top = 0
-    for block in range(blocks):
-        first, last = block * n // blocks, (block + 1) * n // blocks
-        total = 0.0
-        count = 0
-        for j in range(first, last):
-            if not np.isnan(y[j]):
-                total += y[j]
-                count += 1
-        if count == 0:
-            continue
-        mean = total / count
-        lowest = min(lowest, mean)
-        if mean > highest:
-            highest = mean
-            top = (first + last) // 2
-    if not highest > lowest:
-        return False
-    half = 0.5 * (highest + lowest)
-    step = max(n // blocks, 1)
-    low = top
-    while low - step >= 0 and mean_around(y, low - step, step) > half:
-        low -= step
-    high = top
-    while high + step < n and mean_around(y, high + step, step) > half:
-        high += step
-    low, high = max(low - step // 2, 0), min(high + step // 2, n - 1)
-    weight = centre = 0.0
-    for j in range(low, high + 1):
-        if not np.isnan(y[j]) and y[j] > lowest:
-            weight += y[j] - lowest
-            centre += (y[j] - lowest) * x[j]
-    height = highest - lowest
-    middle = centre / weight if weight > 0.0 else x[top]
-    sigma = max(x[high] - x[low], (x[n - 1] - x[0]) / n) / 2.355
-    p[0], p[1], p[2] = height, middle, sigma
-    if code == BIGAUSSIAN:
-        p[3] = sigma
-    elif code == EMG:
-        p[0], p[1], p[2], p[3] = 1.3 * height, middle + 0.4 * sigma, 0.8 * sigma, 0.5 * sigma
-    elif code == VOIGT:
-        p[2], p[3] = 0.7 * sigma, 0.4 * sigma
-    elif code == TWO:
-        p[0], p[1], p[2] = 0.7 * height, middle - 0.6 * sigma, 0.7 * sigma
-        p[3], p[4], p[5] = 0.7 * height, middle + 0.6 * sigma, 0.7 * sigma
-    p[p.size - 1] = lowest
-    return True
-
-
-@njit(cache=True, nogil=True)
-def mean_around(y: Array, centre: int, step: int) -> float:
-    """Mean over a block of ``step`` channels around ``centre``, NaN left out."""
-    total = 0.0
-    count = 0
-    for j in range(max(centre - step // 2, 0), min(centre + step // 2 + 1, y.size)):
-        if not np.isnan(y[j]):
-            total += y[j]
-            count += 1
-    return total / count if count > 0 else -np.inf
-
-
-@njit(cache=True, nogil=True)
 def moved_by(p: Array, trial: Array, kinds: NDArray[np.int64]) -> float:
     """Largest step of any parameter, in heights and widths of the peak itself."""
     height = 1e-300
@@ -190,25 +123,30 @@ def moved_by(p: Array, trial: Array, kinds: NDArray[np.int64]) -> float:
 @njit(cache=True, nogil=True)
 def fit_rows(
     code: int, kinds: NDArray[np.int64], x: Array, rows: Array, background: Array, gain: float, read_variance: Array,
-    poisson: bool, parameters: Array, grams: Array, squares: Array,
+    poisson: bool, by_boxes: bool, parameters: Array, grams: Array, squares: Array,
     settled: NDArray[np.bool_], started: NDArray[np.bool_],
 ) -> None:  # fmt: skip
     """Fit every row of ``rows`` (n, channels), NaN where a channel is left out; ``x`` ascending.
 
     Weights come from the model where ``poisson``, else they are 1; they are held while a step is judged and renewed
-    after it. Results: ``parameters`` (n, m), ``grams`` (n, m, m), ``squares`` the plain sum of squared residuals,
-    ``settled``, ``started``.
+    after it. ``by_boxes`` says where to start from (:mod:`~halidescope.analysis.peaks_starts`). Results:
+    ``parameters`` (n, m), ``grams`` (n, m, m), ``squares`` the plain sum of squared residuals, ``settled``,
+    ``started``.
     """
     n, channels = rows.shape
     m = parameters.shape[1]
     weights, slope, gram, right = np.empty(channels), np.empty(m), np.empty((m, m)), np.empty(m)
     factor, step, trial = np.empty((m, m)), np.empty(m), np.empty(m)
     finest = (x[channels - 1] - x[0]) / (20.0 * channels)
+    sums = np.empty(channels + 1)
     for row in range(n):
         y = rows[row]
         p = parameters[row]
         settled[row] = False
-        started[row] = start_from_moments(code, x, y, p)
+        if by_boxes:
+            started[row] = start_from_boxes(code, x, y, sums, p)
+        else:
+            started[row] = start_from_moments(code, x, y, p)
         if not started[row]:
             continue
         base = background[row] if background.shape[0] > 1 else background[0]
@@ -281,3 +219,30 @@ def correct_rows(rows: Counts, darks: Array, reverse: bool, values: Array, good:
                 value = np.nan
                 good[row] -= 1
             values[row, j] = value
+
+
+@njit(cache=True, nogil=True)
+def misfits(
+    code: int, x: Array, rows: Array, background: Array, gain: float, read_variance: Array, poisson: bool,
+    parameters: Array, out: Array,
+) -> None:  # fmt: skip
+    """How badly curves fit rows (n, channels): Σ residual², or −2 ln of the Poisson likelihood.
+
+    Read noise is counted as if it were light of the same variance.
+    """
+    slope = np.empty(parameters.shape[1])
+    for row in range(rows.shape[0]):
+        base = background[row] if background.shape[0] > 1 else background[0]
+        total = 0.0
+        for j in range(x.size):
+            y = rows[row, j]
+            if np.isnan(y):
+                continue
+            model = shape_at(code, x[j], parameters[row], slope)
+            if poisson:
+                more = base[j] + gain * read_variance[j]
+                expected = max(gain * (model + more), 1e-9)
+                total += 2.0 * (expected - gain * (y + more) * math.log(expected))
+            else:
+                total += (y - model) ** 2
+        out[row] = total

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from halidescope.analysis.linear import inverse_of
 
@@ -76,7 +76,7 @@ def fit_lognormal_histogram(edges: ArrayLike, counts: ArrayLike) -> LogNormal:
     spread = float(np.sqrt(number @ (middle - mean) ** 2 / total))
 
     def probabilities(p: Numbers) -> Numbers:
-        parts = np.diff(norm.cdf((logs - p[0]) / np.exp(min(p[1], 100.0))))
+        parts = np.diff(ndtr((logs - p[0]) / np.exp(min(p[1], 100.0))))
         return np.maximum(parts / max(parts.sum(), 1e-300), 1e-300)
 
     found = minimize(

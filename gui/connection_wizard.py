@@ -39,7 +39,7 @@ from halidescope.gui.asking import ask_target
 from halidescope.gui.form_entry import Entry, reason_of
 from halidescope.gui.lane import Lane
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import set_look, value_font
+from halidescope.gui.theme import px, set_look, value_font
 
 TABLES: dict[Role, type[LaserTable | StageTable | SpectrometerTable]] = {
     "laser": LaserTable, "stage": StageTable, "spectrometer": SpectrometerTable,
@@ -230,7 +230,7 @@ class LightPage(QWizardPage):
         layout = QVBoxLayout(self)
         for table, name in self.FIELDS:
             entry = Entry(name, models[table].model_fields[name], self)
-            entry.label.setFixedWidth(190)
+            entry.label.setFixedWidth(px(190))
             entry.changed.connect(self.completeChanged)
             layout.addWidget(entry)
             help_line = Sentence(models[table].model_fields[name].description or "", self)
@@ -278,7 +278,7 @@ class SavePage(QWizardPage):
         self.file.setAccessibleName("microscope file")
         self.file.textChanged.connect(self.completeChanged)
         browse = QPushButton("…", self)
-        browse.setFixedWidth(36)
+        browse.setFixedWidth(px(36))
         browse.setToolTip("choose another file")
         browse.clicked.connect(self._browse)
         self.reason = Sentence("", self)
@@ -347,7 +347,7 @@ class ConnectionWizard(QWizard):
         self.save = SavePage(folder, self)
         self.addPage(self.save)
         self.setButtonText(QWizard.WizardButton.FinishButton, "Save and connect")
-        self.resize(720, 520)
+        self.resize(px(720), px(520))
         self.finished.connect(lambda _: self.lane.close())
 
     def microscope(self) -> MicroscopeFile:

@@ -25,8 +25,8 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.description import RULES, checked, history_words, value_words
 from halidescope.acquisition.problems import BadFileError
-from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import set_look
+from halidescope.gui.dialog_foot import DialogFoot
+from halidescope.gui.theme import px, set_look
 from halidescope.gui.values import field_words
 
 TITLES = {
@@ -83,7 +83,7 @@ class DescriptionForm(QDialog):
         self.history.setReadOnly(True)
         self.history.setAccessibleName("history")
         self.history.setPlainText("\n".join(map(history_words, history)) or "nothing has been changed")
-        self.history.setFixedHeight(96)
+        self.history.setFixedHeight(px(96))
         body.addWidget(_boxed("History", self.history))
         scroll = QScrollArea(self)
         scroll.setWidgetResizable(True)
@@ -96,19 +96,12 @@ class DescriptionForm(QDialog):
         signed = QFormLayout()
         signed.addRow("changed by", self.by)
         signed.addRow("why", self.why)
-        self.reason = Sentence("", self)
-        self.reason.setProperty("reason", True)
-        self.buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel, parent=self
-        )
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
+        self.foot = DialogFoot(self, QDialogButtonBox.StandardButton.Save)
         layout = QVBoxLayout(self)
         layout.addWidget(scroll, 1)
         layout.addLayout(signed)
-        layout.addWidget(self.reason)
-        layout.addWidget(self.buttons)
-        self.resize(620, 760)
+        layout.addWidget(self.foot)
+        self.resize(px(620), px(760))
         for edit in (*self.edits.values(), self.by):
             edit.textChanged.connect(lambda _: self._judge())
         self.extra.itemChanged.connect(lambda _: self._extra_changed())
@@ -156,7 +149,7 @@ class DescriptionForm(QDialog):
         table.setAccessibleName("anything else")
         table.verticalHeader().hide()
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        table.setFixedHeight(130)
+        table.setFixedHeight(px(130))
         for row, (name, value) in enumerate(held.items()):
             for column, text in enumerate((name, value_words(value))):
                 table.setItem(row, column, QTableWidgetItem(text))
@@ -188,8 +181,7 @@ class DescriptionForm(QDialog):
             set_look(edit, "invalid", bool(reason))
         if changes and not reasons and not self.by.text().strip():
             reasons.append("changed by: a change needs the name of who makes it")
-        self.reason.setText(reasons[0] if reasons else "" if changes else "nothing is changed yet")
-        self.buttons.button(QDialogButtonBox.StandardButton.Save).setEnabled(bool(changes) and not reasons)
+        self.foot.judge(reasons[0] if reasons else "" if changes else "nothing is changed yet")
 
 
 def _boxed(title: str, widget: QWidget) -> QGroupBox:

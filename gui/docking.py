@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from qtpy.QtCore import QByteArray, QSettings, Qt
 from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabWidget, QWidget
 
+from halidescope.gui.theme import px
+
 LAYOUT_VERSION = 5      # of the docks; another one forgets what was remembered
 LEFT, MIDDLE, RIGHT = ("Measure", "Queue"), ("Live",), ("Instruments", "Log")
 FRONT = ("Measure", "Series", "Instruments")
@@ -76,7 +78,7 @@ class Docking:
         """Give the docks their first sizes: narrow at the sides, the views in the middle."""
         docks, wide = self.docks, self._window.width()
         across = [docks["Measure"], docks["Live"], docks["Instruments"]]
-        left, right = 280, 262
+        left, right = px(280), px(262)
         self._window.resizeDocks(across, [left, max(wide - left - right, 300), right], Qt.Orientation.Horizontal)
         high = max(self._window.height() - 100, 300)
         share = [int(0.44 * high), int(0.56 * high)]

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdi
 
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import set_look
+from halidescope.gui.theme import px, set_look
 from halidescope.gui.values import field_words
 
 NO_YES = ("no", "yes")    # what the validation takes for false and true
@@ -58,7 +58,7 @@ class Entry(QWidget):
                 edit.setObjectName(f"{name}.{k}" if is_pair(info) else name)
                 edit.setAccessibleName(f"{label} {'xy'[k]}" if is_pair(info) else label)
                 edit.setToolTip(help_text(info))
-                edit.setMinimumWidth(40)
+                edit.setMinimumWidth(px(40))
                 edit.textChanged.connect(lambda _: self.changed.emit())
                 self.edits.append(edit)
                 row.addWidget(edit, 1)
@@ -66,13 +66,13 @@ class Entry(QWidget):
             row.addWidget(self._browse_button())
         else:
             unit = QLabel(self.unit, self)
-            unit.setFixedWidth(40)
+            unit.setFixedWidth(px(40))
             unit.setProperty("faint", True)
             row.addWidget(unit)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(1)
-        self.label.setFixedWidth(96)
+        self.label.setFixedWidth(px(96))
         grid.addWidget(self.label, 0, 0)
         grid.addLayout(row, 0, 1)
         grid.addWidget(self.reason, 1, 0, 1, 2)
@@ -80,7 +80,7 @@ class Entry(QWidget):
 
     def _browse_button(self) -> QPushButton:
         button = QPushButton("…", self)
-        button.setFixedWidth(36)
+        button.setFixedWidth(px(36))
         button.setToolTip("choose measured files; the phase that grows last")
         button.setAccessibleName("choose reference files")
         button.clicked.connect(self._browse)

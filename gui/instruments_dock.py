@@ -12,6 +12,7 @@ from halidescope.gui.laser_box import LaserBox
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrometer_box import SpectrometerBox
 from halidescope.gui.stage_box import StageBox
+from halidescope.gui.theme import px
 
 
 class InstrumentsPanel(QWidget):
@@ -30,7 +31,7 @@ class InstrumentsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(236)
+        self.setMinimumWidth(px(236))
         self._engine = False
         self._facts: InstrumentFacts | None = None
         self._busy = False

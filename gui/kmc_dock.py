@@ -27,7 +27,7 @@ from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.plots import NOTHING, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import DARK, Theme, value_font
+from halidescope.gui.theme import DARK, Theme, points, px, value_font
 from halidescope.gui.values import plus_minus
 
 EMPTY = "no comparison yet: it begins with a time series whose Br-rich share grows"
@@ -99,17 +99,17 @@ class KmcPanel(QWidget):
         self.halo_plot = Plot(left=("share", "%"), bottom=("distance from the beam", "sites"))
         self.halo_plot.setYRange(0, 150, padding=0)         # room for the legend on top
         self.halo_plot.getPlotItem().getAxis("left").setTicks([[(part, str(part)) for part in (0, 50, 100)]])
-        self.halo_plot.setMinimumHeight(100)      # its label
+        self.halo_plot.setMinimumHeight(px(100))      # its label
         self.halo_plot.setToolTip("Around the beam: iodide among the ions (dashed), vacancies among the sites (dots).")
         self.halo_iodide = pg.PlotDataItem(symbol="s", symbolSize=5, symbolPen=None)
         self.halo_vacancy = pg.PlotDataItem(symbol="o", symbolSize=5, symbolPen=None)
         for item in (self.halo_iodide, self.halo_vacancy):
             self.halo_plot.addItem(item)
-        self.halo_legend = self.halo_plot.addLegend(offset=(-4, 2), colCount=2, labelTextSize="8.5pt")
+        self.halo_legend = self.halo_plot.addLegend(offset=(-4, 2), colCount=2, labelTextSize=f"{points(8.5)}pt")
         self.halo_legend.addItem(self.halo_iodide, "iodide")
         self.halo_legend.addItem(self.halo_vacancy, "vacancies")
         self.curve_plot = Plot(left=("E_g", "eV"), bottom=("time", "s"))
-        self.legend = self.curve_plot.addLegend(offset=(8, 2), colCount=2, labelTextSize="8.5pt")
+        self.legend = self.curve_plot.addLegend(offset=(8, 2), colCount=2, labelTextSize=f"{points(8.5)}pt")
         self.low, self.high, self.median = pg.PlotDataItem(), pg.PlotDataItem(), pg.PlotDataItem()
         self.band = pg.FillBetweenItem(self.low, self.high)
         self.measured = pg.PlotDataItem(pen=None, symbol="o", symbolSize=4, symbolPen=None)
@@ -326,7 +326,7 @@ class _LatticePlot(Plot):
     def __init__(self, left: tuple[str, str], bottom: tuple[str, str]) -> None:
         super().__init__(left=left, bottom=bottom)
         self.setAspectLocked(True)
-        self.getPlotItem().getAxis("left").setWidth(44)
+        self.getPlotItem().getAxis("left").setWidth(px(44))
         self.image = pg.ImageItem()
         self.addItem(self.image)
         self.name_data("species (0 bromide, 1 iodide, 2 vacancy)", self.image)
@@ -358,7 +358,7 @@ class _Marginal(Plot):
         axis.setStyle(showValues=False, tickLength=0)
         axis.setWidth(6)
         self._hidden.add("left")
-        self.setMinimumWidth(110)
+        self.setMinimumWidth(px(110))
         self._label, self._unit = label, unit
         self.bars = pg.BarGraphItem(x=[], height=[], width=1.0)
         self.name_data("posterior, draws in a bin", self.bars)

@@ -18,7 +18,7 @@ from halidescope.gui.plots import NOTHING, Plot
 from halidescope.gui.run_data import RunData, TakenSpectrum
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.spectrum_view import SpectrumView
-from halidescope.gui.theme import DARK, Theme, value_font
+from halidescope.gui.theme import DARK, Theme, px, value_font
 from halidescope.gui.values import NO_BREAK, duration, plus_minus
 
 EMPTY = "no spectrum yet: start a measurement (F5), or a live view (Ctrl+L)"
@@ -76,8 +76,9 @@ class LivePanel(QWidget):
             self.quantity.addItem(words, name)
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
-        self.strip.setMinimumHeight(90)
-        self.strip.getPlotItem().getAxis("left").setWidth(92)       # totals have six digits and more
+        self.strip.setMinimumHeight(px(90))
+        self.strip.getPlotItem().getAxis("left").setWidth(px(92))       # totals have six digits and more
+        self.strip.getPlotItem().getAxis("left").setTickDensity(0.7)
         self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones
         self.strip.getPlotItem().getAxis("bottom").setTickDensity(0.5)      # of four digits and more
         self.strip_curve = pg.PlotDataItem()
@@ -85,7 +86,7 @@ class LivePanel(QWidget):
         self.strip.getPlotItem().enableAutoRange()
         self.strip.getPlotItem().getViewBox().setLimits(minXRange=5.0)      # of the first point already
         side = QWidget(self)
-        side.setMinimumWidth(200)
+        side.setMinimumWidth(px(226))
         column = QVBoxLayout(side)
         column.setContentsMargins(4, 2, 6, 2)
         column.setSpacing(3)

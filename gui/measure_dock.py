@@ -26,7 +26,7 @@ from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.recipe_library import RecipeLibrary
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.sequence_form import SequenceForm
-from halidescope.gui.theme import set_look, value_font
+from halidescope.gui.theme import px, set_look, value_font
 
 START_TIP = "begin now (F5)"
 QUEUE_TIP = "begin when everything that waits before it is over (Ctrl+F5)"
@@ -60,7 +60,7 @@ class MeasurePanel(QWidget):
 
     def __init__(self, library: RecipeLibrary, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(276)
+        self.setMinimumWidth(px(276))
         self._state = RunState.IDLE
         self._connected = False
         self._queue_item: int | None = None
@@ -92,7 +92,7 @@ class MeasurePanel(QWidget):
         self.file_reason.setProperty("reason", True)
         self.file_reason.hide()
         browse = QPushButton("…", self)
-        browse.setFixedWidth(30)
+        browse.setFixedWidth(px(30))
         browse.setToolTip("choose another file")
         browse.clicked.connect(self._browse)
         self.recipes_button = QPushButton("Recipes", self)

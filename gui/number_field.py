@@ -5,7 +5,7 @@ import math
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from halidescope.gui.theme import set_look
+from halidescope.gui.theme import px, set_look
 
 
 class NumberField(QWidget):
@@ -38,7 +38,7 @@ class NumberField(QWidget):
         self.edit = QLineEdit(f"{value:g}", self)
         self.edit.setAccessibleName(name)
         self.edit.setObjectName(name)
-        self.edit.setMinimumWidth(52)
+        self.edit.setMinimumWidth(px(52))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

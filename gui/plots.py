@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QLabel, QMenu
 from halidescope.analysis.rounding import RAISED
 from halidescope.gui.exporting import ask_picture
 from halidescope.gui.plot_text import plot_text
-from halidescope.gui.theme import DARK, Theme
+from halidescope.gui.theme import DARK, Theme, px
 
 SMALLEST_PLAIN, LARGEST_PLAIN = -3, 5      # decimal exponents of numbers that an axis writes out
 NOTHING = " "      # said by an empty plot where another one says why
@@ -47,7 +47,7 @@ class Plot(pg.PlotWidget):
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
             item.getAxis(side).tickStrings = tick_words
-        item.getAxis("left").setWidth(62)
+        item.getAxis("left").setWidth(px(62))
         self._empty = _EmptyWords(self)
 
     def copy_data(self) -> None:
@@ -103,8 +103,9 @@ class Plot(pg.PlotWidget):
         self._empty.setVisible(bool(words))
         for side in self._labels:
             self.getPlotItem().getAxis(side).setStyle(showValues=not words and side not in self._hidden)
-        if self.bar is not None:
-            self.bar.setVisible(not words)
+        for beside in (self.bar, self.getPlotItem().legend):
+            if beside is not None:
+                beside.setVisible(not words)
 
     def hide_bottom(self) -> None:
         """Give the bottom axis no words: another plot beneath shares it."""
@@ -208,7 +209,7 @@ class ColourBar(pg.ColorBarItem):
         self.axis.setTextPen(pg.mkPen(theme.text))
         self.axis.setPen(pg.mkPen(theme.line))
         self.axis.setLabel(self._label, color=theme.text)
-        self.axis.setWidth(74)      # six digits and the label
+        self.axis.setWidth(px(74))      # six digits and the label
 
     def show(self, image: NDArray[np.floating], label: str, low: float, high: float) -> None:
         """Show an image; name what the colours mean, and the values of the first and the last.
@@ -220,5 +221,6 @@ class ColourBar(pg.ColorBarItem):
         if label != self._label:
             self._label = label
             self.axis.setLabel(label)
+            self.axis.resizeEvent()      # else words of another length are not in the middle
             self._plot.name_data(label, self._image)
         self.setLevels((low, high), update_items=False)

@@ -9,7 +9,6 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
-    QDialogButtonBox,
     QFrame,
     QGridLayout,
     QLabel,
@@ -22,9 +21,11 @@ from qtpy.QtWidgets import (
 )
 
 from halidescope.acquisition.recipes import Recipe, Sequence, parts_of
+from halidescope.gui.dialog_foot import DialogFoot
 from halidescope.gui.form_entry import Entry
 from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.theme import px
 
 INHERITED = ("sample", "analysis")                             # of the sequence, unless a step gives its own
 SHOWN_ELSEWHERE = tuple(name for name in Recipe.model_fields if name not in INHERITED)
@@ -47,9 +48,7 @@ class StepDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Step of the sequence")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
-        )
+        self.foot = DialogFoot(self)
         self.kind = QComboBox(self)
         self.kind.setAccessibleName("kind of step")
         self.stack = QStackedWidget(self)
@@ -67,13 +66,11 @@ class StepDialog(QDialog):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.kind.setCurrentIndex(max(0, self.kind.findData(values.get("kind"))))
         self.form.set_values(values)
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(self.kind)
         layout.addWidget(scroll, 1)
-        layout.addWidget(self.buttons)
-        self.resize(360, 560)
+        layout.addWidget(self.foot)
+        self.resize(px(360), px(560))
         self.kind.currentIndexChanged.connect(self._kind_changed)
         self._kind_changed(self.kind.currentIndex())
 
@@ -91,8 +88,7 @@ class StepDialog(QDialog):
         self._judge()
 
     def _judge(self) -> None:
-        valid = self.form.recipe() is not None
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(valid)
+        self.foot.judge("" if self.form.recipe() is not None else "mend the marked fields first")
 
 
 class SequenceForm(QWidget):
@@ -110,7 +106,7 @@ class SequenceForm(QWidget):
         self.steps.setAccessibleName("steps of the sequence")
         self.steps.setToolTip("done from top to bottom, dark between them; double click or Enter edits a step")
         self.steps.setWordWrap(True)
-        self.steps.setMinimumHeight(120)
+        self.steps.setMinimumHeight(px(120))
         self.steps.itemActivated.connect(lambda _: self.edit())
         self.steps.currentRowChanged.connect(lambda _: self._enable())
         self.common = RecipeForm(Sequence, self, without=("recipes", *SHOWN_ELSEWHERE))

@@ -6,6 +6,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QHeaderView, QMenu, QTableWidget, QTableWidgetItem, QVBoxLayout
 
+from halidescope.gui.theme import px
+
 if TYPE_CHECKING:
     from halidescope.gui.window import MainWindow
 
@@ -46,7 +48,7 @@ class ShortcutsDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
         layout.addWidget(buttons)
-        self.resize(640, 620)
+        self.resize(px(640), px(620))
 
 
 def menu_keys(window: "MainWindow") -> list[tuple[str, str]]:

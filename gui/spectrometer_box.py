@@ -8,7 +8,7 @@ from halidescope.acquisition.manual import DarkTaken
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import set_look
+from halidescope.gui.theme import px, set_look
 from halidescope.gui.value_rows import value_rows
 
 TAKING = "taking dark spectra …"
@@ -28,7 +28,7 @@ class SpectrometerBox(QGroupBox):
         form, self.labels = value_rows(self, ("exposure", "axis", "detector"))
         self.bar = QProgressBar(self)
         self.bar.setRange(0, 1000)
-        self.bar.setFixedHeight(16)
+        self.bar.setFixedHeight(px(16))
         self.bar.setFormat("no spectrum yet")
         self.bar.setToolTip(
             "brightest channel of the newest spectrum, in counts and as a share of the saturation level; when it is "

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from halidescope.gui.parted import ABOVE, parted
 from halidescope.gui.plots import NOTHING, PL_RANGE_NM, Plot, SteadyRange, recolour
-from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks
+from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, points, px
 
 
 class SpectrumView(QWidget):
@@ -42,7 +42,7 @@ class SpectrumView(QWidget):
         self.plot.hide_bottom()
         self.residual_plot.setXLink(self.plot)
         self.plot.setXRange(*PL_RANGE_NM, padding=0)
-        self.legend = self.plot.addLegend(offset=(-8, 1), labelTextSize="8.5pt", verSpacing=-6)
+        self.legend = self.plot.addLegend(offset=(-8, 1), labelTextSize=f"{points(8.5)}pt", verSpacing=-6)
         self.curve = pg.PlotDataItem()
         self.sum_curve = pg.PlotDataItem()
         self.part_curves: list[pg.PlotDataItem] = []
@@ -58,7 +58,7 @@ class SpectrumView(QWidget):
         self.zero = pg.InfiniteLine(0.0, angle=0)
         self.residual_plot.addItem(self.zero)
 
-        self.residual_plot.setMinimumHeight(96)    # its label fits, however low the dock
+        self.residual_plot.setMinimumHeight(px(96))    # its label fits, however low the dock
         self.residual_plot.getPlotItem().getAxis("left").setTickDensity(0.4)
 
         split = parted(self, self.plot, self.residual_plot, (300, 110), ABOVE)

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.states import Status
 from halidescope.gui.number_field import NumberField
+from halidescope.gui.theme import px
 from halidescope.gui.value_rows import value_rows
 
 STEPS_UM = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -117,8 +118,8 @@ class StageBox(QGroupBox):
         self._busy = status.state.busy
         place = status.position_um
         if place is not None and self._place is None and not self.to_x.edit.isModified():
-            self.to_x.set_value(round(place[0], 3) + 0.0)      # no -0
-            self.to_y.set_value(round(place[1], 3) + 0.0)
+            self.to_x.set_value(round(place[0], 2) + 0.0)      # no -0, nor -0.001 that noise reads at the end
+            self.to_y.set_value(round(place[1], 2) + 0.0)
         self._place = place
         for k, axis in enumerate("xy"):
             self.labels[axis].setText("unknown" if place is None else f"{round(place[k], 3) + 0.0:.3f} µm")
@@ -201,7 +202,7 @@ class JogPad(QWidget):
             button = QPushButton(words, self)
             button.setAccessibleName(f"jog {name}")
             button.setProperty("pad", True)
-            button.setFixedSize(32, 24)
+            button.setFixedSize(px(32), px(24))
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.clicked.connect(lambda _=False, dx=dx, dy=dy: self.jogged.emit(dx, dy))
             grid.addWidget(button, *place)

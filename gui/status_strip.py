@@ -64,9 +64,15 @@ class StatusStrip(QWidget):
         whole.addLayout(layout)
         whole.addWidget(self.lit_bar)
         layout.setSpacing(10)
-        for widget, stretch in ((self.emission, 0), (self.power, 0), (self.interlock, 0), (self.dose, 0)):
-            layout.addWidget(widget, stretch)
-            layout.addWidget(_upright(self))
+        layout.addWidget(self.emission)
+        layout.addWidget(self.power)
+        layout.addWidget(_upright(self))
+        spot = QVBoxLayout()
+        spot.setSpacing(0)
+        spot.addWidget(self.interlock)
+        spot.addWidget(self.dose)
+        layout.addLayout(spot)
+        layout.addWidget(_upright(self))
         layout.addLayout(run, 1)
         layout.addWidget(self.simulated)
         layout.addWidget(self.dark_button)
@@ -153,7 +159,7 @@ class StatusStrip(QWidget):
 
 
 def progress_words(status: Status) -> str:
-    """What runs, how far, and how long still."""
+    """What runs, and on a second line how far, and how long still."""
     if status.live:
         left = "" if status.live_remaining_s is None else f" · {duration(status.live_remaining_s)} left"
         return f"live view, not kept{left}"
@@ -161,13 +167,11 @@ def progress_words(status: Status) -> str:
         return "nothing runs"
     part = f" (part {status.part} of {status.parts})" if status.parts > 1 else ""
     name = f"{status.measurement or status.kind}{part}"
-    words = f"{name}: {status.state}"
-    if status.total:
-        words = f"{name}  {status.done}/{status.total}"
-        if status.state is RunState.RUNNING and status.remaining_s is not None:
-            return f"{words} · {duration(status.remaining_s)} left"
-        words = f"{words} · {status.state}"
-    return words
+    if not status.total:
+        return f"{name}\n{status.state}"
+    left_s = status.remaining_s if status.state is RunState.RUNNING else None
+    tail = status.state if left_s is None else f"{duration(left_s)} left"
+    return f"{name}\n{status.done}/{status.total} · {tail}"
 
 
 def _mark(label: QLabel, words: str, *, alarm: bool = False) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QFont, QPalette
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPalette
 from qtpy.QtWidgets import QApplication, QWidget
 
+DRAWN_FOR_PT, DRAWN_FOR_PX = 9.0, 14.0      # the font that lengths were drawn for, and the height of its lines
 DRESSED = "halidescope_dressed"    # property of an application that has our style already
 
 
@@ -90,10 +91,22 @@ def phase_ranks(wavelength_nm: ArrayLike, references: ArrayLike) -> list[float]:
     return [float(place) / (len(centres) - 1) for place in places]
 
 
+def points(size_pt: float) -> float:
+    """A size of letters that goes with the person's own font."""
+    return size_pt * max(QApplication.font().pointSizeF(), 1.0) / DRAWN_FOR_PT
+
+
+def px(length: float) -> int:
+    """A length on the screen that goes with the person's own font; without an application, as it is."""
+    if QApplication.instance() is None:
+        return round(length)
+    return round(length * QFontMetricsF(QApplication.font()).height() / DRAWN_FOR_PX)
+
+
 def value_font(size_pt: float = 10.0, *, bold: bool = False) -> QFont:
     """The font of values: digits of equal width, so that a counting number does not dance."""
     font = QFont(QApplication.font())
-    font.setPointSizeF(size_pt)
+    font.setPointSizeF(points(size_pt))
     font.setBold(bold)
     font.setFeature(QFont.Tag("tnum"), 1)
     return font

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from halidescope.gui.plots import Plot
-from halidescope.gui.theme import Theme
+from halidescope.gui.theme import Theme, px
 
 LEAST_SPAN = 0.02     # of a range, as a share of its middle: one point alone is no reason for a magnifying glass
 MARGIN = 0.12         # around the outermost points
@@ -40,7 +40,7 @@ class TrendPlot(Plot):
     def __init__(self, *, left: tuple[str, str], bottom: tuple[str, str], empty: str) -> None:
         super().__init__(left=left, bottom=bottom)
         self._empty_words = empty
-        self.getPlotItem().getAxis("left").setWidth(78)     # five digits and the label
+        self.getPlotItem().getAxis("left").setWidth(px(78))     # five digits and the label
         self.getPlotItem().getAxis("bottom").setTickDensity(0.6)
         self.points = pg.ScatterPlotItem(size=10, hoverable=True, tip=None)
         self.bars = pg.ErrorBarItem(x=np.empty(0), y=np.empty(0), height=np.empty(0), beam=0.0)

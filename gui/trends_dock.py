@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -103,9 +104,9 @@ class TrendsPanel(QWidget):
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
         self.room.changed.connect(self._show)
-        row = QHBoxLayout()
-        for button in (self.add, self.leave_out, self.remove, self.back):
-            row.addWidget(button)
+        grid = QGridLayout()
+        for place, button in enumerate((self.add, self.leave_out, self.back, self.remove)):
+            grid.addWidget(button, *divmod(place, 2))
         dark = QHBoxLayout()
         dark.addWidget(QLabel("film in the dark", self))
         dark.addWidget(self.room, 1)
@@ -113,7 +114,7 @@ class TrendsPanel(QWidget):
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.table, 1)
-        column.addLayout(row)
+        column.addLayout(grid)
         column.addLayout(dark)
         self.phi = TrendPlot(left=("final share φ", ""), bottom=("power", "µW"), empty=NO_SERIES)
         self.rate = TrendPlot(left=("⟨k⟩", "1/s"), bottom=("power", "µW"), empty=NO_SERIES)

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea
 
 from halidescope.gui.left_behind import CutOff
 from halidescope.gui.sentence import Sentence
-from halidescope.gui.theme import value_font
+from halidescope.gui.theme import px, value_font
 
 WIDTH = 760
 
@@ -33,7 +33,7 @@ class WelcomePage(QScrollArea):
         body = QWidget(self)
         outer = QHBoxLayout(body)
         column = QWidget(body)
-        column.setMaximumWidth(WIDTH)
+        column.setMaximumWidth(px(WIDTH))
         outer.addStretch(1)
         outer.addWidget(column, 6)
         outer.addStretch(1)
@@ -62,8 +62,8 @@ class WelcomePage(QScrollArea):
         """Add a way in."""
         row = QHBoxLayout()
         button = QPushButton(words, self._column)
-        button.setMinimumWidth(236)
-        button.setMinimumHeight(34)
+        button.setMinimumWidth(px(236))
+        button.setMinimumHeight(px(34))
         button.clicked.connect(lambda _=False: act())
         text = Sentence(sentence + (f"  ({key})" if key else ""), self._column)
         text.setProperty("faint", True)

@@ -34,12 +34,17 @@ def heat_and_carriers_figure(
     for side in (-1, 1):
         radial.plot(side * radius, ambient_k + rise.film_k[near], color=style.IODIDE_RICH, lw=1.2)
     radial.set(xlabel="distance from the beam (µm)", ylabel="film temperature (K)", title="steady temperature")
-    style.note(radial, [f"{1e6 * rise.power_w:g} µW, A₀ = {rise.amplitude_k:.3g} K"], "upper right")
+    style.note(radial, [
+        f"{1e6 * rise.power_w:g} µW", style.number("ΔT", rise.centre_k, rise.centre_k_se, "K"),
+    ], "upper right")  # fmt: skip
     heating.semilogx(rise.time_s, ambient_k + rise.transient_k, color=style.IODIDE_RICH, lw=1.2, label="Fourier's law")
     curve = rise.amplitude_k * -np.expm1(-rise.rate_per_s * rise.time_s)
     heating.semilogx(rise.time_s, ambient_k + curve, color="black", lw=1, ls=":", label="A₀ (1 − exp(−Bt))")
     heating.set(xlabel="time (s)", ylabel="centre temperature (K)", title="heating")
-    style.note(heating, [style.number("B", rise.rate_per_s, rise.rate_per_s_se, "s⁻¹")], "lower right")
+    style.note(heating, [
+        style.number("A₀", rise.amplitude_k, rise.amplitude_k_se, "K"),
+        style.number("B", rise.rate_per_s, rise.rate_per_s_se, "s⁻¹"),
+    ], "lower right")  # fmt: skip
     style.legend(heating, loc="upper left")
     rising.plot(1e9 * transient.time_s, transient.density_per_cm3, color="black", lw=1.2)
     rising.set(xlabel="time (ns)", ylabel="carrier density n (cm⁻³)", title="carriers after the light comes on")

@@ -32,6 +32,7 @@ def segregation_figure(
     power_words: str = "",
     unit: str = "counts",
     grown_is_bromide: bool = False,
+    dark_since: str = "",
 ) -> Figure:
     """Figure 7: spectra against time under light, the shares, the peak's shift in the light and back in the dark.
 
@@ -45,7 +46,7 @@ def segregation_figure(
     spectra : array_like, shape (n, channels)
         Dark-subtracted counts under light.
     light, recovery : PeakTrack
-        ``recovery`` times from the moment the light went off.
+        ``recovery`` times from the moment the light went off, or from ``dark_since``.
     fit : tuple of array_like, optional
         Fitted growing share at ``light.time_s`` with its 95 % band.
     power_words : str
@@ -54,6 +55,8 @@ def segregation_figure(
         Of the spectra.
     grown_is_bromide : bool
         Which of the two phases is green; a film that segregates grows its iodide-rich phase.
+    dark_since : str
+        What the times of the recovery count from, for its axis, where that is not the end of the light.
     """
     figure = Figure(figsize=(13, 7.6), layout="constrained")
     (image, shares), (shift, back) = figure.subplots(2, 2)
@@ -77,7 +80,8 @@ def segregation_figure(
     back.errorbar(
         recovery.time_s, returned, recovery.peak_nm_se, fmt="s", ms=3, lw=0.6, color=style.BROMIDE_RICH, label="peak"
     )
-    back.set(xlabel="time in the dark, from the first look (s)", ylabel="peak shift Δλ (nm)", title="recovery")
+    since = f", from {dark_since}" if dark_since else ""
+    back.set(xlabel=f"time in the dark{since} (s)", ylabel="peak shift Δλ (nm)", title="recovery")
     right = back.twinx()
     share, share_se = (100 * np.asarray(part, dtype=float) for part in (recovery.share, recovery.share_se))
     right.errorbar(recovery.time_s, share, share_se, fmt="^", ms=3, lw=0.6, color=style.IODIDE_RICH, alpha=0.7)

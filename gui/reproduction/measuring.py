@@ -178,9 +178,11 @@ def _recovery(folder: Path, measured: Measured, plan: Plan, show: Callable[[Stat
             "recipes": [
                 {"kind": "time-series", "sample_power_uw": 300.0, "duration_s": plan.segregation_s,
                  "exposure_s": BRIGHT_S, "interval_s": 1.0},
+                # exposed once more, so that its clock starts when the light goes off, however late the first look is
                 {"kind": "dark-recovery", "sample_power_uw": 2.0, "exposure_s": 1.0, "interval_s": 300.0,
-                 "duration_s": plan.recovery_s, "dark_spectra": 10},
+                 "duration_s": plan.recovery_s, "dark_spectra": 10, "exposure_power_uw": 300.0,
+                 "exposure_duration_s": plan.segregation_s},
             ],
         })  # fmt: skip
     measured.segregation = out.with_name(f"{out.stem}-1{out.suffix}")
-    measured.recovery = out.with_name(f"{out.stem}-2{out.suffix}")
+    measured.recovery = out.with_name(f"{out.stem}-3{out.suffix}")       # 2: its exposure

@@ -1,15 +1,18 @@
 """The watchdog alone, on a laser that somebody left lit."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from halidescope.acquisition import watchdog
 from halidescope.acquisition.instruments import connect_role
+from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.watchdog import WatchedPipe
 
 from .conftest import until
@@ -73,6 +76,39 @@ def test_a_farewell_in_the_dark_leaves_no_trace(bench, tmp_path):
     assert not (tmp_path / "watchdog.log").exists()
 
 
+def test_a_watchdog_that_hangs_is_as_good_as_dead(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("halidescope.acquisition.watchdog.DEAF_S", 0.5)
+    missed = threading.Event()
+    pipe = WatchedPipe(bench.microscope, tmp_path / "watchdog.log", lambda: False, missed.set)
+    try:
+        pipe.lit(True)
+        os.kill(pipe.pid, signal.SIGSTOP)
+        assert missed.wait(20.0)
+        with pytest.raises(ProblemError, match=r"gave no answer for 0.5 s"):
+            pipe.lit(True)
+    finally:
+        os.kill(pipe.pid, signal.SIGCONT)
+        pipe.lit(False)
+        pipe.close()
+
+
+def test_whatever_a_library_says_the_watchdog_goes_on_trying(left_lit, tmp_path, monkeypatch):
+    answers = iter([ValueError("not in the book"), RuntimeError("nor this")])
+
+    def connect(microscope, role):
+        if (problem := next(answers, None)) is not None:
+            raise problem
+        return connect_role(microscope, role)
+
+    monkeypatch.setattr("halidescope.acquisition.watchdog.connect_role", connect)
+    hello = watchdog.Hello(2**22 + 1, left_lit.microscope.toml_text(), str(tmp_path / "log"))
+    beats = b'{"lit":true}\n{"lit":tr'      # cut off in the middle of a word
+    with io.BytesIO(watchdog.msgspec.json.encode(hello) + b"\n" + beats) as stdin:
+        assert watchdog.watch(stdin, lambda said: None) == 0
+    assert left_lit.ask(get="laser.emission") is False
+    assert "unexpected ValueError: not in the book" in json.loads((tmp_path / "log").read_text())["text"]
+
+
 def test_an_engine_whose_measuring_thread_hangs_is_ended_and_made_dark(left_lit, tmp_path):
     log = tmp_path / "watchdog.log"
     engine = subprocess.Popen(
@@ -101,6 +137,16 @@ def test_a_measuring_thread_that_is_stuck_is_made_dark(bench, tmp_path):
     log = tmp_path / "session.watchdog.log"
     until(lambda: log.exists() and log.read_text().endswith("\n"), "the watchdog's word")
     assert "measuring thread hung" in json.loads(log.read_text())["text"]
+
+
+def test_engine_watchdog_and_client_load_nothing_that_only_an_analysis_computes_with():
+    """They start in half the time so, every one of them."""
+    program = (
+        "import sys, halidescope.acquisition.host, halidescope.acquisition.watchdog, halidescope.acquisition.client\n"
+        "print([name for name in ('numba', 'scipy.optimize', 'scipy.stats', 'scipy.spatial') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_laser_that_cannot_be_reached_is_said_loudly(make_bench, tmp_path, monkeypatch):

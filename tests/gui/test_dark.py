@@ -82,6 +82,7 @@ def test_a_laser_that_may_be_lit_is_an_alarm(followed: MainWindow, engine: Playe
 def test_without_an_engine_the_button_says_so(window: MainWindow, qtbot: QtBot) -> None:
     qtbot.mouseClick(window.strip.dark_button, Qt.MouseButton.LeftButton)
     assert "no engine is connected" in window.notice.text.text()
+    assert window.strip.emission.property("emission") == "unknown"
     assert "LASER UNKNOWN" in window.strip.emission.text()
 
 

@@ -5,6 +5,8 @@ import math
 import pytest
 
 from halidescope.acquisition.results import Number
+from halidescope.gui.plots import tick_words
+from halidescope.gui.trend_points import typed_number
 from halidescope.gui.values import dose, duration, field_words, irradiance, plus_minus, size
 
 
@@ -48,3 +50,24 @@ def test_field_names_carry_their_unit() -> None:
     assert field_words("step_um") == ("step", "µm")
     assert field_words("dark_spectra") == ("dark spectra", "")
     assert field_words("order") == ("order", "")
+
+
+@pytest.mark.parametrize(("values", "step", "words"), [
+    ([0.0, 0.5, 1.0], 0.5, ["0.0", "0.5", "1.0"]),
+    ([-0.0, 200.0, 400.0], 200.0, ["0", "200", "400"]),
+    ([60000.0, 65000.0], 5000.0, ["60000", "65000"]),
+    ([2.76e6, 2.762e6], 2e3, ["2.760×10⁶", "2.762×10⁶"]),
+    ([0.0, 5e-5, 1e-4], 5e-5, ["0.0", "0.5×10⁻⁴", "1.0×10⁻⁴"]),
+])
+def test_numbers_of_an_axis_are_short(values: list[float], step: float, words: list[str]) -> None:
+    assert tick_words(values, 1.0, step) == words
+
+
+def test_what_is_typed_or_written_of_a_diffusivity_is_read() -> None:
+    number = Number(2e-13, 1e-14)
+    for text in ("2e-13 ± 1e-14", "2,0e-13±1e-14", plus_minus(number)):
+        assert typed_number(text) == number
+    assert typed_number("2e-13") == typed_number("2e-13 (no error)") == Number(2e-13, None)
+    for text in ("", "much", "-1e-13", "2e-13 ± -1", "inf"):
+        with pytest.raises(ValueError):  # noqa: PT011 - Python's own words, or ours, both only say that it is none
+            typed_number(text)

@@ -39,7 +39,13 @@ def test_spectra_and_shares_are_shown_as_they_come(
     rate = "⟨k⟩ 0.0213 ± 0.0008 1/s".replace(" ", NO_BREAK)
     qtbot.waitUntil(lambda: rate in followed.views.series.numbers.text())
     assert "60/100" in followed.strip.progress_text.text()
-    assert "EMISSION" in followed.strip.emission.text()
+    strip = followed.strip
+    assert strip.emission.text() == "◉ EMISSION"
+    assert [widget.property("emission") for widget in (strip.emission, strip.lit_bar)] == ["lit", "lit"]
+    engine.now = replace(engine.now, dose_here_j_cm2=2.0e6)       # moved on by hand
+    qtbot.waitUntil(lambda: strip.dose.text() == "dose here 2 MJ/cm²")
+    assert followed.views.live.view.plot.empty_words == followed.views.series.map_plot.empty_words == ""
+    assert "choose a map" in followed.views.map.plot.empty_words
 
 
 def test_docks_theme_and_recipe_are_remembered(window: MainWindow, settings: QSettings, qtbot: QtBot) -> None:
