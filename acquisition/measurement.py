@@ -18,7 +18,8 @@ import numpy as np
 from halidescope.acquisition.auto_exposure import ExposureSearch, place_of_search
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.light_page import LightPage, light_path
 from halidescope.acquisition.light_watch import LightWatch
 from halidescope.acquisition.mending import Mender, SkippedError
