@@ -1,6 +1,7 @@
 """Measurements written by hand, and simulated microscopes on the wire."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
 from halidescope.simulators.microscope import SimulatedMicroscope
 
+os.environ["HALIDESCOPE_NICENESS"] = "0"      # tests wait for the analysis, whatever else the computer does
 PIXELS = 96
 FINISHED = Ending(state="finished")
 
