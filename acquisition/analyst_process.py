@@ -20,10 +20,14 @@ from halidescope.acquisition.results import OnlineResults
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A line to the worker: a journal to follow, or how many spectra it will have held when it is complete."""
+    """A line to the worker: a journal to follow, or how many spectra it will have held when it is complete.
+
+    ``rehearse``: analyse spectra that nobody took first, and say when that is done.
+    """
 
     journal: str = ""
     complete: int | None = None
+    rehearse: bool = False
 
 
 class News(msgspec.Struct, frozen=True):
@@ -32,6 +36,7 @@ class News(msgspec.Struct, frozen=True):
     results: OnlineResults | None = None
     finished: bool = False
     problem: str = ""
+    rehearsed: bool = False
 
 
 _ROWS = ("index", "time_s", "amplitudes", "shares", "shares_se", "residual_rms")
@@ -50,6 +55,7 @@ class AnalystProcess:
         self._complain = complain
         self._lock = threading.Lock()
         self._finished = threading.Event()
+        self.rehearsed = threading.Event()      # or ended, which is said
         self._results = OnlineResults()
         self._rows: dict[str, list] = {name: [] for name in _ROWS}
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,6 +89,11 @@ class AnalystProcess:
             self._finished.clear()
             self._following = True
         self._send(Order(journal=str(journal.absolute())))
+
+    def rehearse(self) -> None:
+        """Have the worker load, and compile at its very first use, all that the measurement will need."""
+        self.rehearsed.clear()
+        self._send(Order(rehearse=True))
 
     def finish(self, spectra: int, timeout_s: float = 30.0) -> OnlineResults:
         """No more spectra will come: wait until the worker has analysed all of them, and give everything."""
@@ -136,6 +147,7 @@ class AnalystProcess:
         if self._following:
             self._complain("online analysis ended by itself; the spectra are safe, analyse the file again")
             self._finished.set()
+            self.rehearsed.set()
 
     def _keep(self, news: News) -> None:
         with self._lock:
@@ -148,5 +160,7 @@ class AnalystProcess:
                 )
         if news.problem:
             self._complain(news.problem)
+        if news.problem or news.rehearsed:
+            self.rehearsed.set()
         if news.finished:
             self._finished.set()

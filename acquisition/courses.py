@@ -6,7 +6,7 @@ from pathlib import Path
 
 from halidescope.acquisition.measurement import Measurement
 from halidescope.acquisition.nexus_file import NexusFile
-from halidescope.acquisition.problems import ScanFileError
+from halidescope.acquisition.problems import ProblemError, ScanFileError
 from halidescope.acquisition.recipes import Background, DarkRecovery, Point, RasterMap, TimeSeries
 from halidescope.acquisition.records import SpectrumRecord
 from halidescope.acquisition.resume import Past, schedule_shift_s
@@ -16,6 +16,7 @@ from halidescope.acquisition.stopping import Stopping
 STALL_S = 0.5          # real seconds that a busy computer may stall without costing a spectrum
 DELAY_S = 0.02         # real seconds that asking for a spectrum and getting it may take, on top of its exposure
 TIME_IS_OVER = "the duration is over"
+REHEARSAL_S = 300.0    # real seconds; the first analysis ever compiles itself
 LOOK_S = 0.2           # real seconds between two looks whether a series has seen enough
 OVERRUN = 0.05         # of a series' duration that the light may stay on longer to make up for late spectra
 
@@ -49,9 +50,25 @@ class SeriesMeasurement(Measurement[TimeSeries]):
 
     _next_look = 0.0
 
+    def _await_analysis(self) -> None:
+        self._stopping = Stopping(self._recipe)
+        if not self._stopping.wanted:
+            return
+        analyst = self.engine.analyst
+        analyst.rehearse()
+        give_up = time.monotonic() + REHEARSAL_S
+        while not analyst.rehearsed.is_set():
+            if time.monotonic() > give_up:
+                raise ProblemError(
+                    f"online analysis: not ready within {REHEARSAL_S:g} s, so nothing would end the series; start it "
+                    "again, or without stop_at_plateau and stop_at_rate_error"
+                )
+            self.engine.expect(LOOK_S)
+            self._door.sleep(LOOK_S)
+            self.look()
+
     def _illuminate(self) -> None:
         why = ""
-        self._stopping = Stopping(self._recipe)
         with self._light():
             self._look_again()
             if self._past and self._past.records:

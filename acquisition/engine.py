@@ -8,6 +8,7 @@ by hand in :mod:`halidescope.acquisition.manual`; commands come through :mod:`ha
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,6 +87,7 @@ class Engine:
         self.can_ask = False       # whether anybody can reach the door from outside, to answer a question
         self.instruments: Instruments | None = None
         self.beam: Beam | None = None
+        self._lost: Beam | None = None         # of a former connection, not proven dark
         self.facts = InstrumentFacts(connected=False, simulated=microscope.simulated)
         self.limits: Limits | None = None      # of the instruments when they were last connected
         self.waiting = Waiting(queue_path(films, microscope), lambda problem: self.events.note(problem, "warning"))
@@ -186,7 +188,7 @@ class Engine:
         if self.waiting.waiting():      # first, so that no measurement is taken from the queue after the next line
             self.waiting.hold(True, "darkness was asked for")
         self.door.abort("darkness was asked for")      # void if nothing runs: a start clears it
-        beam = self.beam
+        beam = self.beam or self._lost
         if beam is not None:
             beam.dark_now()
         self.events.note("dark now: emission proven off" if beam else "dark now: no laser is connected")
@@ -209,7 +211,7 @@ class Engine:
 
     def publish(self, **changes: object) -> None:
         """Change the status; the caller is the engine's thread."""
-        beam = self.beam
+        beam = self.beam or self._lost
         if beam is not None:
             changes |= {
                 "emission": beam.on, "sample_power_uw": beam.sample_power_uw if beam.on else 0.0,
@@ -230,8 +232,18 @@ class Engine:
         """
         if threading.get_ident() == self._ident:
             self.expected_by = max(self.expected_by, time.monotonic() + REQUEST_S)
+            if (slept_s := self.clock.slept_s()) > 0:
+                self._woke(slept_s)
             if self.beam is not None:
                 self.beam.look()
+
+    def _woke(self, slept_s: float) -> None:
+        """The computer slept: whatever was lit stayed so, unseen, and is counted up to now."""
+        said = f"the computer slept for {slept_s:.0f} s"
+        if self.beam is not None and self.beam.on:
+            self.end_light(f"{said} with the laser lit; switch its sleep off, and look at the dose of that spot")
+        else:
+            self.events.note(said, "warning")
 
     def connect_one(self, role: Role) -> Any:
         """A new connection to one instrument. Raises InstrumentError, BadFileError."""
@@ -265,6 +277,8 @@ class Engine:
         finally:
             self.door.shut()
             self.disconnect()
+            if self._lost is not None:      # the watchdog hears in the farewell that it is not proven dark
+                self._lost.give_up()
             self.rest()
             self.ledger.keep(None)
             self.film.close()
@@ -411,15 +425,22 @@ class Engine:
         self.expect(60.0)
         if self._holding is not None:
             self._holding.take()
+        if self._lost is not None:      # whoever connects switches off, and proves it
+            self._lost.give_up()
         try:
             self.instruments = connect(self.microscope, self.connect_one)
         except BaseException:
             self._give_back()
+            if self._lost is not None:
+                self._lost.insist()
             raise
+        self._lost = None
         self.beam = Beam(
             self.microscope, self.instruments.laser, self.clock, self.ledger,
             reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
+            told=self._dark_at_last, alive=self.alive,
         )
+        self.guard.lit(False)
         who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
         self.events.note(f"connected: {who}")
         self.limits = limits_of(self.instruments)
@@ -451,8 +472,10 @@ class Engine:
             return
         try:
             self.beam.darken()
+            self.beam.retire()
         except InstrumentError as error:
             self.events.note(str(error), "error")
+            self._lost = self.beam
         self.instruments.laser = self.beam.laser
         try:
             self.instruments.close()
@@ -463,6 +486,15 @@ class Engine:
         self.manual.end_live()
         self.facts = msgspec.structs.replace(self.facts, connected=False)
         self.publish(laser_state="", interlock_closed=None, position_um=None, emission=False, sample_power_uw=0.0)
+
+    def _dark_at_last(self, sentence: str) -> None:
+        """What could not be proven dark is; called by a thread of the beam's own."""
+        self.events.note(sentence, "warning")
+        self._status = msgspec.structs.replace(self._status, emission=False, sample_power_uw=0.0)
+        lost = self._lost
+        if lost is not None:
+            with suppress(InstrumentError):      # nobody needs this connection
+                lost.laser.close()
 
     def _give_back(self) -> None:
         if self._holding is not None:

@@ -99,9 +99,9 @@ class Host:
         self._pipe.journal(path)
 
     def _unguarded(self) -> None:
-        """The watchdog has ended while lit: nothing stays lit without it."""
+        """The watchdog has ended or hangs while lit: nothing stays lit without it."""
         try:
-            self.engine.end_light("the watchdog has ended; nothing may be lit without it, start a new engine")
+            self.engine.end_light("the watchdog has ended or hangs; nothing may be lit without it, start a new engine")
         except InstrumentError as error:
             self.engine.events.note(str(error), "error")
 

@@ -97,6 +97,7 @@ class LightPage:
     def __init__(self, path: Path, utc_s: Callable[[float], float]) -> None:
         self._utc_s = utc_s
         self.path = path
+        self._map = mmap.mmap(-1, 1)      # until there is one of the file
         try:
             content = read_page(path) if path.exists() else PageContent((), -1, 0.0, 0.0)
             self._file = path.open("r+b" if path.exists() else "w+b")
@@ -104,20 +105,27 @@ class LightPage:
             self._head = (
                 content.here, content.irradiance_w_cm2, content.since_utc_s, content.proven_utc_s, content.came_on
             )
-            self._resize()
         except OSError as error:
             raise ScanFileError(f"{path}: cannot be written ({error}); check the disk") from error
+        self._resize()
 
     def _resize(self) -> None:
+        """Room for more spots, on the disk too: a map into a hole of a full disk would end this process."""
         size = _HEADER.size + _SPOT.size * (self._count // _GROW + 1) * _GROW
-        if self._file.seek(0, os.SEEK_END) < size:
-            self._file.truncate(size)
-        self._map = mmap.mmap(self._file.fileno(), size)
+        try:
+            there = self._file.seek(0, os.SEEK_END)
+            if there < size:
+                self._file.write(bytes(size - there))
+                self._file.flush()
+            grown = mmap.mmap(self._file.fileno(), size)
+        except OSError as error:
+            raise ScanFileError(f"{self.path}: cannot be written ({error}); check the disk") from error
+        self._map.close()
+        self._map = grown
 
     def add(self, x_um: float, y_um: float) -> int:
         """A new spot; its number."""
         if self._count and self._count % _GROW == 0:
-            self._map.close()
             self._resize()
         number = self._count
         _SPOT.pack_into(self._map, _HEADER.size + _SPOT.size * number, x_um, y_um, 0.0, 0.0, 0.0)

@@ -201,6 +201,8 @@ class Manual:
         except (ProblemError, InstrumentError) as error:     # a laser made dark from outside is "off" unexpectedly
             asked = engine.door.abort_reason
             why, level = (asked, "info") if asked else (str(error), "error")
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must end dark, with a word, and not the engine
+            why, level = f"unexpected {type(error).__name__}: {error}; please report this", "error"
         if self._request is request:
             self._request = None
         if (doubt := beam.take_doubt()) > 0:

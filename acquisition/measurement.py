@@ -18,7 +18,8 @@ import numpy as np
 from halidescope.acquisition.auto_exposure import ExposureSearch, place_of_search
 from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.light_page import LightPage, light_path
 from halidescope.acquisition.light_watch import LightWatch
 from halidescope.acquisition.mending import Mender, SkippedError
@@ -32,7 +33,7 @@ from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.second_look import look_again
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import finish_elsewhere
-from halidescope.drivers.errors import InstrumentError
+from halidescope.drivers.errors import InstrumentError, NotDarkError
 from halidescope.drivers.roles import Spectrum
 
 if TYPE_CHECKING:
@@ -104,11 +105,14 @@ class Measurement(Generic[R]):
             state, reason = RunState.ABORTED, str(error)
         except DarknessAskedError:
             state, reason = RunState.ABORTED, self._door.abort_reason or "darkness was asked for"
+        except NotDarkError as error:
+            asked = self._door.abort_reason
+            state, reason = RunState.FAILED, f"{asked}; {_told(error)}" if asked else _told(error)
         except (InstrumentError, ProblemError) as error:     # a laser made dark from outside is "off" unexpectedly
             asked = self._door.abort_reason
             state, reason = (RunState.ABORTED, asked) if asked else (RunState.FAILED, _told(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must end dark, with a file and a word, like any other
-            state, reason = RunState.FAILED, f"unexpected {type(error).__name__}: {error}; please report this"
+            state, reason = RunState.FAILED, _unexpected(error)
         return self._end(state, reason)
 
     def _illuminate(self) -> None:
@@ -135,12 +139,16 @@ class Measurement(Generic[R]):
             raise ProblemError(f"{self.beam.laser.device}: emits during the dark spectra; check the laser's control")
         self.engine.analyst.begin(journal_path(self._out))
         self._analysed = True
+        self._await_analysis()
         self.look()
         if recipe.sample_power_uw > 0:
             persist(lambda: self.beam.set_power(recipe.sample_power_uw), "power")
         again = self._past.reference if self._past else None
         place = self._left[0] if again is None else _place_of(again)
         persist(lambda: self._move(place), "first position", at=place)
+
+    def _await_analysis(self) -> None:
+        """Still dark: wait for the online analysis, if the measurement's course depends on it."""
 
     def _find_exposure(self) -> float:
         """The recipe's exposure, that of before a cut-off, or one that is sought now, s."""
@@ -481,14 +489,21 @@ class Measurement(Generic[R]):
                 self.tell_doubt()
                 self._close_file(state, reason)
             except ScanFileError as error:
-                self._events.note(str(error), "error")
-                if str(error) not in reason:       # the end may have come of it in the first place
-                    reason = f"{reason}; {error}" if reason else str(error)
-                state = RunState.FAILED
+                state, reason = RunState.FAILED, self._worse(reason, str(error))
+            except Exception as error:  # noqa: BLE001 - the journal is whole, and the engine goes on
+                kept = f"{_unexpected(error)}; {self._journal.path} is kept"
+                state, reason = RunState.FAILED, self._worse(reason, kept)
             finally:
                 self._let_go()
                 self.engine.guard.journal(None)
         return state, reason
+
+    def _worse(self, reason: str, problem: str) -> str:
+        """The reason of an end that went wrong, too."""
+        self._events.note(problem, "error")
+        if problem in reason:       # the end may have come of it in the first place
+            return reason
+        return f"{reason}; {problem}" if reason else problem
 
     def _let_go(self) -> None:
         """The ledger's page has its last word, and goes where the journal went."""
@@ -529,6 +544,10 @@ class Measurement(Generic[R]):
 def _place_of(record: SpectrumRecord) -> Point:
     """A point that is measured already, without its time."""
     return Point(index=record.index, x_um=record.x_commanded_um, y_um=record.y_commanded_um)
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error}; please report this"
 
 
 def _told(error: BaseException) -> str:

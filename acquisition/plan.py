@@ -171,10 +171,14 @@ def _light(recipe: SingleRecipe, spectra: int, waist_um: float) -> tuple[float, 
 def _needs(recipe: SingleRecipe, limits: Limits | None) -> list[str]:
     """What else a kind of recipe needs and lacks."""
     problems = []
+    by_shares = "refines by" if isinstance(recipe, AdaptiveMap) else ""
+    if isinstance(recipe, TimeSeries) and (recipe.stop_at_plateau or recipe.stop_at_rate_error):
+        by_shares = "is ended by"
     x = recipe.sample.composition
-    if isinstance(recipe, AdaptiveMap) and not recipe.analysis.references and (x is None or not 0 < x < 3):
+    if by_shares and not recipe.analysis.references and (x is None or not 0 < x < 3):
         problems.append(
-            f"{recipe.title}: refines by shares, so it needs analysis.references, or sample.composition between 0 and 3"
+            f"{recipe.title}: {by_shares} shares, so it needs analysis.references, or sample.composition between 0 and "
+            "3"
         )
     if limits is not None and isinstance(recipe, RasterMap) and recipe.motion == "lines" and not limits.lines:
         problems.append(f"{limits.stage}: runs no continuous lines; choose motion = 'steps'")

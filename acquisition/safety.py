@@ -13,11 +13,18 @@ from halidescope.acquisition.clock import Clock
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.microscope import MicroscopeFile
 from halidescope.acquisition.problems import RefusedRunError
-from halidescope.drivers.errors import InstrumentError, InterlockError, LaserFaultError, NotDarkError
+from halidescope.drivers.errors import (
+    ConnectionLostError,
+    InstrumentError,
+    InterlockError,
+    LaserFaultError,
+    NotDarkError,
+)
 from halidescope.drivers.roles import Laser
 
 BEAM_CHECK_S = 0.5     # real seconds between two questions whether the laser still emits what it should
 READ_BACK = 1.005      # share by which a set-point that is read back may be beyond a limit
+INSIST_S = 1.0         # real seconds between two attempts at light that could not be proven off
 TRIES = 3              # to switch off: twice on the open line, then once more on a new one
 
 
@@ -69,7 +76,8 @@ def darken(laser: Laser, reconnect: Callable[[], Laser]) -> Laser:
     for attempt in range(TRIES):
         try:
             if attempt == TRIES - 1:
-                laser.close()
+                with suppress(Exception):     # its end may be lost already
+                    laser.close()
                 laser = reconnect()
             laser.turn_off()
             if not laser.emission:
@@ -77,6 +85,8 @@ def darken(laser: Laser, reconnect: Callable[[], Laser]) -> Laser:
             problems.append("the head still reports emission")
         except InstrumentError as error:
             problems.append(error.problem)
+        except Exception as error:  # noqa: BLE001 - ours or a library's mistake: it must not end the tries
+            problems.append(f"unexpected {type(error).__name__}: {error}")
     raise NotDarkError(
         laser.device, f"emission could not be proven off ({'; '.join(dict.fromkeys(problems))}); "
         "turn the key switch off and block the beam"
@@ -92,11 +102,16 @@ class Beam:
         Makes a new connection to the laser, for when the old one fails while lit.
     announce : callable
         Told ``True`` just before the light goes on and ``False`` once it is proven off; the watchdog listens.
+    told : callable, optional
+        Gets a sentence when light that could not be proven off at first is proven off at last.
+    alive : callable, optional
+        Called now and then while another thread is waited for that switches: that is no hang.
     """
 
     def __init__(
         self, microscope: MicroscopeFile, laser: Laser, clock: Clock, ledger: DoseLedger, *,
-        reconnect: Callable[[], Laser], announce: Callable[[bool], None],
+        reconnect: Callable[[], Laser], announce: Callable[[bool], None], told: Callable[[str], object] = str,
+        alive: Callable[[], object] = object,
     ) -> None:
         self._microscope = microscope
         self.laser = laser
@@ -104,6 +119,11 @@ class Beam:
         self._ledger = ledger
         self._reconnect = reconnect
         self._announce = announce
+        self._told = told
+        self._alive = alive
+        self._insisting: threading.Thread | None = None
+        self._given_up = threading.Event()
+        self._retired = False
         self._switch = threading.RLock()
         self._forbidden = threading.Event()
         self.on = False
@@ -124,6 +144,16 @@ class Beam:
         """Peak irradiance at the sample now, 0 when dark."""
         return self._microscope.peak_irradiance_w_cm2(self.sample_power_uw) if self.on else 0.0
 
+    @contextmanager
+    def _switching(self) -> Iterator[None]:
+        """One thread at a time talks about power and emission."""
+        while not self._switch.acquire(timeout=BEAM_CHECK_S):
+            self._alive()
+        try:
+            yield
+        finally:
+            self._switch.release()
+
     def set_power(self, sample_uw: float) -> None:
         """Set the power at the sample in µW, while dark or lit.
 
@@ -137,7 +167,7 @@ class Beam:
         problems = power_problems(self._microscope, sample_uw, (self.laser.device, self.laser.power_limits_mw))
         if problems:
             raise RefusedRunError("; ".join(problems))
-        with self._switch:
+        with self._switching():
             self.laser.set_power(self._microscope.head_mw(sample_uw))
             self._require_kept(self.laser.power_setpoint_mw)
             self.sample_power_uw = sample_uw
@@ -233,9 +263,11 @@ class Beam:
         """Light, inside :meth:`dark_after` only. Raises DarknessAskedError, InstrumentError."""
         if not self._inside:
             raise RuntimeError("light is switched on only where darkness afterwards is certain")
-        with self._switch:
+        with self._switching():
             if self._forbidden.is_set():
                 raise DarknessAskedError
+            if self._retired:
+                raise ConnectionLostError(self.laser.device, "was disconnected; connect it again")
             self._announce(True)
             self.on = self._lighting = True
             self._asked_s = asked_s = self._clock.now_s()
@@ -255,10 +287,16 @@ class Beam:
             self._ledger.proven(lit_s)
 
     def darken(self) -> None:
-        """Switch off and prove it; safe to call when dark. Raises NotDarkError."""
-        with self._switch:
+        """Switch off and prove it; safe to call when dark. Raises NotDarkError, and then goes on trying: see insist."""
+        with self._switching():
+            if self._retired:
+                return
             before = self.laser
-            self.laser = darken(before, self._reconnect)
+            try:
+                self.laser = darken(before, self._reconnect)
+            except NotDarkError:
+                self.insist()
+                raise
             now_s = self._clock.now_s()
             if self.on:
                 between = self.laser.dark_between_s
@@ -267,6 +305,34 @@ class Beam:
                 self.on = False
                 self._doubt_j_cm2 += self._ledger.dark(now_s, self.dark_at_s, proven=self._was_lit(before))
             self._announce(False)
+
+    def retire(self) -> None:
+        """Dark, proven, and its connection closed: from now on this beam neither lights nor connects anew."""
+        with self._switching():
+            self._retired = not self.on
+
+    def insist(self) -> None:
+        """Light could not be proven off: try again and again, in a thread, until it is or :meth:`give_up`.
+
+        A line that was lost, a hub that restarts, may be back in a minute; nobody else would switch off then.
+        """
+        if self.on and (self._insisting is None or not self._insisting.is_alive()):
+            self._given_up.clear()
+            self._insisting = threading.Thread(target=self._insist, name="darkness", daemon=True)
+            self._insisting.start()
+
+    def _insist(self) -> None:
+        while not self._given_up.wait(INSIST_S):
+            with suppress(InstrumentError):
+                self.darken()
+                self._told(f"{self.laser.device}: emission proven off at last")
+                return
+
+    def give_up(self) -> None:
+        """No longer try: somebody else makes it dark. Returns when nothing of this beam talks with the laser."""
+        self._given_up.set()
+        if self._insisting is not None:
+            self._insisting.join()
 
     def _was_lit(self, before: Laser) -> bool:
         """Whether the light was on until it was switched off; asked in the dark: darkness never waits for this."""
@@ -292,7 +358,7 @@ class Beam:
 
     def reconnect(self) -> None:
         """A new connection to the laser, which is dark on it; only while dark. Raises InstrumentError."""
-        with self._switch:
+        with self._switching():
             with suppress(InstrumentError):     # its end is lost already
                 self.laser.close()
             self.laser = self._reconnect()

@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from halidescope.acquisition.clock import asleep_s, utc_zero_s
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.journal import note_in_journal
 from halidescope.acquisition.light_page import end_light, light_path
@@ -36,7 +37,10 @@ from halidescope.drivers.line import warm_up
 
 BEAT_S = 0.25      # real seconds between two lines
 SILENCE_S = 2.0    # without a line for so long the engine's process hangs
-TRY_S = 30.0       # how long a dark laser is fought for
+DEAF_S = 10.0      # without its answer for so long the watchdog hangs; generous, for a busy computer starves it, too
+TRY_S = 30.0       # how long a dark laser is fought for before that is said to be in vain
+INSIST_S = 2.0     # between two attempts after that
+AT_MOST_S = 86400  # after which a real laser is given up; a simulated one at once, for it is not lit any more
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -54,6 +58,7 @@ class Hello(msgspec.Struct, frozen=True):
     pid: int
     microscope: str            # text of the microscope file
     log: str
+    utc_zero_s: float = msgspec.field(default_factory=utc_zero_s)
 
 
 class WatchedPipe:
@@ -64,7 +69,7 @@ class WatchedPipe:
     overdue : callable
         True if the engine's thread has given no sign of life for too long.
     unguarded : callable, optional
-        Called once, in a thread of the pipe's own, when the watchdog has ended while the laser may be lit.
+        Called once, in a thread of the pipe's own, when the watchdog has ended or hangs while the laser may be lit.
     """
 
     def __init__(
@@ -83,10 +88,13 @@ class WatchedPipe:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )
         hello = Hello(os.getpid(), microscope.toml_text(), str(log.absolute()))
-        self._watched = False
+        self._watching = threading.Event()      # it does, or it has ended
+        self._heard = 0.0                       # time.monotonic() of its last answer; 0 before the first
         self._send(msgspec.json.encode(hello))
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
+        self._listener = threading.Thread(target=self._listen, name="watchdog's answers", daemon=True)
+        self._listener.start()
 
     @property
     def pid(self) -> int:
@@ -106,6 +114,10 @@ class WatchedPipe:
         self._lit = lit
         if not self._line() and lit:
             raise ProblemError("watchdog: has ended; nothing may be lit without it, start a new engine")
+        if lit and self._deaf():
+            raise ProblemError(
+                f"watchdog: gave no answer for {DEAF_S:g} s; nothing may be lit without it, start a new engine"
+            )
 
     def ready(self) -> None:
         """Wait until the watchdog watches; it needs a second to start, which nobody else has to wait for.
@@ -115,11 +127,9 @@ class WatchedPipe:
         ProblemError
             It did not start.
         """
-        if not self._watched:
-            assert self._process.stdout is not None
-            self._watched = self._process.stdout.readline() == b"watching\n"
-            if not self._watched:
-                raise ProblemError("watchdog: did not start; nothing may be lit without it, start a new engine")
+        self._watching.wait()
+        if not self._heard:
+            raise ProblemError("watchdog: did not start; nothing may be lit without it, start a new engine")
 
     def journal(self, path: Path | None) -> None:
         """Where the watchdog shall leave its word."""
@@ -137,8 +147,10 @@ class WatchedPipe:
             self._send(msgspec.json.encode(Beat(self._lit, False, self._journal, farewell=True)))
             with suppress(BrokenPipeError):     # it has ended before us; whoever wanted light was told
                 stdin.close()
-            stdout.close()
-            self._process.wait(TRY_S + 10.0)
+            with suppress(subprocess.TimeoutExpired):      # it goes on fighting for darkness without us
+                self._process.wait(TRY_S + 10.0)
+                self._listener.join()
+                stdout.close()
 
     def _send(self, line: bytes) -> bool:
         stdin = self._process.stdin
@@ -156,9 +168,21 @@ class WatchedPipe:
 
     def _beat(self) -> None:
         while not self._ending.wait(BEAT_S):
-            if not self._line() and self._lit and self._unguarded is not None:
+            guarded = self._line() and not self._deaf()
+            if not guarded and self._lit and self._unguarded is not None:
                 self._unguarded()
                 return
+
+    def _deaf(self) -> bool:
+        """True if it watches no longer, although its process is there."""
+        return self._heard > 0 and time.monotonic() - self._heard > DEAF_S
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for _ in self._process.stdout:
+            self._heard = time.monotonic()
+            self._watching.set()
+        self._watching.set()
 
 
 def watch(stdin: BinaryIO, say: Callable[[bytes], object]) -> int:
@@ -180,7 +204,10 @@ def watch(stdin: BinaryIO, say: Callable[[bytes], object]) -> int:
             continue
         if not line:
             return _make_dark(hello, microscope, last, "the engine died", _end(hello.pid))
-        last = msgspec.json.decode(line, type=Beat)
+        with suppress(msgspec.MsgspecError):      # cut off: its end comes next
+            last = msgspec.json.decode(line, type=Beat)
+        with suppress(OSError):      # nobody listens any more: that is seen at the other pipe
+            say(b"heard\n")
         if last.farewell:
             return _make_dark(hello, microscope, last, "the engine ended without proof of darkness") if last.lit else 0
         if last.lit and last.hung:
@@ -198,38 +225,45 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
     """Switch off, prove it, tell. Returns 0 if darkness is proven."""
     told = list(told_before)
     began = time.monotonic()
-    dark = False
-    found_lit = False
-    dark_utc_s = 0.0
-    while not dark and time.monotonic() - began < TRY_S:
+    dark_utc_s: float | None = None
+    found_lit = said = False
+    while True:
+        problem = ""
         try:
             laser = connect_role(microscope, "laser")      # which switches it off if it emits
             found_lit = found_lit or laser.found_emitting
             try:
                 laser = darken(laser, lambda: connect_role(microscope, "laser"))
-                dark = True
-                dark_utc_s = _utc_s(laser.dark_between_s)
+                dark_utc_s = _utc_s(hello, laser.dark_between_s)
             finally:
                 laser.close()
         except (InstrumentError, ProblemError) as error:
             problem = f"not yet dark: {error}"
-            if told[-1] != problem:
-                told.append(problem)
-            time.sleep(0.2)       # the port of a process just ended may need a moment
+        except Exception as error:  # noqa: BLE001 - whatever a library says: somebody has to go on trying
+            problem = f"not yet dark: unexpected {type(error).__name__}: {error}"
+        if dark_utc_s is not None:
+            break
+        if problem and told[-1] != problem:
+            told.append(problem)
+        took_s = time.monotonic() - began
+        if took_s > TRY_S and not said:
+            said = True
+            _tell(hello, last, [*told, "EMISSION COULD NOT BE PROVEN OFF: turn the key switch off"], dark=False)
+        if took_s > (TRY_S if microscope.simulated else AT_MOST_S):
+            return 1
+        time.sleep(INSIST_S if said else 0.2)       # the port of a process just ended may need a moment
     took_s = time.monotonic() - began
-    if dark and last.journal:
+    if last.journal:
         told.append(_book(Path(last.journal), dark_utc_s, microscope.speed, found_lit=found_lit))
-    told.append(
-        f"emission switched off and proven off {took_s:.2f} s after" if dark
-        else "EMISSION COULD NOT BE PROVEN OFF: turn the key switch off"
-    )
-    _tell(hello, last, [text for text in told if text], dark)
-    return 0 if dark else 1
+    told.append(f"emission switched off and proven off {took_s:.2f} s after")
+    _tell(hello, last, [text for text in told if text], dark=True)
+    return 0
 
 
-def _utc_s(between_s: tuple[float, float] | None) -> float:
-    """When light went, in real time; now if the head was found dark."""
-    return time.time() - (time.perf_counter() - sum(between_s) / 2.0 if between_s is not None else 0.0)
+def _utc_s(hello: Hello, between_s: tuple[float, float] | None) -> float:
+    """When light went, in the engine's real time; now if the head was found dark."""
+    counter_s = sum(between_s) / 2.0 if between_s is not None else time.perf_counter()
+    return hello.utc_zero_s + counter_s + asleep_s()
 
 
 def _book(journal: Path, dark_utc_s: float, speed: float, *, found_lit: bool) -> str:
@@ -239,7 +273,7 @@ def _book(journal: Path, dark_utc_s: float, speed: float, *, found_lit: bool) ->
         return ""
     try:
         return end_light(page, dark_utc_s, speed, found_lit=found_lit)
-    except ScanFileError as error:
+    except (ScanFileError, OSError, ValueError, IndexError) as error:
         return f"the light until then could not be booked ({error})"
 
 
@@ -254,7 +288,7 @@ def _end(pid: int) -> str:
     return f"process {pid} ended"
 
 
-def _tell(hello: Hello, last: Beat, told: list[str], dark: bool) -> None:
+def _tell(hello: Hello, last: Beat, told: list[str], *, dark: bool) -> None:
     """Leave the word: a line in the log, an event in the journal."""
     at = datetime.now(UTC).isoformat()
     text = "watchdog: " + "; ".join(told)
@@ -264,7 +298,7 @@ def _tell(hello: Hello, last: Beat, told: list[str], dark: bool) -> None:
         except sqlite3.Error as error:
             text += f"; the journal {last.journal} could not be told ({error})"
     line = msgspec.json.encode({"at": at, "pid": hello.pid, "dark": dark, "journal": last.journal, "text": text})
-    with Path(hello.log).open("ab") as log:
+    with suppress(OSError), Path(hello.log).open("ab") as log:      # a full disk is no reason to stop trying
         log.write(line + b"\n")
         log.flush()
         os.fsync(log.fileno())

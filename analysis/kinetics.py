@@ -32,6 +32,7 @@ from halidescope.analysis.kinetics_kernels import (
     SETTLED,
     SINGLE,
     fit_traces,
+    refit_trace,
     to_time_zero,
 )
 from halidescope.analysis.linear import propagate
@@ -146,8 +147,9 @@ class Biexponential:
 
 
 def fit_biexponential(
-    t: ArrayLike, y: ArrayLike, *, rising: bool = False, sigma: ArrayLike | None = None
-) -> Biexponential:
+    t: ArrayLike, y: ArrayLike, *, rising: bool = False, sigma: ArrayLike | None = None,
+    near: Biexponential | None = None,
+) -> Biexponential:  # fmt: skip
     """Fit two exponentials by variable projection from many starts; any unit of time gives the same answer.
 
     Parameters
@@ -160,13 +162,16 @@ def fit_biexponential(
         Fit 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)) instead of k01 e^(−k1 t) + k02 e^(−k2 t).
     sigma : scalar, (time,) or (n, time), optional
         Standard errors of ``y``. Without them equal errors are assumed and taken from the residual.
+    near : Biexponential, optional
+        An earlier fit of one trace, from whose rates alone to start; see
+        :class:`~halidescope.analysis.kinetics_refit.GrowingFit` for when that can be trusted.
 
     Raises
     ------
     ValueError
         Times that are not finite, lengths that do not match, a ``sigma`` that is not positive; fewer than five
         different times or, of a single trace, good samples (:class:`~halidescope.analysis.flags.TooFewPointsError`). In
-        a stack such a trace is flagged TOO_FEW_POINTS instead.
+        a stack such a trace is flagged TOO_FEW_POINTS instead. ``near`` for several traces, or without finite rates.
     """
     times = np.asarray(t, dtype=np.float64)
     traces = np.require(y, np.float64, ["C", "W"])    # one kind of array, one compiled kernel
@@ -193,7 +198,14 @@ def fit_biexponential(
         fit_traces(scaled, traces[rows], rising, weights[own], grid, out[rows], covariance[rows])
         to_time_zero(out[rows], covariance[rows], known, origin, span)
 
-    over_rows(work, n)
+    if near is None:
+        over_rows(work, n)
+    else:
+        start = np.array([near.k1, near.k2, near.single_rate]) * span
+        if start.shape != (3,) or n != 1 or not np.isfinite(start).all():
+            raise ValueError("an earlier fit to start from must be of one trace, with finite rates")
+        refit_trace(scaled, traces, rising, weights, grid[-1], start, out, covariance)
+        to_time_zero(out, covariance, known, origin, span)
     good, squares, single = out[:, GOOD], out[:, CHI2], out[:, SINGLE : SINGLE + 4]
     if alone and good[0] < FEWEST_POINTS:
         raise TooFewPointsError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 
 from halidescope.acquisition.description import RULES, checked, history_words, value_words
 from halidescope.acquisition.problems import BadFileError
-from halidescope.gui.sentence import Sentence
+from halidescope.gui.dialog_foot import DialogFoot
 from halidescope.gui.theme import px, set_look
 from halidescope.gui.values import field_words
 
@@ -96,18 +96,11 @@ class DescriptionForm(QDialog):
         signed = QFormLayout()
         signed.addRow("changed by", self.by)
         signed.addRow("why", self.why)
-        self.reason = Sentence("", self)
-        self.reason.setProperty("reason", True)
-        self.buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel, parent=self
-        )
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
+        self.foot = DialogFoot(self, QDialogButtonBox.StandardButton.Save)
         layout = QVBoxLayout(self)
         layout.addWidget(scroll, 1)
         layout.addLayout(signed)
-        layout.addWidget(self.reason)
-        layout.addWidget(self.buttons)
+        layout.addWidget(self.foot)
         self.resize(px(620), px(760))
         for edit in (*self.edits.values(), self.by):
             edit.textChanged.connect(lambda _: self._judge())
@@ -188,8 +181,7 @@ class DescriptionForm(QDialog):
             set_look(edit, "invalid", bool(reason))
         if changes and not reasons and not self.by.text().strip():
             reasons.append("changed by: a change needs the name of who makes it")
-        self.reason.setText(reasons[0] if reasons else "" if changes else "nothing is changed yet")
-        self.buttons.button(QDialogButtonBox.StandardButton.Save).setEnabled(bool(changes) and not reasons)
+        self.foot.judge(reasons[0] if reasons else "" if changes else "nothing is changed yet")
 
 
 def _boxed(title: str, widget: QWidget) -> QGroupBox:

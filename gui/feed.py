@@ -5,23 +5,21 @@ that goes through the door may wait, and has lanes of its own: one for status an
 is done by hand, one for *dark now*, which must not queue behind anything, and one for files.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
-from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.ring import LIVE_RUN
-from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import QueueItem
 from halidescope.drivers.errors import InstrumentError
 from halidescope.gui.lane import Lane
 from halidescope.gui.link import Engine, Opened, Opening, Ring
+from halidescope.gui.moment import Known, Moment, measurement_of, moment_of
 from halidescope.gui.run_data import read_whole
 
 RING_PERIOD_MS = 33
@@ -29,29 +27,6 @@ STATUS_PERIOD_MS = 200
 LOST_AFTER = 3   # polls in a row without an answer
 FACTS_EVERY = 4  # polls between two looks at the instruments' facts, which change once a second at most
 MISTAKES = (ProblemError, InstrumentError, OSError, EOFError)    # what an engine or a file can have against an order
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What was handed on already."""
-
-    measurement: tuple[int, str]
-    results: int
-    last: OnlineResults
-    events: int
-    lacks_ring: bool
-    wants_facts: bool
-    queue: tuple[QueueItem, ...]
-
-
-@dataclass(frozen=True)
-class _Moment:
-    status: Status
-    results: OnlineResults | None
-    events: Sequence[Any]
-    ring: Ring | None
-    facts: InstrumentFacts | None
-    queue: tuple[QueueItem, ...]
 
 
 class SessionFeed(QObject):
@@ -337,14 +312,14 @@ class SessionFeed(QObject):
             return
         self._asked = True
         engine = self._open.watch
-        known = _Known(
+        known = Known(
             self._measurement, self._results, self._last, self._events, lacks_ring=self._ring is None,
             wants_facts=self._polls % FACTS_EVERY == 0, queue=self._queue,
         )
         self._polls += 1
-        self._watch.ask(lambda: _moment(engine, known), self._answered, self._silent)
+        self._watch.ask(lambda: moment_of(engine, known), self._answered, self._silent)
 
-    def _answered(self, moment: _Moment) -> None:
+    def _answered(self, moment: Moment) -> None:
         self._asked = False
         if self._unanswered >= LOST_AFTER:
             self.found.emit()
@@ -402,26 +377,3 @@ class SessionFeed(QObject):
         if session is not None:
             self._open = None
             self.closed.emit()
-
-
-def measurement_of(status: Status) -> tuple[int, str]:
-    """Number and file of the measurement that a status speaks of."""
-    return status.run, status.file
-
-
-def _moment(engine: Engine, known: _Known) -> _Moment:
-    """Everything that is new behind the door; runs in the lane's thread."""
-    status = engine.status()
-    ring = engine.ring() if known.lacks_ring else None
-    another = measurement_of(status) != known.measurement
-    fresh = None
-    if status.state is not RunState.PREPARING:      # until a measurement runs, results are those of the one before
-        fresh = engine.results(0 if another else known.results)
-        old = known.last
-        if not (another or fresh.index or fresh.numbers != old.numbers or fresh.note != old.note):
-            fresh = None
-        elif measurement_of(engine.status()) != measurement_of(status):
-            fresh = None        # the next has begun meanwhile, and these may be its results
-    events = engine.events(known.events) if status.events > known.events else ()
-    facts = engine.instruments() if known.wants_facts else None
-    return _Moment(status, fresh, events, ring, facts, tuple(engine.queue()))

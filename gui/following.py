@@ -17,7 +17,7 @@ from halidescope.acquisition.records import Event
 from halidescope.acquisition.scan import Scan
 from halidescope.acquisition.states import RunState, Status
 from halidescope.acquisition.waiting import ItemState, QueueItem
-from halidescope.gui.feed import measurement_of
+from halidescope.gui.moment import measurement_of
 from halidescope.gui.panels import MAP_KINDS
 from halidescope.gui.preflight import limits_of_facts
 from halidescope.gui.run_data import RunData

@@ -5,8 +5,9 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from halidescope.gui.map_grid import Grid
 from halidescope.gui.map_quantities import MapImages, Quantity
-from halidescope.gui.run_data import Grid, RunData
+from halidescope.gui.run_data import RunData
 
 
 class Beside(QObject):

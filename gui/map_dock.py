@@ -1,16 +1,14 @@
 """The map: a quantity of every pixel with colour bar, µm axes and scale bar, and what hides behind each pixel.
 
-A spectrum follows the cursor, and stays with a pixel that is clicked. Regions and line profiles are
-:mod:`halidescope.gui.map_tools`; what the colours can mean is :mod:`halidescope.gui.map_quantities`.
+A spectrum follows the cursor, and stays with a pixel that is clicked (:mod:`halidescope.gui.map_pointer`). Regions and
+line profiles are :mod:`halidescope.gui.map_tools`; what the colours can mean is :mod:`halidescope.gui.map_quantities`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
-from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -24,6 +22,7 @@ from qtpy.QtWidgets import (
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.map_beside import Beside
 from halidescope.gui.map_image import MapImage
+from halidescope.gui.map_pointer import MapPointer
 from halidescope.gui.map_quantities import INTENSITY, MapImages, Quantity, quantities, value_words
 from halidescope.gui.map_side import MapSide
 from halidescope.gui.map_time import MapTime, maps_of_field
@@ -31,10 +30,8 @@ from halidescope.gui.map_tools import LineProfile, Regions
 from halidescope.gui.parted import BESIDE, parted
 from halidescope.gui.peak_fits import NAMES
 from halidescope.gui.run_data import RunData
-from halidescope.gui.stage_box import ARROWS
 from halidescope.gui.theme import DARK, Theme
 
-HOVER_PERIOD_MS = 50     # between two spectra under a moving cursor
 BUSY = "fitting {} more"
 EMPTY = "no map yet: choose a map among the recipes under Measure, and start it (F5)"
 
@@ -60,8 +57,6 @@ class MapPanel(QWidget):
         super().__init__(parent)
         self._theme = DARK
         self.images = MapImages(self)
-        self.picked: int | None = None
-        self._hovered: int | None = None
         self._shown: NDArray[np.float64] = np.empty((0, 0))
         self._quantities: list[Quantity] = [INTENSITY]
         self._profile: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.empty(0), np.empty(0))
@@ -83,10 +78,6 @@ class MapPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.addWidget(split, 1)
-        self._hover_timer = QTimer(self)
-        self._hover_timer.setInterval(HOVER_PERIOD_MS)
-        self._hover_timer.setSingleShot(True)
-        self._hover_timer.timeout.connect(self._show_hovered)
         self.images.ready.connect(lambda: self._show())
         self.beside.images.ready.connect(lambda: self._show())
         self.set_theme(DARK)
@@ -109,9 +100,8 @@ class MapPanel(QWidget):
         self.image = self.plot.image
         self.beside = Beside(self.plot.divider, self)
         self.plot.divider.sigPositionChanged.connect(lambda _: self._show())
-        self.plot.scene().sigMouseClicked.connect(self._clicked)
-        self.plot.scene().sigMouseMoved.connect(self._moved)
-        self.plot.installEventFilter(self)
+        self.pointer = MapPointer(self.plot, lambda: self._data.grid, self)
+        self.pointer.pointed.connect(self._show_pixel)
         self.regions = Regions(self.plot, self)
         self.regions.changed.connect(self._show_regions)
         self.profile = LineProfile(self.plot, self)
@@ -245,8 +235,7 @@ class MapPanel(QWidget):
         self.plot.show_image(grid, image, label, low, high)
         newest = None if data.newest_index is None else data.place(data.newest_index)
         self.plot.outline(self.plot.present, grid, grid.pixel_at(*newest[:2]) if newest and lacking else None)
-        if self.picked is not None and self._hovered is None:
-            self._show_pixel(self.picked)
+        self.pointer.show_again()
         if self.regions.rois:
             self._show_regions()
         if self.profile.roi is not None:
@@ -311,43 +300,14 @@ class MapPanel(QWidget):
 
     # pixels
 
-    def _clicked(self, event: MouseClickEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
-            index = self.plot.pixel_at(event.scenePos(), self._data.grid)
-            if index is not None:
-                self.pick(index)
-
-    def _moved(self, scene: QPointF) -> None:
-        self._hovered = self.plot.pixel_at(scene, self._data.grid)
-        if not self._hover_timer.isActive():
-            self._hover_timer.start()
-
-    def _show_hovered(self) -> None:
-        index = self._hovered if self._hovered is not None else self.picked
-        if index is not None:
-            self._show_pixel(index)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Arrow keys go to the neighbouring pixel; a cursor that leaves gives the picked pixel back."""
-        if event.type() == QEvent.Type.Leave:
-            self._hovered = None
-            self._show_hovered()
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
-            step = ARROWS.get(Qt.Key(event.key()))
-            grid = self._data.grid      # only for keys: other events come even when PyQt6 takes the panel apart
-            if step is not None and self.picked is not None and grid is not None:
-                row, column = divmod(self.picked, grid.shape[1])
-                row, column = row + step[1], column + step[0]
-                if 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]:
-                    self.pick(row * grid.shape[1] + column)
-                return True
-        return False
+    @property
+    def picked(self) -> int | None:
+        """The pixel that a person keeps, by its index in the map."""
+        return self.pointer.picked
 
     def pick(self, index: int) -> None:
         """Keep a pixel, by its index in the map, and show its spectrum."""
-        self.picked, self._hovered = index, None
-        self.plot.outline(self.plot.mark, self._data.grid, index)
-        self._show_pixel(index)
+        self.pointer.pick(index)
 
     def _show_pixel(self, index: int) -> None:
         grid, data = self._data.grid, self._data
@@ -396,7 +356,7 @@ class MapPanel(QWidget):
     def clear(self) -> None:
         """Show nothing; only the intensity is known of any map."""
         self.images.set_data(RunData(), another=True)
-        self.picked = self._hovered = None
+        self.pointer.forget()
         self._end_series()
         self._end_comparing()
         self.regions.clear()
@@ -408,7 +368,6 @@ class MapPanel(QWidget):
         self._offer([INTENSITY])
         self.image.clear()
         self.plot.say_empty(EMPTY)
-        self.plot.outline(self.plot.mark, None, None)
         self.plot.outline(self.plot.present, None, None)
         self.view.clear()
         self.side.shares.setText("")
@@ -417,7 +376,7 @@ class MapPanel(QWidget):
 
     def stop(self) -> None:
         """Compute no more."""
-        self._hover_timer.stop()
+        self.pointer.stop()
         self.time.end_frames()
         self.images.stop()
         self.beside.images.stop()

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtWidgets import QGraphicsRectItem
 
+from halidescope.gui.map_grid import Grid
 from halidescope.gui.plots import ColourBar, Plot
-from halidescope.gui.run_data import Grid
 from halidescope.gui.theme import Theme
 
 NICE_UM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)

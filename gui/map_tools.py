@@ -12,8 +12,9 @@ from qtpy.QtCore import QObject, Signal
 
 from halidescope.acquisition.results import Number
 from halidescope.analysis.diffusion import Profile, fit_profile
+from halidescope.gui.map_grid import Grid
 from halidescope.gui.plots import Plot
-from halidescope.gui.run_data import Grid, RunData
+from halidescope.gui.run_data import RunData
 from halidescope.gui.theme import Theme
 from halidescope.gui.values import plus_minus
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
-    QDialogButtonBox,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
@@ -16,9 +15,9 @@ from qtpy.QtWidgets import (
 )
 
 from halidescope.gui.asking import SAVED_SCANS, ask_files
+from halidescope.gui.dialog_foot import DialogFoot
 from halidescope.gui.number_field import NumberField
 from halidescope.gui.reanalysis import Asked
-from halidescope.gui.sentence import Sentence
 from halidescope.gui.theme import px
 
 
@@ -48,13 +47,7 @@ class ReanalysisDialog(QDialog):
             "composition x", "", 1.5 if composition is None else composition, (0.01, 2.99),
             "x in CsPbBr(3-x)I(x); the bands are placed by the peak energies of this film", self,
         )
-        self.reason = Sentence("", self)
-        self.reason.setProperty("reason", True)
-        self.buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
-        )
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
+        self.foot = DialogFoot(self)
         row = QHBoxLayout()
         row.addWidget(self.files, 1)
         row.addWidget(browse)
@@ -66,8 +59,7 @@ class ReanalysisDialog(QDialog):
         form.addRow("composition x", self.composition)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(self.reason)
-        layout.addWidget(self.buttons)
+        layout.addWidget(self.foot)
         self.resize(px(520), px(260))
         self.measured.toggled.connect(lambda _: self._judge())
         for edit in (self.files, self.labels):
@@ -95,8 +87,7 @@ class ReanalysisDialog(QDialog):
             reason = f"{missing[0]} is not there"
         elif labels and len(labels) != len(files):
             reason = f"{len(labels)} labels for {len(files)} files"
-        self.reason.setText(reason)
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(not reason)
+        self.foot.judge(reason)
 
     def accept(self) -> None:
         """Tell what is wanted."""

@@ -6,7 +6,6 @@ how they look is the docks' business.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from halidescope.acquisition.importers import open_any
-from halidescope.acquisition.recipes import AdaptiveMap, RasterMap
-from halidescope.acquisition.results import Number, OnlineResults
+from halidescope.acquisition.recipes import AdaptiveMap
 from halidescope.acquisition.scan import Scan
+from halidescope.gui.analysed_rows import AnalysedRows
+from halidescope.gui.growing import Growing
+from halidescope.gui.map_grid import Grid
 from halidescope.gui.time_stack import TimeStack
 
 RACE = 64             # spectra that the analysis may be ahead of the ring's reader
@@ -53,75 +54,8 @@ class TakenSpectrum(Protocol):
     def counts(self) -> NDArray[np.generic]: ...
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The pixels of a map: columns and rows in µm, ascending and evenly spaced."""
-
-    x_um: NDArray[np.float64]
-    y_um: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, recipe: RasterMap) -> "Grid":
-        """The grid that a recipe asks for."""
-        return cls(np.asarray(recipe.x_um, dtype=float), np.asarray(recipe.y_um, dtype=float))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self.y_um), len(self.x_um)
-
-    @property
-    def step_um(self) -> tuple[float, float]:
-        """Pixel width and height; a single row or column is as wide as the other's step, or 1 µm."""
-        steps = [float(np.diff(axis[:2])[0]) if len(axis) > 1 else 0.0 for axis in (self.x_um, self.y_um)]
-        spare = max(steps) or 1.0
-        return steps[0] or spare, steps[1] or spare
-
-    def same_as(self, other: "Grid") -> bool:
-        """True if the pixels lie at the same places."""
-        return np.array_equal(self.x_um, other.x_um) and np.array_equal(self.y_um, other.y_um)
-
-    def pixel_at(self, x_um: float, y_um: float) -> int | None:
-        """Index (row × columns + column) of the pixel that covers a place, None outside."""
-        dx, dy = self.step_um
-        column, row = round((x_um - self.x_um[0]) / dx), round((y_um - self.y_um[0]) / dy)
-        ny, nx = self.shape
-        return row * nx + column if 0 <= row < ny and 0 <= column < nx else None
-
-
-class Growing:
-    """An array that grows at its end, doubling its room, so that a long run costs no copy per spectrum."""
-
-    def __init__(self, *row: int, fill: float = np.nan) -> None:
-        self._row, self._fill = row, fill
-        self._room = np.full((64, *row), fill)
-        self.count = 0
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """What is in it, shape (count, …)."""
-        return self._room[: self.count]
-
-    def resize(self, count: int) -> None:
-        """Make it this long; new rows hold the fill value."""
-        if count > len(self._room):
-            room = np.full((max(count, 2 * len(self._room)), *self._row), self._fill)
-            room[: self.count] = self._room[: self.count]
-            self._room = room
-        elif count < self.count:
-            self._room[count : self.count] = self._fill
-        self.count = count
-
-    def put(self, first: int, rows: object) -> None:
-        """Let ``rows`` stand from ``first`` on, and be the last."""
-        block = np.asarray(rows, dtype=float).reshape(-1, *self._row)
-        self.resize(first)
-        self.resize(first + len(block))
-        self._room[first : self.count] = block
-
-
-class RunData:
-    """Spectra and results of one measurement, by the index of the point in the recipe.
+class RunData(AnalysedRows):
+    """Spectra of one measurement, by the index of the point in the recipe, and what the analysis found in them.
 
     Attributes
     ----------
@@ -159,15 +93,7 @@ class RunData:
         self._counts: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._points = Growing(5)                  # x, y in µm, time in s, total counts, dose in J/cm²; by index
         self.dark: NDArray[np.float64] | None = None
-        self.results = OnlineResults()
-        self.references: NDArray[np.float64] = np.empty((0, 0))
-        self._rows: dict[int, int] = {}
-        self._index: list[int] = []
-        self._time_s = Growing()
-        self._amplitudes = Growing(0)
-        self._shares = Growing(0)
-        self._shares_se = Growing(0)
-        self._residual_rms = Growing()
+        self.forget_rows()
 
     def set_axis(self, wavelength_nm: NDArray[np.float64]) -> None:
         """Set the wavelength axis, in nm; another axis than before empties everything."""
@@ -247,32 +173,7 @@ class RunData:
                     self.last_time_s, self.newest_index = place[2], index
                 self._keep(index, place, float(other._points.values[index, 4]), counts)
         if other.analysed > self.analysed:
-            for name in (
-                "results", "references", "_rows", "_index", "_time_s", "_amplitudes", "_shares", "_shares_se",
-                "_residual_rms",
-            ):
-                setattr(self, name, getattr(other, name))
-
-    def add_results(self, results: OnlineResults) -> None:
-        """Take in a snapshot of the analysis: rows from ``results.first`` on, numbers and curves as a whole."""
-        phases = len(results.labels)
-        if results.first == 0:
-            self._rows.clear()
-            self._amplitudes, self._shares, self._shares_se = Growing(phases), Growing(phases), Growing(phases)
-        keep = min(results.first, len(self._index))
-        del self._index[keep:]
-        self._index.extend(results.index)
-        if results.index or keep < self._time_s.count:
-            for rows, more in (
-                (self._time_s, results.time_s), (self._amplitudes, results.amplitudes), (self._shares, results.shares),
-                (self._shares_se, results.shares_se), (self._residual_rms, results.residual_rms),
-            ):  # fmt: skip
-                rows.put(keep, more)
-        for offset, index in enumerate(results.index):
-            self._rows[index] = keep + offset
-        if results.first == 0 and results.references:
-            self.references = np.asarray(results.references, dtype=float)
-        self.results = results
+            self.take_rows(other)
 
     @property
     def points(self) -> int:
@@ -280,19 +181,9 @@ class RunData:
         return self._points.count
 
     @property
-    def analysed(self) -> int:
-        """Spectra whose shares are known."""
-        return len(self._index)
-
-    @property
     def newest_analysed(self) -> int | None:
         """Index of the last analysed point whose spectrum is held; results may come a moment before spectra."""
         return next((index for index in reversed(self._index[-RACE:]) if index in self._counts), None)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the endmembers; the last grows."""
-        return self.results.labels
 
     def counts(self, index: int) -> NDArray[np.float32] | None:
         """Counts of a point, shape (channels,), less the dark spectrum if it is known; None if not held."""
@@ -350,34 +241,10 @@ class RunData:
             self._nearest = (self.seen, found)
         return self._nearest[1]
 
-    def parts(self, index: int) -> NDArray[np.float64] | None:
-        """The unmixed parts of a point in counts, shape (k, channels), or None."""
-        row = self._rows.get(index)
-        if row is None or self.references.size == 0:
-            return None
-        return self._amplitudes.values[row][:, None] * self.references
-
-    def share(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Shares of a point and their standard errors, each of shape (k,), or None."""
-        row = self._rows.get(index)
-        return None if row is None else (self._shares.values[row], self._shares_se.values[row])
-
-    def share_series(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Times in s, shape (n,), and shares, shape (n, k), of everything analysed."""
-        return self._time_s.values, self._shares.values
-
     def times_and_totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in s and counts above dark summed over all channels, by index; not-a-number where nothing was taken."""
         dark = 0.0 if self.dark is None else float(self.dark.sum())
         return self._points.values[:, 2], self._points.values[:, 3] - dark
-
-    def residual_series(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Times in s and residuals in counts, both of shape (n,), of everything analysed."""
-        return self._time_s.values, self._residual_rms.values
-
-    def shares_with_errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Times in s, shape (n,), shares and their standard errors, each (n, k), of everything analysed."""
-        return self._time_s.values, self._shares.values, self._shares_se.values
 
     def dark_subtracted(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Times in s, shape (n,), and spectra less the dark one, shape (n, channels), of all that are held."""
@@ -385,12 +252,6 @@ class RunData:
         spectra = [counts for index in held if (counts := self.counts(index)) is not None]
         times = self._points.values[held, 2] if held else np.empty(0)
         return times, np.stack(spectra) if spectra else np.empty((0, 0), np.float32)
-
-    def rows_since(self, first: int) -> list[tuple[float, float, float]]:
-        """Time in s, share of the growing phase, residual in counts: every row of the analysis from ``first`` on."""
-        times, residuals = self._time_s.values[first:], self._residual_rms.values[first:]
-        shares = self._shares.values[first:, -1] if self.labels else np.full(len(times), np.nan)
-        return list(zip(times.tolist(), shares.tolist(), residuals.tolist(), strict=True))
 
     def image(self, quantity: str) -> NDArray[np.float64]:
         """A map of a quantity, shape (ny, nx), not-a-number where nothing was measured.
@@ -408,22 +269,10 @@ class RunData:
             column = {"time": 2, "intensity": 3, "dose": 4}[quantity]
             dark = float(self.dark.sum()) if quantity == "intensity" and self.dark is not None else 0.0
             return self.on_grid(points[:, column] - dark)
-        index = np.fromiter(self._rows, dtype=np.int64, count=len(self._rows))
-        row = np.fromiter(self._rows.values(), dtype=np.int64, count=len(self._rows))
-        if quantity == "residual":
-            values = self._residual_rms.values[row]
-        else:
-            kind, _, label = quantity.partition(":")
-            table = {"share": self._shares, "share_se": self._shares_se}[kind]
-            values = table.values[row, self.labels.index(label)]
+        index, values = self.column(quantity)
         known = np.full(max(len(points), int(index.max()) + 1 if len(index) else 0), np.nan)
         known[index] = values
         return self.on_grid(known)
-
-    @property
-    def numbers(self) -> dict[str, Number]:
-        """The fit's numbers, with standard errors."""
-        return self.results.numbers
 
 
 def read_whole(path: Path) -> tuple[Scan, RunData]:

@@ -9,7 +9,6 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
-    QDialogButtonBox,
     QFrame,
     QGridLayout,
     QLabel,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from halidescope.acquisition.recipes import Recipe, Sequence, parts_of
+from halidescope.gui.dialog_foot import DialogFoot
 from halidescope.gui.form_entry import Entry
 from halidescope.gui.recipe_form import RecipeForm
 from halidescope.gui.sentence import Sentence
@@ -48,9 +48,7 @@ class StepDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Step of the sequence")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
-        )
+        self.foot = DialogFoot(self)
         self.kind = QComboBox(self)
         self.kind.setAccessibleName("kind of step")
         self.stack = QStackedWidget(self)
@@ -68,12 +66,10 @@ class StepDialog(QDialog):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.kind.setCurrentIndex(max(0, self.kind.findData(values.get("kind"))))
         self.form.set_values(values)
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(self.kind)
         layout.addWidget(scroll, 1)
-        layout.addWidget(self.buttons)
+        layout.addWidget(self.foot)
         self.resize(px(360), px(560))
         self.kind.currentIndexChanged.connect(self._kind_changed)
         self._kind_changed(self.kind.currentIndex())
@@ -92,8 +88,7 @@ class StepDialog(QDialog):
         self._judge()
 
     def _judge(self) -> None:
-        valid = self.form.recipe() is not None
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(valid)
+        self.foot.judge("" if self.form.recipe() is not None else "mend the marked fields first")
 
 
 class SequenceForm(QWidget):

@@ -1,14 +1,14 @@
 """How the film changes with time: spectra × time, shares with fit and confidence band, residuals, peak shift, numbers.
 
 One cursor is in all plots: dragged, or moved by the arrow keys, it names a moment, and :attr:`SeriesPanel.time_picked`
-tells it to whoever shows that moment's spectrum. Other series can be laid over the shares.
+tells it to whoever shows that moment's spectrum. What is laid over the shares is
+:mod:`halidescope.gui.series_overlay`, what lies beneath them :mod:`halidescope.gui.series_beneath`.
 """
 
 import math
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
@@ -23,31 +23,23 @@ from qtpy.QtWidgets import (
 from halidescope.acquisition.results import Number
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.asking import SAVED_SCANS, ask_files
-from halidescope.gui.map_tools import COLOURS
 from halidescope.gui.parted import ABOVE, BESIDE, parted
-from halidescope.gui.peak_fits import PeakFits
 from halidescope.gui.plots import NOTHING, PL_RANGE_NM, ColourBar, Plot, recolour
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
+from halidescope.gui.series_beneath import BENEATH, Beneath, over_energy
+from halidescope.gui.series_overlay import LONGEST_LABEL, MAX_POINTS, Overlay
 from halidescope.gui.theme import DARK, Theme, phase_pen, phase_ranks, points, px, value_font
 from halidescope.gui.values import NO_BREAK, plus_minus
 
 EMPTY = "no series yet: choose a time series among the recipes under Measure, and start it (F5)"
 NO_SHARES = "no shares yet: they come as the spectra are analysed"
-LONGEST_LABEL = 11     # letters of a phase's name in the legend
-MAX_POINTS = 600   # dots drawn per phase; more cannot be told apart on a screen
 LEGEND_PX = 26     # of the shares' plot, above 100 %
 SYMBOLS = ("o", "t", "s", "d", "+", "x")
 NUMBERS = (
     ("phi", "φ", ""), ("average_rate_per_s", "⟨k⟩", "1/s"), ("k1_per_s", "k₁", "1/s"), ("k2_per_s", "k₂", "1/s"),
 )  # fmt: skip
 UNKNOWN = Number(math.nan)     # what a fit does not determine
-# what the lower plot can show: words, name, axis label, unit
-LOWER = (
-    ("share less fit", "fit", "Δ share", "%"), ("residual of unmixing", "residual", "residual", "counts"),
-    ("peak shift Δλ of the first band", "shift", "Δλ", "nm"), ("Δλ of the brightest band", "brightest", "Δλ", "nm"),
-    ("intensity", "intensity", "intensity", "counts"),
-)  # fmt: skip
 
 
 class SeriesPanel(QWidget):
@@ -71,9 +63,8 @@ class SeriesPanel(QWidget):
         self._span_s = 0.0
         self._data = RunData()
         self.picked_s: float | None = None
-        self.fits = {"shift": PeakFits(self, follow=True), "brightest": PeakFits(self)}
-        for fits in self.fits.values():
-            fits.ready.connect(lambda: self._show_lower())
+        self.beneath = Beneath(self)
+        self.beneath.ready.connect(lambda: self._show_lower())
         self._build_map()
         self._build_curves()
         self.numbers = Sentence("no fit yet", self)
@@ -96,7 +87,7 @@ class SeriesPanel(QWidget):
         self.compare = QPushButton("Compare…", self)
         self.compare.setToolTip("lay the growing share of other series, and its fit, over this one")
         self.compare.clicked.connect(lambda: self._toggle_compare())
-        self.others: list[tuple[pg.PlotDataItem, pg.PlotDataItem]] = []     # dots and fit
+        self.overlay = Overlay(self.share_plot, self.legend)
         chosen.addWidget(self.compare)
         curves = parted(self, self.share_plot, self.lower_plot, (260, 130), ABOVE)
         split = parted(self, left, curves, (400, 400), BESIDE)
@@ -150,7 +141,7 @@ class SeriesPanel(QWidget):
         self.share_plot.say_empty(NO_SHARES)
         self.below = QComboBox(self)
         self.below.setAccessibleName("what is below the shares")
-        for words, name, _, _ in LOWER:
+        for words, name, _, _ in BENEATH:
             self.below.addItem(words, name)
         self.below.currentIndexChanged.connect(lambda _: self._show_lower())
         self.cursors = [pg.InfiniteLine(0.0, angle=angle, movable=True) for angle in (0, 90, 90)]
@@ -220,7 +211,7 @@ class SeriesPanel(QWidget):
     # other series
 
     def _toggle_compare(self) -> None:
-        if self.others:
+        if self.overlay.others:
             self.end_comparing()
             return
         ask_files(
@@ -230,37 +221,15 @@ class SeriesPanel(QWidget):
 
     def compare_with(self, data: RunData, name: str) -> str:
         """Lay another series' growing share and fit over this one's; returns why not, or nothing."""
-        time_s, shares = data.share_series()
-        if data.grid is not None:
-            return f"{name} is not a time series"
-        if not shares.size:
-            return f"{name} holds no shares: analyse it first"
-        pen = pg.mkPen(COLOURS[len(self.others) % len(COLOURS)], width=2)
-        stride = max(1, -(-len(time_s) // MAX_POINTS))
-        dots = pg.PlotDataItem(
-            time_s[::stride], 100 * shares[::stride, -1], pen=None, symbol="x", symbolSize=5, symbolPen=None,
-            symbolBrush=pen.color(),
-        )
-        results = data.results
-        fit = pg.PlotDataItem(
-            np.asarray(results.fit_time_s, dtype=float), 100 * np.asarray(results.fit_share, dtype=float), pen=pen
-        )
-        for curve, words in ((dots, name), (fit, f"fit of {name}")):
-            self.share_plot.addItem(curve)
-            self.share_plot.name_data(words, curve)
-        self.legend.addItem(dots, name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL:]}")
-        self.others.append((dots, fit))
-        self.compare.setText("Compare ×")
-        self._follow(max(float(time_s[-1]), self._span_s / 1.25))
-        return ""
+        why = self.overlay.add(data, name)
+        if not why:
+            self.compare.setText("Compare ×")
+            self._follow(max(float(data.share_series()[0][-1]), self._span_s / 1.25))
+        return why
 
     def end_comparing(self) -> None:
         """Take the other series away."""
-        for dots, fit in self.others:
-            self.legend.removeItem(dots)
-            self.share_plot.removeItem(dots)
-            self.share_plot.removeItem(fit)
-        self.others = []
+        self.overlay.end()
         self.compare.setText("Compare…")
 
     # the colour map
@@ -330,42 +299,16 @@ class SeriesPanel(QWidget):
         self.note.setText(" ".join(part for part in (results.note, results.reference_note) if part))
 
     def _show_lower(self) -> None:
-        _, name, label, unit = LOWER[self.below.currentIndex()]
-        x, y = self.lower_series(name)
+        name = self.below.currentData()
+        label, unit = self.beneath.label(name)
+        x, y = self.beneath.series(name, self._data, MAX_POINTS)
         good = np.isfinite(x) & np.isfinite(y)
         x, y = x[good], y[good]
         stride = max(1, -(-len(x) // MAX_POINTS))
-        near_nm = self.fits["shift"].near_nm
-        if name == "shift" and near_nm is not None:
-            label = f"Δλ of {near_nm:.0f} nm"
         self.lower_plot.name_axis("left", label, unit, self._theme)
         self.zero.setVisible(name != "intensity")
         self.lower_plot.say_empty("" if len(x) else NOTHING)
         self.lower_points.setData(x[::stride], y[::stride])
-
-    def lower_series(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Times in s and values of what the lower plot can show."""
-        data = self._data
-        time_s, shares = data.share_series()
-        if name == "fit":
-            fit_time = np.asarray(data.results.fit_time_s, dtype=float)
-            if not len(fit_time) or not shares.size:
-                return np.empty(0), np.empty(0)
-            fitted = np.interp(time_s, fit_time, np.asarray(data.results.fit_share, dtype=float), right=np.nan)
-            return time_s, 100 * (shares[:, -1] - fitted)
-        if name == "residual":
-            return data.residual_series()
-        places = data.times_and_totals()
-        if name == "intensity":
-            return places
-        every = max(1, -(-len(places[0]) // MAX_POINTS))
-        fits = self.fits[name]
-        fits.fit_more(data, every)
-        energy = fits.column("energy_ev", len(places[0]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            wavelength = HC_EV_NM / energy
-        known = np.flatnonzero(np.isfinite(wavelength))
-        return places[0], wavelength - wavelength[known[0]] if len(known) else wavelength
 
     # the cursor
 
@@ -407,8 +350,7 @@ class SeriesPanel(QWidget):
     def clear(self) -> None:
         """Show nothing."""
         self._data = RunData()
-        for fits in self.fits.values():
-            fits.forget()
+        self.beneath.forget()
         self.unpick()
         self.end_comparing()
         self.image.clear()
@@ -422,17 +364,4 @@ class SeriesPanel(QWidget):
 
     def stop(self) -> None:
         """Compute no more."""
-        for fits in self.fits.values():
-            fits.stop()
-
-
-def over_energy(image: NDArray[np.float32], low_nm: float, high_nm: float) -> tuple[NDArray[np.float32], float, float]:
-    """The columns of an image even in wavelength, taken at even photon energies; counts stay counts per channel.
-
-    Returns the image and the energies of its edges in eV.
-    """
-    columns = image.shape[1]
-    low, high = HC_EV_NM / high_nm, HC_EV_NM / low_nm
-    energy = low + (np.arange(columns) + 0.5) * (high - low) / columns
-    column = (HC_EV_NM / energy - low_nm) / (high_nm - low_nm) * columns - 0.5
-    return image[:, np.clip(np.rint(column).astype(int), 0, columns - 1)], low, high
+        self.beneath.stop()

@@ -104,6 +104,8 @@ def test_a_failure_inside_is_a_complaint_and_keeps_nobody_waiting(write_journal)
         worker.begin(journal_path(out))
         assert worker.finish(2).count == 0
         assert "the spectra are safe" in complaints[0]
+        worker.rehearse()
+        assert worker.rehearsed.wait(60.0)      # nothing to rehearse: said at once
     finally:
         worker.close()
 

@@ -209,3 +209,30 @@ def test_a_dose_map_has_its_limits(client):
     assert np.shape(grid.dose_j_cm2) == (5, 10)
     assert grid.x_um[:2] == pytest.approx([10.0, 30.0])
     assert grid.y_um[:2] == pytest.approx([10.0, 30.0])
+
+
+def test_a_computer_that_slept_while_it_was_lit_goes_dark_and_counts_the_light(bench, host, client, monkeypatch):
+    client.manual_move(181.0, 33.0)
+    client.live(2.0, 0.2)
+    until(lambda: client.status().live and bench.ask(get="laser.emission"), "light")
+    before = client.status().dose_here_j_cm2
+    clock, slept_s = host.engine.clock, 3600.0
+    monkeypatch.setattr(clock, "_asleep", lambda asleep=clock._asleep: asleep() + slept_s)
+    until(lambda: not client.status().live, "the end of the live view")
+    assert bench.ask(get="laser.emission") is False
+    assert any("slept for 3600 s with the laser lit" in event.text for event in client.events())
+    irradiance = host.engine.microscope.peak_irradiance_w_cm2(2.0)
+    assert client.status().dose_here_j_cm2 - before >= slept_s * clock.speed * irradiance
+
+
+def test_a_file_that_fails_in_an_unknown_way_ends_the_measurement_and_not_the_engine(client, tmp_path, monkeypatch):
+    def fail(*given, **more):
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr("halidescope.acquisition.measurement.finish_elsewhere", fail)
+    client.start({"kind": "background", "spectra": 1, "exposure_s": 0.05, "dark_spectra": 0}, tmp_path / "x.nxs")
+    until(lambda: client.status().state.ended, "the end")
+    assert client.status().state is RunState.FAILED
+    assert "unexpected KeyError: 'a mistake of ours'; please report this" in client.status().reason
+    assert (tmp_path / "x.nxs.journal").exists()
+    assert client.manual_move(10.0, 10.0) == pytest.approx((10.0, 10.0), abs=0.1)

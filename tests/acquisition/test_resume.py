@@ -9,7 +9,9 @@ import pytest
 
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.host import Host
-from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_reader import JournalReader
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.problems import RefusedRunError
 from halidescope.acquisition.resume import look_back
 from halidescope.acquisition.states import RunState

@@ -7,8 +7,9 @@ from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.problems import RefusedRunError
 from halidescope.acquisition.safety import Beam, DarknessAskedError, darken
-from halidescope.drivers.errors import InterlockError, LaserFaultError, NotDarkError
+from halidescope.drivers.errors import ConnectionLostError, InterlockError, LaserFaultError, NotDarkError
 
+from .conftest import until
 from .fakes import FakeLaser
 
 MICROSCOPE = parse_microscope("""
@@ -32,10 +33,11 @@ class World:
     def __init__(self, laser: FakeLaser, spare: FakeLaser | None = None) -> None:
         self.laser = laser
         self.announced: list[bool] = []
+        self.told: list[str] = []
         self.ledger = DoseLedger(1.0)
         self.beam = Beam(
             MICROSCOPE, laser, Clock(1000.0), self.ledger, reconnect=lambda: spare or laser,
-            announce=self.announced.append,
+            announce=self.announced.append, told=self.told.append,
         )
 
 
@@ -94,6 +96,52 @@ def test_switching_off_goes_over_a_new_connection_when_the_old_one_is_lost():
     assert world.announced[-1] is False
 
 
+def test_a_library_that_trips_over_its_words_does_not_end_the_tries():
+    class Stumbling(FakeLaser):
+        def turn_off(self):
+            raise ValueError("could not convert string to float")
+
+        def close(self):
+            raise InterlockError(self.device, "not while closing")
+
+    spare = FakeLaser(emission=True)
+    assert darken(Stumbling(emission=True), lambda: spare) is spare
+    assert not spare.emission
+
+
+def test_a_beam_that_was_retired_neither_lights_nor_connects():
+    world = World(FakeLaser(), FakeLaser())
+    with world.beam.lit():
+        world.beam.darken()
+        world.laser.close()
+        world.beam.retire()
+        world.laser.lost = True
+    assert world.beam.laser is world.laser      # dark long ago: no new connection was made to prove it once more
+    with pytest.raises(ConnectionLostError, match="was disconnected"), world.beam.lit():
+        pytest.fail("was lit")
+    assert world.announced == [True, False]
+
+
+def test_light_that_could_not_be_proven_off_is_fought_until_it_is(monkeypatch):
+    monkeypatch.setattr("halidescope.acquisition.safety.INSIST_S", 0.01)
+    world = World(FakeLaser())
+    with pytest.raises(NotDarkError), world.beam.lit():
+        world.laser.lost = True
+    assert world.laser.emission
+    tried = len(world.laser.calls)
+    until(lambda: len(world.laser.calls) > tried + 6, "further tries")
+    world.beam.give_up()
+    tried = len(world.laser.calls)
+    world.beam.insist()
+    until(lambda: len(world.laser.calls) > tried, "tries after all")
+    world.laser.lost = False      # the line is back
+    until(lambda: world.told, "a word")
+    assert world.told == ["laser fake (nowhere): emission proven off at last"]
+    assert not world.laser.emission
+    assert not world.beam.on
+    assert world.announced == [True, False]
+
+
 @pytest.mark.parametrize("laser", [FakeLaser(stuck=99), FakeLaser(lying=True)])
 def test_a_laser_that_cannot_be_proven_dark_is_loud(laser):
     world = World(laser)
@@ -101,6 +149,7 @@ def test_a_laser_that_cannot_be_proven_dark_is_loud(laser):
         world.beam.lit()
     ):
         pass
+    world.beam.give_up()
     assert world.announced == [True]     # the watchdog goes on believing that it is lit
     assert world.beam.on
 

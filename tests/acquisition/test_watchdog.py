@@ -1,15 +1,18 @@
 """The watchdog alone, on a laser that somebody left lit."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from halidescope.acquisition import watchdog
 from halidescope.acquisition.instruments import connect_role
+from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.watchdog import WatchedPipe
 
 from .conftest import until
@@ -71,6 +74,39 @@ def test_a_farewell_in_the_dark_leaves_no_trace(bench, tmp_path):
     pipe.lit(False)
     pipe.close()
     assert not (tmp_path / "watchdog.log").exists()
+
+
+def test_a_watchdog_that_hangs_is_as_good_as_dead(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("halidescope.acquisition.watchdog.DEAF_S", 0.5)
+    missed = threading.Event()
+    pipe = WatchedPipe(bench.microscope, tmp_path / "watchdog.log", lambda: False, missed.set)
+    try:
+        pipe.lit(True)
+        os.kill(pipe.pid, signal.SIGSTOP)
+        assert missed.wait(20.0)
+        with pytest.raises(ProblemError, match=r"gave no answer for 0.5 s"):
+            pipe.lit(True)
+    finally:
+        os.kill(pipe.pid, signal.SIGCONT)
+        pipe.lit(False)
+        pipe.close()
+
+
+def test_whatever_a_library_says_the_watchdog_goes_on_trying(left_lit, tmp_path, monkeypatch):
+    answers = iter([ValueError("not in the book"), RuntimeError("nor this")])
+
+    def connect(microscope, role):
+        if (problem := next(answers, None)) is not None:
+            raise problem
+        return connect_role(microscope, role)
+
+    monkeypatch.setattr("halidescope.acquisition.watchdog.connect_role", connect)
+    hello = watchdog.Hello(2**22 + 1, left_lit.microscope.toml_text(), str(tmp_path / "log"))
+    beats = b'{"lit":true}\n{"lit":tr'      # cut off in the middle of a word
+    with io.BytesIO(watchdog.msgspec.json.encode(hello) + b"\n" + beats) as stdin:
+        assert watchdog.watch(stdin, lambda said: None) == 0
+    assert left_lit.ask(get="laser.emission") is False
+    assert "unexpected ValueError: not in the book" in json.loads((tmp_path / "log").read_text())["text"]
 
 
 def test_an_engine_whose_measuring_thread_hangs_is_ended_and_made_dark(left_lit, tmp_path):

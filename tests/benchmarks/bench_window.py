@@ -31,7 +31,8 @@ from halidescope.acquisition.results import OnlineResults
 from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.app import give_way, make_application, settle
-from halidescope.gui.run_data import Grid, RunData
+from halidescope.gui.map_grid import Grid
+from halidescope.gui.run_data import RunData
 from halidescope.gui.simulated import SimulatorProcess
 from halidescope.gui.window import MainWindow
 

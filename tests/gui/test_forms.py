@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialogButtonBox, QLineEdit
+from qtpy.QtWidgets import QLineEdit
 
 from halidescope.acquisition.recipes import (
     AnyRecipe,
@@ -88,12 +88,12 @@ def test_steps_are_added_edited_moved_removed_and_undone(panel: MeasurePanel, qt
             edit = dialog.form.findChild(QLineEdit, name)
             edit.selectAll()
             qtbot.keyClicks(edit, text)
-        ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        ok = dialog.foot.accept
         assert ok.isEnabled()
         qtbot.mouseClick(ok, Qt.MouseButton.LeftButton)
 
     qtbot.mouseClick(form.buttons["add"], Qt.MouseButton.LeftButton)
-    assert not form.dialog.buttons.button(QDialogButtonBox.StandardButton.Ok).isEnabled()
+    assert not form.dialog.foot.accept.isEnabled()
     step("time-series", sample_power_uw="120", duration_s="50")
     qtbot.mouseClick(form.buttons["add"], Qt.MouseButton.LeftButton)
     step("raster-map", sample_power_uw="5")

@@ -8,9 +8,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QDialogButtonBox, QTableWidgetItem
+from qtpy.QtWidgets import QTableWidgetItem
 
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.offline import ScanWindow, name_filter
@@ -80,11 +81,11 @@ def test_another_analysis_is_shown_stored_beside_the_data_and_opened_again(
     before = window.views.series.numbers.text()
     qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     dialog = window.dialog
-    ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+    ok = dialog.foot.accept
     assert not ok.isEnabled()
-    assert "name at least two files" in dialog.reason.text()
+    assert "name at least two files" in dialog.foot.reason.text()
     dialog.files.setText(f"{measured['before']}; {measured['series'].with_name('gone.nxs')}")
-    assert "is not there" in dialog.reason.text()
+    assert "is not there" in dialog.foot.reason.text()
     dialog.files.setText(f"{measured['before']}; {measured['series']}")
     dialog.labels.setText("fresh; exposed")
     assert ok.isEnabled()
@@ -128,7 +129,7 @@ def test_what_a_file_says_is_changed_in_a_form_with_a_history(
     window = opened(path, qtbot)
     qtbot.keyClick(window, Qt.Key.Key_I, Qt.KeyboardModifier.ControlModifier)
     form = window.form
-    save = form.buttons.button(QDialogButtonBox.StandardButton.Save)
+    save = form.foot.accept
     assert form.edits["sample.name"].text() == "film 12"
     assert form.history.toPlainText() == "nothing has been changed"
     assert not save.isEnabled()
@@ -139,18 +140,18 @@ def test_what_a_file_says_is_changed_in_a_form_with_a_history(
 
     fill("sample.thickness_nm", "thin")
     assert form.edits["sample.thickness_nm"].property("invalid")
-    assert "sample.thickness_nm" in form.reason.text()
+    assert "sample.thickness_nm" in form.foot.reason.text()
     fill("sample.thickness_nm", "120")
     assert not form.edits["sample.thickness_nm"].property("invalid")
     fill("calibration.power_on", "yesterday")
-    assert "YYYY-MM-DD" in form.reason.text()
+    assert "YYYY-MM-DD" in form.foot.reason.text()
     fill("calibration.power_on", "2026-01-05")
     fill("filters", "LP 425, ND 1")
     fill("title", "the film after a night")
     for column, text in enumerate(("grant", "X-1")):
         form.extra.setItem(0, column, QTableWidgetItem(text))
     assert form.extra.rowCount() == 2
-    assert "name of who makes it" in form.reason.text()
+    assert "name of who makes it" in form.foot.reason.text()
     qtbot.keyClicks(form.by, "Ada")
     qtbot.keyClicks(form.why, "forgotten")
     assert save.isEnabled()
@@ -169,7 +170,7 @@ def test_what_a_file_says_is_changed_in_a_form_with_a_history(
     again = window.form
     assert "Ada: sample.thickness_nm: nothing → 120 (forgotten)" in again.history.toPlainText()
     assert again.edits["sample.thickness_nm"].text() == "120"
-    qtbot.mouseClick(again.buttons.button(QDialogButtonBox.StandardButton.Cancel), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(again.foot.cancel, Qt.MouseButton.LeftButton)
     window.close()
 
 

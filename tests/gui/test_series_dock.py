@@ -77,12 +77,12 @@ def test_what_is_below_the_shares(views: Views, measured: dict[str, Path], qtbot
     assert shift.min() < -60                           # from the pristine to the bromide-rich band
     assert panel.lower_plot.getPlotItem().getAxis("left").labelText == "Δλ (nm)"
     panel.below.setCurrentIndex(panel.below.findText("peak shift Δλ of the first band"))
-    qtbot.waitUntil(lambda: panel.fits["shift"].near_nm is not None)
+    qtbot.waitUntil(lambda: panel.beneath.fits["shift"].near_nm is not None)
     followed = panel.lower_points.getData()[1]
     assert len(followed) > 3
     assert followed[0] == 0
     assert np.abs(followed).max() < 25                 # never the other band, which is 70 nm away
-    near_nm = panel.fits["shift"].near_nm
+    near_nm = panel.beneath.fits["shift"].near_nm
     assert panel.lower_plot.getPlotItem().getAxis("left").labelText == f"Δλ of {near_nm:.0f} nm (nm)"
     panel.below.setCurrentIndex(panel.below.findText("residual of unmixing"))
     assert (panel.lower_points.getData()[1] > 0).all()
@@ -93,8 +93,8 @@ def test_another_series_is_laid_over_the_shares(
 ) -> None:
     panel = views.series
     panel.compare_asked.emit(measured["series"])
-    qtbot.waitUntil(lambda: len(panel.others) == 1)
-    dots, fit = panel.others[0]
+    qtbot.waitUntil(lambda: len(panel.overlay.others) == 1)
+    dots, fit = panel.overlay.others[0]
     with open_scan(measured["series"]) as scan:
         assert scan.results is not None
         assert dots.getData()[1] == pytest.approx(100 * np.array(scan.results.shares)[:, -1])
@@ -104,7 +104,7 @@ def test_another_series_is_laid_over_the_shares(
     panel.compare_asked.emit(measured["after"])
     qtbot.waitUntil(lambda: said[-1] == "after is not a time series")
     qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
-    assert panel.others == []
+    assert panel.overlay.others == []
     assert "series" not in [label.text for _, label in panel.legend.items]
     assert panel.compare.text() == "Compare…"
 
