@@ -12,12 +12,8 @@ from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.many import over_files
 from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
-from halidescope.acquisition.results_file import (
-    StoredAnalysis,
-    is_results,
-    results_path,
-    store_results,
-)
+from halidescope.acquisition.results_file import is_results, results_path, store_results
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.gui.analyse_job import Done, Job, analyse_file
 from halidescope.gui.terminal import complain, say_json
 from halidescope.gui.values import plus_minus
