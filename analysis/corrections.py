@@ -147,7 +147,8 @@ def linearise(
     if valid_to is not None and finite.size and finite.max() > valid_to:
         raise ValueError(f"{finite.max():.0f} counts, but the polynomial holds up to {valid_to:g}; expose shorter")
     response = polynomial(values)
-    derivative = (response - values * polynomial.deriv()(values)) / response**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        derivative = (response - values * polynomial.deriv()(values)) / response**2
     if finite.size and not (np.isfinite(values) <= ((response > 0) & (derivative > 0))).all():
         raise ValueError("the linearity polynomial is not positive and rising over these counts; check it")
     noise = np.zeros_like(values) if variance is None else np.asarray(variance, dtype=np.float64)

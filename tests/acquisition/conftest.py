@@ -22,8 +22,8 @@ from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.provenance import provenance
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
-from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.simulators.microscope import SimulatedMicroscope
 
 os.environ["HALIDESCOPE_NICENESS"] = "0"      # tests wait for the analysis, whatever else the computer does
