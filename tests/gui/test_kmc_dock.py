@@ -72,6 +72,7 @@ def test_the_window_compares_while_somebody_looks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    monkeypatch.delenv("HALIDESCOPE_NICENESS")
     engine.begin(str(tmp_path / "a.nxs"))
     engine.take(40)
     qtbot.waitUntil(lambda: followed.views.data.analysed == 40)
@@ -84,7 +85,7 @@ def test_the_window_compares_while_somebody_looks(
     pid = followed.kmc.process.pid
     assert pid is not None
     if os.name == "posix":
-        assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
+        assert os.getpriority(os.PRIO_PROCESS, pid) >= NICENESS
     engine.take(40)
     qtbot.waitUntil(lambda: followed.kmc.answer is not None and followed.kmc.answer.time_s[-1] > 70)
     times, energies = followed.kmc.measured.getData()
