@@ -142,5 +142,5 @@ def test_a_material_without_conductivity_is_refused() -> None:
     (1e-6, 1e-6, {"conductivity_w_mk": 0.0}),
 ])
 def test_the_closed_form_refuses_what_cannot_be(power_w, waist_m, options):
-    with pytest.raises(ValueError, match="negative|positive"):
+    with pytest.raises(ValueError, match=r"negative|positive"):
         heat.half_space_rise(power_w, waist_m, **options)
