@@ -50,6 +50,7 @@ def mean_dark(darks: ArrayLike) -> MeanDark:
     """Mean of repeated dark spectra (n, channels), n ≥ 2, single outliers left out.
 
     A drift of the offset common to all channels is part of ``se`` only as far as the darks themselves show it.
+    ValueError for fewer than two darks, or values that are not finite.
     """
     counts = np.asarray(darks, dtype=np.float64)
     if counts.ndim != 2 or len(counts) < 2:
