@@ -18,7 +18,7 @@ import numpy as np
 
 from halidescope.acquisition.analyst import Analyst
 from halidescope.acquisition.analyst_process import News, Order
-from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.journal_reader import JournalReader
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.priority import give_way
 from halidescope.acquisition.problems import ProblemError
