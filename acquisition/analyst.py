@@ -83,10 +83,10 @@ class Analyst:
                 [record.time_se_s for record in records],
             )
 
-    def fit(self) -> None:
-        """Fit what was added; only a time series has a fit."""
+    def fit(self, *, thorough: bool = False) -> None:
+        """Fit what was added; only a time series has a fit. A ``thorough`` one, the last, forgets those before it."""
         if self._growing and isinstance(self._unmixing, OnlineSeries) and self._unmixing.count:
-            self._fit = self._unmixing.fit()
+            self._fit = self._unmixing.fit(thorough=thorough)
             self._note = self._unmixing.note
 
     def news(self) -> OnlineResults:

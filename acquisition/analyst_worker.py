@@ -18,7 +18,7 @@ import numpy as np
 
 from halidescope.acquisition.analyst import Analyst
 from halidescope.acquisition.analyst_process import News, Order
-from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.journal_reader import JournalReader
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.priority import give_way
 from halidescope.acquisition.problems import ProblemError
@@ -85,8 +85,8 @@ class _Following:
         self._unfitted |= bool(batch)
         finished = self.complete is not None and self._next >= self.complete
         now = time.monotonic()
-        if self._unfitted and (now >= self._next_fit or finished):
-            self._analyst.fit()
+        if finished or (self._unfitted and now >= self._next_fit):
+            self._analyst.fit(thorough=finished)
             self._unfitted = False
             self._next_fit = now + max(FIT_EVERY_S, FIT_LOAD * (time.monotonic() - now))
         if finished or now >= self._next_word:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.journal_reader import JournalReader
 from halidescope.acquisition.light_page import LitSpot
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults

@@ -4,11 +4,13 @@ What a scan holds is in :mod:`halidescope.acquisition.scan`; the NeXus layout in
 """
 
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from halidescope.acquisition.bundle import write_bundle
 from halidescope.acquisition.importers import open_any
+from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.maps import write_maps_csv, write_ome_tiff
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.results_file import is_results
@@ -20,10 +22,15 @@ from halidescope.acquisition.tables import write_csv, write_npz
 JOURNAL_SUFFIX = ".journal"
 
 
-def convert(source: Path, out: Path, *, run: int | None = None) -> None:
+def convert(source: Path, out: Path, *, run: int | None = None) -> str:
     """Write the measurement ``source`` as ``out``, in the format of its ending (:data:`WRITERS`, or .nxs).
 
     A file of results becomes a table of its newest analysis, or of number ``run``.
+
+    Returns
+    -------
+    str
+        What of the source is not in ``out``, in a sentence: of a list of measurements all but its main one.
 
     Raises
     ------
@@ -37,12 +44,18 @@ def convert(source: Path, out: Path, *, run: int | None = None) -> None:
     ending_of(out)
     if is_results(source):
         convert_results(source, out, run)
-        return
+        return ""
     if out.suffix == ".nxs" and source.suffix == JOURNAL_SUFFIX:
         write_finished(source, out)
-        return
+        return ""
     with open_any(source) as scan:
         save(scan, out)
+        taken = Path(scan.source)
+    parts = parts_in(source)
+    if taken == source or taken not in parts or len(parts) == 1:
+        return ""
+    others = ", ".join(str(part) for part in parts if part != taken)
+    return f"{source} lists {len(parts)} measurements, {out} holds {taken.name}; convert the others too: {others}"
 
 
 def save(scan: Scan, out: Path) -> None:
@@ -58,7 +71,7 @@ def save(scan: Scan, out: Path) -> None:
         WRITERS[ending](scan, part)
         part.replace(out)
     except OSError as error:
-        raise ScanFileError(f"{out}: cannot be written ({error})") from error
+        raise ScanFileError(f"{out}: cannot be written ({error.strerror or error})") from error
     finally:
         if part.is_dir():
             shutil.rmtree(part)
@@ -75,7 +88,9 @@ def ending_of(out: Path) -> str:
 
 def write_hspy(scan: Scan, path: Path) -> None:
     """A HyperSpy file (.hspy, or a .zspy folder) with the true wavelength axis (needs HyperSpy)."""
-    scan.to_hyperspy().save(str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)      # of zarr, about a store that RosettaSciIO chooses
+        scan.to_hyperspy().save(str(path))
 
 
 # the longer endings first

@@ -2,15 +2,15 @@
 
 Its life is in :mod:`halidescope.acquisition.states`; what happens during a measurement in
 :mod:`halidescope.acquisition.measurement`, what waits in :mod:`halidescope.acquisition.waiting`, what a person may do
-by hand in :mod:`halidescope.acquisition.manual`; commands come through :mod:`halidescope.acquisition.door`.
+by hand in :mod:`halidescope.acquisition.manual`; the instruments come and go in
+:mod:`halidescope.acquisition.connection`; commands come through :mod:`halidescope.acquisition.door`.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -18,18 +18,19 @@ from halidescope.acquisition.analyst_process import AnalystProcess
 from halidescope.acquisition.awake import ASK_S, Awake
 from halidescope.acquisition.chain import Chain
 from halidescope.acquisition.clock import Clock
+from halidescope.acquisition.connection import Connection, Connector
 from halidescope.acquisition.door import Door, StartCommand
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.endmembers import endmember_problems
 from halidescope.acquisition.events import EventLog
-from halidescope.acquisition.facts import InstrumentFacts, facts_of
+from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.film_book import Film
 from halidescope.acquisition.holding import Holding
-from halidescope.acquisition.instruments import Instruments, Role, SignOfLife, connect, connect_role
+from halidescope.acquisition.instruments import Instruments, connect_role
 from halidescope.acquisition.journal import journal_path
 from halidescope.acquisition.manual import Manual
 from halidescope.acquisition.microscope import MicroscopeFile
-from halidescope.acquisition.plan import Limits, Plan, limits_of, make_plan, preflight_words
+from halidescope.acquisition.plan import Plan, limits_of, make_plan, preflight_words
 from halidescope.acquisition.problems import ProblemError, RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import parse_recipe, parts_of
 from halidescope.acquisition.results import OnlineResults
@@ -72,7 +73,7 @@ class Engine:
 
     def __init__(
         self, microscope: MicroscopeFile, *, guard: Guard, ring: RingWriter | None = None,
-        connector: Callable[[MicroscopeFile, Role, SignOfLife], Any] = connect_role, films: Path | None = None,
+        connector: Connector = connect_role, films: Path | None = None,
         holding: Holding | None = None,
     ) -> None:
         self.microscope = microscope
@@ -85,23 +86,32 @@ class Engine:
         self.guard = guard
         self.runs = 0
         self.can_ask = False       # whether anybody can reach the door from outside, to answer a question
-        self.instruments: Instruments | None = None
-        self.beam: Beam | None = None
-        self._lost: Beam | None = None         # of a former connection, not proven dark
-        self.facts = InstrumentFacts(connected=False, simulated=microscope.simulated)
-        self.limits: Limits | None = None      # of the instruments when they were last connected
+        self.connection = Connection(self, connector, holding)
         self.waiting = Waiting(queue_path(films, microscope), lambda problem: self.events.note(problem, "warning"))
         if self.waiting.held:
             self.events.note(f"queue: {self.waiting.waiting()} wait, {self.waiting.reason}", "warning")
         self.manual = Manual(self)
         self.analyst = AnalystProcess(lambda problem: self.events.note(problem, "warning"))
-        self._connector = connector
-        self._holding = holding
         self._status = Status(simulated=microscope.simulated, speed=microscope.speed)
         self.on_status: Callable[[Status], None] | None = None
         self._ident = threading.get_ident()      # of the thread whose signs of life count
         self.expected_by = time.monotonic() + SLACK_S
         self.began_s = 0.0
+
+    @property
+    def instruments(self) -> Instruments | None:
+        """The connected instruments, if they are."""
+        return self.connection.instruments
+
+    @property
+    def beam(self) -> Beam | None:
+        """The light of the connected laser."""
+        return self.connection.beam
+
+    @property
+    def facts(self) -> InstrumentFacts:
+        """What the instruments said last."""
+        return self.connection.facts
 
     # what others may ask, from any thread
 
@@ -129,7 +139,7 @@ class Engine:
             Why it will not be possible.
         """
         parsed = parse_recipe(recipe)
-        plan = make_plan(parsed, self.microscope, Path(out), limits=self.limits, resume=resume)
+        plan = make_plan(parsed, self.microscope, Path(out), limits=self.connection.limits, resume=resume)
         if plan.violations:
             raise RefusedRunError("; ".join(plan.violations))
         item = self.waiting.add(
@@ -188,7 +198,7 @@ class Engine:
         if self.waiting.waiting():      # first, so that no measurement is taken from the queue after the next line
             self.waiting.hold(True, "darkness was asked for")
         self.door.abort("darkness was asked for")      # void if nothing runs: a start clears it
-        beam = self.beam or self._lost
+        beam = self.connection.light
         if beam is not None:
             beam.dark_now()
         self.events.note("dark now: emission proven off" if beam else "dark now: no laser is connected")
@@ -211,7 +221,7 @@ class Engine:
 
     def publish(self, **changes: object) -> None:
         """Change the status; the caller is the engine's thread."""
-        beam = self.beam or self._lost
+        beam = self.connection.light
         if beam is not None:
             changes |= {
                 "emission": beam.on, "sample_power_uw": beam.sample_power_uw if beam.on else 0.0,
@@ -220,6 +230,10 @@ class Engine:
         self._status = msgspec.structs.replace(self._status, **changes)
         if self.on_status is not None:
             self.on_status(self.status())
+
+    def tell_dark(self) -> None:
+        """Change the status: emission is proven off; any thread."""
+        self._status = msgspec.structs.replace(self._status, emission=False, sample_power_uw=0.0)
 
     def expect(self, real_s: float) -> None:
         """Sign of life: the next one comes within ``real_s`` seconds of real time."""
@@ -245,10 +259,6 @@ class Engine:
         else:
             self.events.note(said, "warning")
 
-    def connect_one(self, role: Role) -> Any:
-        """A new connection to one instrument. Raises InstrumentError, BadFileError."""
-        return self._connector(self.microscope, role, self.alive)
-
     def run(self) -> None:
         """Serve until asked to quit, then leave everything dark and closed."""
         self._ident = threading.get_ident()
@@ -271,14 +281,12 @@ class Engine:
                     self.manual.show()
                 else:
                     if time.monotonic() >= next_look:
-                        self._look_around()
+                        self.connection.look_around()
                         next_look = time.monotonic() + IDLE_S
                     self.door.sleep(IDLE_S)
         finally:
             self.door.shut()
-            self.disconnect()
-            if self._lost is not None:      # the watchdog hears in the farewell that it is not proven dark
-                self._lost.give_up()
+            self.connection.close()
             self.rest()
             self.ledger.keep(None)
             self.film.close()
@@ -375,7 +383,7 @@ class Engine:
         early = make_plan(recipe, self.microscope, out, resume=command.resume)
         if early.violations:
             raise RefusedRunError("; ".join(early.violations))
-        self.connect()
+        self.connection.connect()
         assert self.instruments is not None
         assert self.beam is not None
         plan = make_plan(
@@ -416,106 +424,3 @@ class Engine:
             total=plan.spectra, part=part, parts=parts, done_before=was.done_before + was.done,
             remaining_s=plan.duration_s, elapsed_s=self.clock.now_s() - self.began_s,
         )
-
-    def connect(self) -> None:
-        """Connect the instruments, if they are not or if the connection of last time is dead."""
-        if self._answering():
-            return
-        self.disconnect()
-        self.expect(60.0)
-        if self._holding is not None:
-            self._holding.take()
-        if self._lost is not None:      # whoever connects switches off, and proves it
-            self._lost.give_up()
-        try:
-            self.instruments = connect(self.microscope, self.connect_one)
-        except BaseException:
-            self._give_back()
-            if self._lost is not None:
-                self._lost.insist()
-            raise
-        self._lost = None
-        self.beam = Beam(
-            self.microscope, self.instruments.laser, self.clock, self.ledger,
-            reconnect=lambda: self.connect_one("laser"), announce=self.guard.lit,
-            told=self._dark_at_last, alive=self.alive,
-        )
-        self.guard.lit(False)
-        who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
-        self.events.note(f"connected: {who}")
-        self.limits = limits_of(self.instruments)
-        self.facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
-        self.ledger.wavelength_nm = self.instruments.laser.wavelength_nm
-        self.ledger.moving_to(self.clock.now_s(), *self.instruments.stage.position_um)
-        if self.ring is not None:
-            self.ring.set_axis(self.instruments.spectrometer.wavelength_nm)
-
-    def _answering(self) -> bool:
-        """Whether all three instruments are connected and still answer."""
-        if self.instruments is None or self.beam is None:
-            return False
-        self.instruments.laser = self.beam.laser       # the beam may have had to connect it anew
-        self.expect(0.0)
-        try:
-            answers = (
-                self.instruments.laser.emission, self.instruments.stage.position_um,
-                self.instruments.spectrometer.exposure_s,
-            )
-        except InstrumentError as error:
-            self.events.note(f"connecting again: {error}", "warning")
-            return False
-        return all(answer is not None for answer in answers)
-
-    def disconnect(self) -> None:
-        """Leave the laser dark and close the ports."""
-        if self.instruments is None or self.beam is None:
-            return
-        try:
-            self.beam.darken()
-            self.beam.retire()
-        except InstrumentError as error:
-            self.events.note(str(error), "error")
-            self._lost = self.beam
-        self.instruments.laser = self.beam.laser
-        try:
-            self.instruments.close()
-        except InstrumentError as error:
-            self.events.note(f"while closing: {error}", "warning")
-        self.instruments = self.beam = None
-        self._give_back()
-        self.manual.end_live()
-        self.facts = msgspec.structs.replace(self.facts, connected=False)
-        self.publish(laser_state="", interlock_closed=None, position_um=None, emission=False, sample_power_uw=0.0)
-
-    def _dark_at_last(self, sentence: str) -> None:
-        """What could not be proven dark is; called by a thread of the beam's own."""
-        self.events.note(sentence, "warning")
-        self._status = msgspec.structs.replace(self._status, emission=False, sample_power_uw=0.0)
-        lost = self._lost
-        if lost is not None:
-            with suppress(InstrumentError):      # nobody needs this connection
-                lost.laser.close()
-
-    def _give_back(self) -> None:
-        if self._holding is not None:
-            self._holding.give_back()
-
-    def _look_around(self) -> None:
-        """Show what idle instruments say."""
-        if self.instruments is None or self.beam is None:
-            return
-        self.instruments.laser = self.beam.laser       # the beam may have had to connect it anew
-        try:
-            self.facts = facts = facts_of(self.instruments, self.microscope, self.clock.wall().isoformat())
-            if facts.laser is not None and facts.laser.emission:
-                self.events.note("emission was on outside a measurement; switched off", "warning")
-                self.beam.darken()
-        except InstrumentError as error:
-            self.events.note(f"connection given up while idle: {error}", "warning")
-            self.disconnect()
-            return
-        if facts.laser is not None and facts.stage is not None:
-            self.publish(
-                laser_state=facts.laser.state, interlock_closed=facts.laser.interlock_closed,
-                position_um=facts.stage.position_um,
-            )

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halidescope.acquisition.batch import Analysis
-from halidescope.acquisition.results_file import About, StoredAnalysis, data_hash
+from halidescope.acquisition.results_file import data_hash
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import About, StoredAnalysis
 from halidescope.analysis.series import SeriesResult
 
 CURVE_POINTS = 200      # of a series' fit

@@ -117,7 +117,7 @@ class Host:
         try:
             if self._connect_now:
                 try:
-                    self.engine.connect()
+                    self.engine.connection.connect()
                 except (ProblemError, InstrumentError) as error:
                     self.engine.events.note(str(error), "error")
             self.engine.run()
@@ -234,9 +234,9 @@ class Host:
             case "instruments":
                 return engine.facts
             case "connect":
-                return engine.door.ask(engine.connect)
+                return engine.door.ask(engine.connection.connect)
             case "disconnect":
-                return engine.door.ask(engine.disconnect)
+                return engine.door.ask(engine.connection.disconnect)
             case "manual_move":
                 x_um, y_um = given["x_um"], given["y_um"]
                 if not (isinstance(x_um, int | float) and isinstance(y_um, int | float)):     # NaN travels as null

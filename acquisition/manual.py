@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from halidescope.acquisition.clock import Clock
-from halidescope.acquisition.problems import ProblemError, RefusedRunError
+from halidescope.acquisition.problems import ProblemError, RefusedRunError, unexpected
 from halidescope.acquisition.ring import LIVE_RUN, RingSpectrum
 from halidescope.acquisition.safety import BEAM_CHECK_S, Beam, DarknessAskedError, power_problems
 from halidescope.drivers.errors import InstrumentError
@@ -202,7 +202,7 @@ class Manual:
             asked = engine.door.abort_reason
             why, level = (asked, "info") if asked else (str(error), "error")
         except Exception as error:  # noqa: BLE001 - a mistake of ours must end dark, with a word, and not the engine
-            why, level = f"unexpected {type(error).__name__}: {error}; please report this", "error"
+            why, level = unexpected(error), "error"
         if self._request is request:
             self._request = None
         if (doubt := beam.take_doubt()) > 0:

@@ -2,13 +2,14 @@
 
 preparing → running ⇄ paused → finishing → finished | aborted | failed. Whatever ends it, the order is: emission off and
 proven, then the online analysis's last word, then the file. In which order and when the points are taken, each kind of
-recipe says in :mod:`halidescope.acquisition.courses`.
+recipe says in :mod:`halidescope.acquisition.courses`; journal, events and file are kept by
+:mod:`halidescope.acquisition.keeping`.
 """
 
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -16,22 +17,19 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from halidescope.acquisition.auto_exposure import ExposureSearch, place_of_search
-from halidescope.acquisition.faults import SKIPPED
 from halidescope.acquisition.header import make_header
-from halidescope.acquisition.journal import JournalWriter, journal_path
-from halidescope.acquisition.light_page import LightPage, light_path
+from halidescope.acquisition.keeping import Keeper
 from halidescope.acquisition.light_watch import LightWatch
 from halidescope.acquisition.mending import Mender, SkippedError
 from halidescope.acquisition.plan import Plan
-from halidescope.acquisition.problems import ProblemError, ScanFileError
+from halidescope.acquisition.problems import ProblemError, unexpected
 from halidescope.acquisition.recipes import Point, SingleRecipe
-from halidescope.acquisition.records import DarkRecord, Ending, Flag, SpectrumRecord
+from halidescope.acquisition.records import DarkRecord, Flag, SpectrumRecord
 from halidescope.acquisition.resume import Past, retakes
 from halidescope.acquisition.ring import RingSpectrum
 from halidescope.acquisition.safety import BEAM_CHECK_S, DarknessAskedError
 from halidescope.acquisition.second_look import look_again
 from halidescope.acquisition.states import RunState
-from halidescope.acquisition.storage import finish_elsewhere
 from halidescope.drivers.errors import InstrumentError, NotDarkError
 from halidescope.drivers.roles import Spectrum
 
@@ -62,15 +60,12 @@ class Measurement(Generic[R]):
         assert engine.instruments is not None
         assert engine.beam is not None
         self.engine = engine
-        self._recipe, self._plan, self._out = recipe, plan, out
+        self._recipe, self._plan = recipe, plan
         self._past, self._before = past, before
         self.instruments = engine.instruments
         self.beam = engine.beam
         self._clock, self._door, self._events = engine.clock, engine.door, engine.events
-        self._first_event = len(engine.events)
-        self._noted: set[int] = set()     # events that are in the journal
-        self._journal: JournalWriter | None = None
-        self._page: LightPage | None = None
+        self.keeper = Keeper(engine, plan, out, past)
         self._sought_at: Point | None = None     # where the exposure was sought, before there was a page
         self._started_at = engine.clock.wall()
         self._zero_s: float | None = None      # of all times; when the light first came on
@@ -85,9 +80,7 @@ class Measurement(Generic[R]):
         self._position = (float("nan"), float("nan"))
         self.watch = LightWatch(self)
         self._after_pause = past is not None
-        self._analysed = False           # the analyst follows
         self._dark, self._dark_sum = np.empty(0), 0.0     # mean dark spectrum, counts, and their sum
-        self._reasons: dict[int, str] = {}       # of points left out
         self._exposure_s: float | None = None    # set at the spectrometer
         self._mender = Mender(self)
 
@@ -99,7 +92,7 @@ class Measurement(Generic[R]):
                 self._prepare()
                 self._illuminate()
             else:
-                self._journal = JournalWriter.reopen(journal_path(self._out))     # killed while finishing
+                self.keeper.reopen()      # killed while finishing
         except AbortedError as error:
             state, reason = RunState.ABORTED, str(error)
         except DarknessAskedError:
@@ -111,8 +104,13 @@ class Measurement(Generic[R]):
             asked = self._door.abort_reason
             state, reason = (RunState.ABORTED, asked) if asked else (RunState.FAILED, _told(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must end dark, with a file and a word, like any other
-            state, reason = RunState.FAILED, _unexpected(error)
-        return self._end(state, reason)
+            state, reason = RunState.FAILED, unexpected(error)
+        self.engine.publish(state=RunState.FINISHING, reason=reason)
+        self.engine.expect(FINISH_S)
+        return self.keeper.finish(
+            state, reason, done=self._done, rows=self._rows, left=[point.index for point in self._left],
+            tell_doubt=self.tell_doubt,
+        )
 
     def _illuminate(self) -> None:
         """Take every point that is left, lit as the recipe wants it; dark and proven on leaving."""
@@ -132,12 +130,16 @@ class Measurement(Generic[R]):
         persist(lambda: self.set_exposure(exposure_s), "exposure")
         # tells the type of the counts; dark like those that follow
         first = persist(self.acquire, "first spectrum")
-        self._open_journal(wavelength_nm, first.counts.dtype)
+        self.keeper.open(make_header(
+            recipe, self._plan, self.engine.microscope, self.instruments, wavelength_nm=wavelength_nm,
+            count_type=first.counts.dtype, started_at=self._started_at,
+        ))
+        if self._sought_at is not None:
+            self.engine.ledger.write_down(self._sought_at.x_um, self._sought_at.y_um)
         self._take_darks(first.counts)
         if self.beam.laser.emission:
             raise ProblemError(f"{self.beam.laser.device}: emits during the dark spectra; check the laser's control")
-        self.engine.analyst.begin(journal_path(self._out))
-        self._analysed = True
+        self.keeper.analyse()
         self._await_analysis()
         self.look()
         if recipe.sample_power_uw > 0:
@@ -163,49 +165,15 @@ class Measurement(Generic[R]):
         search = ExposureSearch(self, self._recipe, place)
         return self._mender.persist(search.run, "auto-exposure", at=place)
 
-    def _open_journal(self, wavelength_nm: np.ndarray, count_type: np.dtype) -> None:
-        path = journal_path(self._out)
-        if self._past is None:
-            self._journal = JournalWriter(path, make_header(
-                self._recipe, self._plan, self.engine.microscope, self.instruments, wavelength_nm=wavelength_nm,
-                count_type=count_type, started_at=self._started_at,
-            ), self._out)
-        else:
-            self._journal = JournalWriter.reopen(path)
-        self.engine.guard.journal(path)
-        self._page = LightPage(light_path(path), self._clock.utc_s)
-        if self._past is not None:
-            self._past.book(self.engine.ledger)
-        self.engine.ledger.keep(self._page, self._past.spots if self._past else ())
-        if self._sought_at is not None:
-            self.engine.ledger.write_down(self._sought_at.x_um, self._sought_at.y_um)
-        self._write_events()
-        self.note(f"{self._plan.title}: preparing")
-        if self._past is not None:
-            if self._past.lit_until_unknown:
-                self.note(
-                    "light was on when it was cut off, and nobody knows until when (the computer's power?); the dose "
-                    "at the last point is a lower bound", "warning",
-                )
-            for record in self._past.in_doubt:
-                self._journal.amend(record)
-            if self._past.in_doubt:
-                self.note(f"{len(self._past.in_doubt)} spectra may have been taken without light; marked", "warning")
-            for why in set(self._lost.values()):
-                self._journal.set_missing((point for point, reason in self._lost.items() if reason == why), why)
-            again = f", {self._past.damaged} damaged ones are taken again" if self._past.damaged else ""
-            self.note(f"resumed: {len(self._past.done)} of {self._plan.spectra} points are there{again}", "warning")
-
     def _take_darks(self, like: np.ndarray) -> None:
         """As many dark spectra as are asked for and not there yet."""
-        assert self._journal is not None
         recipe = self._recipe
         darks = [dark.counts for dark in self._past.darks] if self._past else []
         for k in range(len(darks), recipe.dark_spectra):
             self.look()
             start_s = self._clock.now_s()
             counts = self._mender.persist(self.acquire, f"dark spectrum {k}").counts
-            self._journal.append_dark(DarkRecord(k, start_s, self.exposure_s, counts))
+            self.keeper.journal.append_dark(DarkRecord(k, start_s, self.exposure_s, counts))
             darks.append(counts)
         dark = np.array(darks, like.dtype).reshape(-1, len(like))
         self._dark = dark.mean(axis=0, dtype=np.float64) if len(dark) else np.zeros(len(like))
@@ -216,7 +184,6 @@ class Measurement(Generic[R]):
     @contextmanager
     def _light(self) -> Iterator[None]:
         """Light inside, dark and proven outside; the first one sets the zero of all times."""
-        assert self._journal is not None
         with self.beam.dark_after():
             self._mender.persist(self._switch_on, "light")
             assert self.beam.lit_at_s is not None
@@ -231,7 +198,6 @@ class Measurement(Generic[R]):
 
     def _set_zero(self, at_s: float, se_s: float) -> None:
         """Fix the zero of all times, if it is not yet: now, or where a measurement that was cut off had it."""
-        assert self._journal is not None
         if self._zero_s is not None:
             return
         then = self._past.header.light_on_utc_s if self._past else None
@@ -239,7 +205,7 @@ class Measurement(Generic[R]):
             self._zero_s = self._clock.at_utc_s(then)
         else:
             self._zero_s = at_s
-            self._journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
+            self.keeper.journal.set_light_on(at_s, se_s, self._clock.utc_s(at_s))
         if self.beam.on:
             self.note(f"light on: {self.beam.sample_power_uw:g} µW, {self.beam.irradiance_w_cm2:.3g} W/cm² peak")
         self.engine.publish(state=RunState.RUNNING)
@@ -257,7 +223,6 @@ class Measurement(Generic[R]):
 
     def repeat(self, then: SpectrumRecord, sequence: int) -> SpectrumRecord | None:
         """A point that has its spectrum is measured again, and kept beside it; None, with a word, if it cannot be."""
-        assert self._journal is not None
         place = _place_of(then)
         try:
             now, _ = self._mender.persist(
@@ -267,7 +232,7 @@ class Measurement(Generic[R]):
         except SkippedError as error:
             self.note(f"point {then.index} could not be looked at again: {error}", "warning")
             return None
-        self._journal.append_repeat(now)
+        self.keeper.journal.append_repeat(now)
         return now
 
     def _wait_until(self, at_s: float) -> None:
@@ -302,7 +267,6 @@ class Measurement(Generic[R]):
 
     def _take(self, point: Point) -> None:
         """Move, expose, keep: one spectrum, or the reason why it was left out."""
-        assert self._journal is not None
         try:
             record, spectrum = self._mender.persist(
                 lambda: self._spectrum(point, point.index, self._rows), f"point {point.index}", at=point, skippable=True
@@ -314,11 +278,10 @@ class Measurement(Generic[R]):
 
     def _keep(self, record: SpectrumRecord, spectrum: Spectrum) -> None:
         """Into the journal, and to whoever watches."""
-        assert self._journal is not None
         if self._after_pause:
             record = replace(record, flags=record.flags | Flag.AFTER_PAUSE)
             self._after_pause = False
-        self._journal.append(record)
+        self.keeper.journal.append(record)
         self.watch.kept(record)
         self._show(record, spectrum)
         self._rows += 1
@@ -362,9 +325,8 @@ class Measurement(Generic[R]):
 
     def doubt(self, records: list[SpectrumRecord]) -> bool:
         """Spectra that may have had no light, marked so: put that down; True if their points are taken again."""
-        assert self._journal is not None
         for record in records:
-            self._journal.amend(record)
+            self.keeper.journal.amend(record)
         if not retakes(self._recipe.kind):
             return False
         self._left.extend(_place_of(record) for record in records)
@@ -373,11 +335,11 @@ class Measurement(Generic[R]):
 
     def _leave_out(self, points: Iterable[Point], reason: str) -> None:
         """Register points that will not be measured, with the reason."""
-        assert self._journal is not None
-        left = [point.index for point in points]
-        self._reasons |= dict.fromkeys(left, reason)
-        self._journal.set_missing(left, reason)
-        self.note(f"{len(left)} spectra left out: {reason}", "warning")
+        self.keeper.leave_out([point.index for point in points], reason)
+
+    def note(self, text: str, level: str = "info") -> None:
+        """An event, in the engine's list and in the journal."""
+        self.keeper.note(text, level)
 
     def _show(self, record: SpectrumRecord, spectrum: Spectrum) -> None:
         """To whoever watches."""
@@ -460,93 +422,9 @@ class Measurement(Generic[R]):
         if self._door.abort_reason is not None:
             raise AbortedError(self._door.abort_reason)
 
-    def note(self, text: str, level: str = "info") -> None:
-        """An event, in the engine's list and in the journal."""
-        event = self._events.note(text, level)
-        if self._journal is not None:
-            self._journal.append_event(event)
-            self._noted.add(event.sequence)
-
-    def _write_events(self) -> None:
-        """Into the journal what was noted before there was one, and by other threads."""
-        assert self._journal is not None
-        for event in self._events.since(self._first_event):
-            if event.sequence not in self._noted:
-                self._journal.append_event(event)
-                self._noted.add(event.sequence)
-
-    # the end
-
-    def _end(self, state: RunState, reason: str) -> tuple[RunState, str]:
-        """Dark is proven (or the attempt failed loudly): now the file, whatever happened before."""
-        self.engine.publish(state=RunState.FINISHING, reason=reason)
-        self.engine.expect(FINISH_S)
-        if state is not RunState.FINISHED:
-            self._events.note(f"{state}: {reason}", "warning" if state is RunState.ABORTED else "error")
-        if self._journal is not None:
-            try:
-                self.tell_doubt()
-                self._close_file(state, reason)
-            except ScanFileError as error:
-                state, reason = RunState.FAILED, self._worse(reason, str(error))
-            except Exception as error:  # noqa: BLE001 - the journal is whole, and the engine goes on
-                kept = f"{_unexpected(error)}; {self._journal.path} is kept"
-                state, reason = RunState.FAILED, self._worse(reason, kept)
-            finally:
-                self._let_go()
-                self.engine.guard.journal(None)
-        return state, reason
-
-    def _worse(self, reason: str, problem: str) -> str:
-        """The reason of an end that went wrong, too."""
-        self._events.note(problem, "error")
-        if problem in reason:       # the end may have come of it in the first place
-            return reason
-        return f"{reason}; {problem}" if reason else problem
-
-    def _let_go(self) -> None:
-        """The ledger's page has its last word, and goes where the journal went."""
-        self.engine.ledger.keep(None)
-        page, self._page = self._page, None
-        if page is not None:
-            assert self._journal is not None
-            with closing(page):
-                page.follow(self._journal.path)
-
-    def _close_file(self, state: RunState, reason: str) -> None:
-        journal = self._journal
-        assert journal is not None
-        with closing(journal):
-            if not self._analysed and self._rows:
-                self.engine.analyst.begin(journal_path(self._out))
-            results = self.engine.analyst.finish(self._rows)
-            if self._done:
-                journal.set_results(results)
-            if state is not RunState.FINISHED:
-                journal.set_missing((point.index for point in self._left), f"{state}: {reason}")
-            if skipped := sum(reason.startswith(SKIPPED) for reason in self._reasons.values()):
-                self.note(f"{skipped} spectra are missing after faults, each with its reason", "warning")
-            self.note("emission proven off" if not self.beam.on else "EMISSION COULD NOT BE PROVEN OFF")
-            self._write_events()
-            dark_at_s = self.beam.dark_at_s
-            journal.end(Ending(
-                state=state.value, reason=reason, ended_at=self._clock.wall().isoformat(),
-                dark_utc_s=None if dark_at_s is None else self._clock.utc_s(dark_at_s),
-            ))
-        self._let_go()
-        damaged = finish_elsewhere(journal.path, self._out, overwrite=self._past is not None)
-        if damaged:
-            self._events.note(f"{len(damaged)} damaged rows are masked in {self._out}; its journal is kept", "warning")
-        self._events.note(f"saved {self._out}")
-
-
 def _place_of(record: SpectrumRecord) -> Point:
     """A point that is measured already, without its time."""
     return Point(index=record.index, x_um=record.x_commanded_um, y_um=record.y_commanded_um)
-
-
-def _unexpected(error: Exception) -> str:
-    return f"unexpected {type(error).__name__}: {error}; please report this"
 
 
 def _told(error: BaseException) -> str:

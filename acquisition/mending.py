@@ -201,7 +201,7 @@ class Mender:
         else:
             with suppress(InstrumentError):     # its end is lost already
                 getattr(measurement.instruments, role).close()
-            setattr(measurement.instruments, role, self._engine.connect_one(role))
+            setattr(measurement.instruments, role, self._engine.connection.connect_one(role))
         found = getattr(measurement.instruments, role)
         before, now = self._identities[role], identity_of(found)
         same = all(before[key] == now[key] for key in ("manufacturer", "model", "serial"))

@@ -15,6 +15,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from halidescope.acquisition.chunks import CubeReader
+from halidescope.acquisition.hdf5_complaints import HDF5_COMPLAINTS
 from halidescope.acquisition.light_page import LitSpot
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Event, Flag, Header, SpectrumRecord
@@ -55,10 +56,7 @@ class NexusFile:
         except ScanFileError:
             self._file.close()
             raise
-        except (
-            KeyError, ValueError, OSError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError,
-            RecursionError, msgspec.MsgspecError,
-        ) as error:
+        except (*HDF5_COMPLAINTS, msgspec.MsgspecError) as error:
             self._file.close()
             raise ScanFileError(f"{path}: not a measurement of Halidescope, or damaged ({error})") from error
 

@@ -49,6 +49,11 @@ class RunEndedError(ProblemError):
     exit_code = 1
 
 
+def unexpected(error: Exception) -> str:
+    """A sentence about a mistake of ours."""
+    return f"unexpected {type(error).__name__}: {error}; please report this"
+
+
 def sentence_of(error: ValidationError, source: str, kinds: Collection[str] = ()) -> str:
     """Turn a validation error into one sentence: file, table and key, the value given, what is allowed.
 

@@ -13,7 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
+from halidescope.acquisition.journal import delete_journal, journal_path
+from halidescope.acquisition.journal_reader import JournalReader
 from halidescope.acquisition.light_page import light_path, merge_pages
 from halidescope.acquisition.places import spool
 from halidescope.acquisition.problems import ScanFileError

@@ -42,7 +42,7 @@ def replay(scan: Scan) -> OnlineResults | None:
     places = np.flatnonzero(scan.valid.reshape(-1))
     taken = places[np.argsort(time_s[places], kind="stable")]
     analyst.add([_record(int(k), float(time_s[k]), float(time_se_s[k]), flat[k]) for k in taken])
-    analyst.fit()
+    analyst.fit(thorough=True)
     return analyst.news()
 
 

@@ -15,7 +15,8 @@ from halidescope.acquisition.maps import write_planes
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.quantities import axis_unit, split_unit, ucum
 from halidescope.acquisition.results import Number
-from halidescope.acquisition.results_file import StoredAnalysis, read_results_file
+from halidescope.acquisition.results_file import read_results_file
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 
 
 def convert_results(source: Path, out: Path, number: int | None = None) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 
 from halidescope.acquisition.dose import DoseLedger
 from halidescope.acquisition.faults import SKIPPED
-from halidescope.acquisition.journal import JournalReader, JournalWriter, delete_journal, journal_path
+from halidescope.acquisition.journal import delete_journal, journal_path
+from halidescope.acquisition.journal_reader import JournalReader
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.light_page import LightPage, LitSpot, PageContent, light_path, read_page
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError

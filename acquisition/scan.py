@@ -18,7 +18,7 @@ from halidescope.acquisition.records import Event, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
 
 if TYPE_CHECKING:
-    from halidescope.acquisition.results_file import StoredAnalysis
+    from halidescope.acquisition.stored_analysis import StoredAnalysis
 
 Floats = NDArray[np.float64]
 Counts = NDArray[Any]                    # raw: unsigned integers; imported or averaged: floats too

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from halidescope.acquisition.chunks import CubeReader
 from halidescope.acquisition.contents import Contents, JournalContents, ScanContents
 from halidescope.acquisition.joined import join
-from halidescope.acquisition.journal import JournalReader, delete_journal, journal_path
+from halidescope.acquisition.journal import delete_journal, journal_path
+from halidescope.acquisition.journal_reader import JournalReader
 from halidescope.acquisition.listing import Listing, read_listing
 from halidescope.acquisition.nexus import write_nexus
 from halidescope.acquisition.nexus_file import NexusFile

@@ -9,14 +9,11 @@ import sys
 
 import h5py
 
+from halidescope.acquisition.hdf5_complaints import HDF5_COMPLAINTS
 from halidescope.acquisition.memory_limit import limit_memory
 
 MOST_BYTES = 64_000_000       # of a dataset that is read; of larger ones, the places of the chunks
 MOST_OBJECTS = 20_000
-COMPLAINTS = (
-    OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError, MemoryError,
-    NotImplementedError, RecursionError, IndexError, SystemError,
-)  # fmt: skip
 WORDS = (("entry/halidescope", "measurement"), ("halidescope/list", "list"))
 
 
@@ -29,7 +26,7 @@ def what_is_in(path: str) -> str:
             if "halidescope_results" in file.attrs:
                 word = "results"
             _go_through(file)
-    except COMPLAINTS:
+    except HDF5_COMPLAINTS:
         pass
     return word
 
@@ -54,7 +51,7 @@ def _go_through(file: h5py.File) -> None:
                     found = _tried(lambda one=one, name=name: one[name])
                     if isinstance(found, (h5py.Group, h5py.Dataset)):
                         waiting.append(found)
-        except COMPLAINTS:
+        except HDF5_COMPLAINTS:
             continue
 
 
@@ -70,7 +67,7 @@ def _read(dataset: h5py.Dataset) -> None:
 def _tried(act: object) -> object:
     try:
         return act()      # type: ignore[operator]
-    except COMPLAINTS:
+    except HDF5_COMPLAINTS:
         return None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from halidescope.analysis.flags import Flag
+from halidescope.analysis.flags import Flag, TooFewPointsError
 from halidescope.analysis.kinetics_kernels import (
     AMPLITUDES,
     AT_BOUND,
@@ -32,6 +32,7 @@ from halidescope.analysis.kinetics_kernels import (
     SETTLED,
     SINGLE,
     fit_traces,
+    refit_trace,
     to_time_zero,
 )
 from halidescope.analysis.linear import propagate
@@ -146,8 +147,9 @@ class Biexponential:
 
 
 def fit_biexponential(
-    t: ArrayLike, y: ArrayLike, *, rising: bool = False, sigma: ArrayLike | None = None
-) -> Biexponential:
+    t: ArrayLike, y: ArrayLike, *, rising: bool = False, sigma: ArrayLike | None = None,
+    near: Biexponential | None = None,
+) -> Biexponential:  # fmt: skip
     """Fit two exponentials by variable projection from many starts; any unit of time gives the same answer.
 
     Parameters
@@ -160,19 +162,25 @@ def fit_biexponential(
         Fit 1 − (k01 e^(−k1 t) + k02 e^(−k2 t)) instead of k01 e^(−k1 t) + k02 e^(−k2 t).
     sigma : scalar, (time,) or (n, time), optional
         Standard errors of ``y``. Without them equal errors are assumed and taken from the residual.
+    near : Biexponential, optional
+        An earlier fit of one trace, from whose rates alone to start; see
+        :class:`~halidescope.analysis.kinetics_refit.GrowingFit` for when that can be trusted.
 
     Raises
     ------
     ValueError
-        Times that are not finite or too few, lengths that do not match, a ``sigma`` that is not positive, or a single
-        trace with fewer than five good samples. In a stack such a trace is flagged TOO_FEW_POINTS instead.
+        Times that are not finite, lengths that do not match, a ``sigma`` that is not positive; fewer than five
+        different times or, of a single trace, good samples (:class:`~halidescope.analysis.flags.TooFewPointsError`). In
+        a stack such a trace is flagged TOO_FEW_POINTS instead. ``near`` for several traces, or without finite rates.
     """
     times = np.asarray(t, dtype=np.float64)
     traces = np.require(y, np.float64, ["C", "W"])    # one kind of array, one compiled kernel
     if times.ndim != 1 or not np.isfinite(times).all():
         raise ValueError("t must be one list of finite times")
     if len(np.unique(times)) < FEWEST_POINTS:
-        raise ValueError(f"{len(np.unique(times))} different times, two exponentials need at least {FEWEST_POINTS}")
+        raise TooFewPointsError(
+            f"{len(np.unique(times))} different times, two exponentials need at least {FEWEST_POINTS}"
+        )
     if traces.ndim not in (1, 2) or traces.shape[-1] != times.size:
         raise ValueError(f"y has shape {traces.shape}, expected (…, {times.size}) like t")
     alone = traces.ndim == 1
@@ -190,10 +198,17 @@ def fit_biexponential(
         fit_traces(scaled, traces[rows], rising, weights[own], grid, out[rows], covariance[rows])
         to_time_zero(out[rows], covariance[rows], known, origin, span)
 
-    over_rows(work, n)
+    if near is None:
+        over_rows(work, n)
+    else:
+        start = np.array([near.k1, near.k2, near.single_rate]) * span
+        if start.shape != (3,) or n != 1 or not np.isfinite(start).all():
+            raise ValueError("an earlier fit to start from must be of one trace, with finite rates")
+        refit_trace(scaled, traces, rising, weights, grid[-1], start, out, covariance)
+        to_time_zero(out, covariance, known, origin, span)
     good, squares, single = out[:, GOOD], out[:, CHI2], out[:, SINGLE : SINGLE + 4]
     if alone and good[0] < FEWEST_POINTS:
-        raise ValueError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")
+        raise TooFewPointsError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")
     starved, settled, hidden = good < FEWEST_POINTS, out[:, SETTLED] > 0, out[:, HIDDEN] > 0
     flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
     flags[(out[:, AT_BOUND] > 0) & ~starved] |= Flag.AT_BOUND

@@ -249,14 +249,54 @@ def fit_traces(
                 polish(time, y, w, values, total, fastest, (fast, slow), e1, e2, f1, f2, s, q, found)
                 if found[SQUARES] < best[SQUARES]:
                     best, found = found, best
-        out[row, RATES], out[row, RATES + 1] = best[K1], best[K2]
-        out[row, AMPLITUDES], out[row, AMPLITUDES + 1] = best[A1], best[A2]
-        out[row, CHI2], out[row, SETTLED] = best[SQUARES], best[QUIET]
-        out[row, RMS] = np.sqrt(best[PLAIN] / good)
-        bound = best[K2] <= 0.0 or best[K1] >= fastest or best[K1] <= 1.0001 * CLOSEST * best[K2]
-        out[row, AT_BOUND] = 1.0 if bound else 0.0
-        out[row, SCATTER], out[row, CONSTANT] = total, about_mean(y, w)
-        covariance_of(best, gram, factor, covariances[row])
+        record(best, y, w, good, total, fastest, gram, factor, out[row], covariances[row])
+
+
+@njit(cache=True, nogil=True)
+def refit_trace(
+    time: Array, trace: Array, rising: bool, weights: Array, fastest: float, start: Array, out: Array,
+    covariances: Array,
+) -> None:  # fmt: skip
+    """As :func:`fit_traces` for the one row of ``trace`` (1, m), from the rates ``start`` (3,) alone.
+
+    They are the two of an earlier fit, the fast one first, and its single one.
+    """
+    length = time.size
+    y, w, old, values = np.empty(length), np.empty(length), np.full(length, -1.0), np.empty(length)
+    e1, e2, f1, f2 = np.empty(length), np.empty(length), np.empty(length), np.empty(length)
+    s, q = np.empty(SUMS), np.empty(SUMS)
+    found, gram, factor = np.empty(FOUND), np.empty((4, 4)), np.empty((4, 4))
+    good, total, _ = take(trace, 0, rising, weights, 0, y, w, values, old)
+    out[0, GOOD] = good
+    if good < FEWEST:
+        return
+    single = min(start[2], fastest)
+    decay(time, single, e1)
+    single, a, squares, information = polish_one(time, y, w, values, total, fastest, single, e1, f1, s)
+    out[0, SINGLE], out[0, SINGLE + 1] = single, a
+    out[0, SINGLE + 2], out[0, SINGLE + 3] = squares, information
+    fast = min(start[0], fastest)
+    slow = min(start[1], fast / CLOSEST)
+    decay(time, fast, e1)
+    decay(time, slow, e2)
+    polish(time, y, w, values, total, fastest, (fast, slow), e1, e2, f1, f2, s, q, found)
+    record(found, y, w, good, total, fastest, gram, factor, out[0], covariances[0])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def record(
+    best: Array, y: Array, w: Array, good: int, total: float, fastest: float, gram: Array, factor: Array, out: Array,
+    covariance: Array,
+) -> None:  # fmt: skip
+    """Write what :func:`~halidescope.analysis.varpro.polish` found into one row of the results."""
+    out[RATES], out[RATES + 1] = best[K1], best[K2]
+    out[AMPLITUDES], out[AMPLITUDES + 1] = best[A1], best[A2]
+    out[CHI2], out[SETTLED] = best[SQUARES], best[QUIET]
+    out[RMS] = np.sqrt(best[PLAIN] / good)
+    bound = best[K2] <= 0.0 or best[K1] >= fastest or best[K1] <= 1.0001 * CLOSEST * best[K2]
+    out[AT_BOUND] = 1.0 if bound else 0.0
+    out[SCATTER], out[CONSTANT] = total, about_mean(y, w)
+    covariance_of(best, gram, factor, covariance)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

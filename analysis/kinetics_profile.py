@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, least_squares
 from scipy.special import ndtri, stdtrit
 
+from halidescope.analysis import profile_kernels as kernels
 from halidescope.analysis.kinetics import Biexponential, fit_biexponential
 from halidescope.analysis.linear import inverse_of, propagate
 from halidescope.analysis.varpro import CLOSEST
@@ -22,6 +23,11 @@ Numbers = NDArray[np.float64]
 Quantity = Literal["k1", "k2", "average_rate", "phi", "k01", "k02"]
 RATES = ("k1", "k2", "average_rate")      # stay above zero
 FARTHEST = 60.0    # standard errors after which an interval is said to be open
+AWAY = np.array([0.0, 1.0])     # starts from the best fit, in logarithms of a rate
+APART = np.array([[0.0, 0.0], [0.2, 0.0], [0.0, -1.0], [1.0, 0.0]])
+GRID = np.log([0.03, 0.5, 3.0, 20.0, 150.0])    # and from rates in 1/duration
+PAIRS = np.array([[fast, slow] for i, fast in enumerate(GRID) for slow in GRID[:i]])
+UNBOUND = 34.0     # a logarithm that no rate reaches
 CURVED = 0.2       # part by which χ² at the ends of ± standard errors may differ from its quantile
 
 
@@ -181,82 +187,37 @@ def _value_of(fit: Biexponential, quantity: str, end: float) -> tuple[float, flo
 def _profile(
     times: Numbers, falling: Numbers, errors: Numbers, fit: Biexponential, quantity: str, end: float, rising: bool
 ) -> Callable[[float], float]:
-    """χ² at a fixed value of ``quantity``, minimised over the rest; amplitudes are eliminated under the constraint."""
+    """χ² at a fixed value of ``quantity``, minimised over the rest from several starts."""
     span = float(np.ptp(times))
+    order = np.argsort(times, kind="stable")
+    x, inverse = times[order] / span, 1.0 / errors[order]
+    target = falling[order] * inverse
     rates = np.log(np.maximum([float(fit.k1) * span, float(fit.k2) * span], 1e-6))
-    target = falling / errors
-
-    def decays(logs: Numbers) -> tuple[Numbers, Numbers]:
-        k = np.exp(np.clip(logs, -20.0, 14.0)) / span
-        return k, np.exp(-np.outer(times, k)) / errors[:, None]
-
-    def fixed_rate(value: float, which: int) -> Callable[[Numbers], Numbers]:
-        def misfit(free: Numbers) -> Numbers:
-            logs = np.insert(free, which, np.log(max(value * span, 1e-9)))
-            columns = decays(logs)[1]
-            return columns @ np.linalg.lstsq(columns, target, rcond=1e-10)[0] - target
-
-        return misfit
-
-    def fixed_average(value: float) -> Callable[[Numbers], Numbers]:
-        def misfit(logs: Numbers) -> Numbers:
-            # Σ k0i (ki − <k>) = 0 leaves one amplitude: (k01, k02) ∝ (<k> − k2, k1 − <k>)
-            k, columns = decays(logs)
-            shape = columns @ np.array([value - k[1], k[0] - value])
-            norm2 = shape @ shape
-            return shape * (shape @ target / norm2 if norm2 > 0 else 0.0) - target
-
-        return misfit
-
-    def fixed_share(value: float) -> Callable[[Numbers], Numbers]:
-        wanted = 1.0 - value if rising else value
-
-        def misfit(logs: Numbers) -> Numbers:
-            k, columns = decays(logs)
-            at = np.exp(-np.minimum(k * end, 60.0))    # so far down it is nothing, and can still be divided by
-            # (wanted − k01 e1) / e2 at the end, where 2 is the one that is still there
-            there, other = (0, 1) if k[0] < k[1] else (1, 0)
-            base = columns[:, there] * wanted / at[there]
-            shape = columns[:, other] - columns[:, there] * at[other] / at[there]
-            norm2 = shape @ shape
-            return base + shape * (shape @ (target - base) / norm2 if norm2 > 0 else 0.0) - target
-
-        return misfit
-
-    def fixed_amplitude(value: float, which: int) -> Callable[[Numbers], Numbers]:
-        def misfit(logs: Numbers) -> Numbers:
-            # of k2 and k1 / k2: k1 stays above k2, or the amplitudes would change their names
-            columns = decays(np.array([logs[0] + logs[1], logs[0]]))[1]
-            base, shape = columns[:, which] * value, columns[:, 1 - which]
-            norm2 = shape @ shape
-            return base + shape * (shape @ (target - base) / norm2 if norm2 > 0 else 0.0) - target
-
-        return misfit
+    apart = float(np.log(CLOSEST))
 
     def chi2(value: float) -> float:
-        edges: tuple[float | Numbers, float | Numbers] = -np.inf, np.inf
+        low, high = np.full(2, -UNBOUND), np.full(2, UNBOUND)
+        held = value * span
+        logarithm = np.log(max(held, 1e-9))
+        starts = np.vstack([rates + APART, PAIRS])
         if quantity == "k1":
             # the other rate stays on its side: beyond, k1 and k2 would have changed their names
-            misfit, starts = fixed_rate(value, 0), [rates[1:], rates[1:] - 1.0]
-            edges = -20.0, max(np.log(max(value * span, 1e-9) / CLOSEST), -19.9)
+            kind, starts = kernels.FAST_RATE, np.append(rates[1] - AWAY, GRID)[:, None]
+            low, high = np.array([kernels.SLOWEST]), np.array([max(logarithm - apart, kernels.SLOWEST + 0.1)])
         elif quantity == "k2":
-            misfit, starts = fixed_rate(value, 1), [rates[:1], rates[:1] + 0.5]
-            edges = np.log(max(value * span, 1e-9) * CLOSEST), 14.0
+            kind, starts = kernels.SLOW_RATE, np.append(rates[0] + AWAY, GRID)[:, None]
+            low, high = np.array([logarithm + apart]), np.array([kernels.FASTEST])
         elif quantity == "average_rate":
-            misfit, starts = fixed_average(value), [rates, rates + np.array([0.2, 0.0])]
+            kind = kernels.AVERAGE
         elif quantity in ("k01", "k02"):
-            misfit = fixed_amplitude(value, 0 if quantity == "k01" else 1)
-            apart = max(rates[0] - rates[1], float(np.log(CLOSEST)) + 0.01)
-            starts = [np.array([rates[1], apart]), np.array([rates[1] - 0.5, apart + 0.5])]
-            edges = np.array([-20.0, np.log(CLOSEST)]), np.array([14.0, 34.0])
+            kind = kernels.FAST_AMPLITUDE if quantity == "k01" else kernels.SLOW_AMPLITUDE
+            held = value
+            starts = np.stack([starts[:, 1], starts[:, 0] - starts[:, 1]], axis=1)     # k2 and k1 / k2
+            low, high = np.array([kernels.SLOWEST, apart]), np.array([kernels.FASTEST, UNBOUND])
         else:
-            misfit, starts = fixed_share(value), [rates, rates + np.array([0.0, 0.2])]
-        return min(
-            2.0 * least_squares(
-                misfit, np.clip(start, edges[0] + 1e-6, edges[1] - 1e-6), bounds=edges, xtol=1e-8, ftol=1e-9
-            ).cost
-            for start in starts
-        )  # fmt: skip
+            kind = kernels.SHARE
+            held = 1.0 - value if rising else value
+        return float(kernels.lowest(kind, held, starts, low, high, x, inverse, target, end / span))
 
     return chi2
 

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from halidescope.analysis.diffusion import Halo, fit_halo
 from halidescope.analysis.kinetics import FEWEST_POINTS, Biexponential
 from halidescope.analysis.kinetics_intervals import CONSTANT, interval_note, reported_intervals
+from halidescope.analysis.kinetics_refit import GrowingFit
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.series_numbers import SeriesNumbers, told
-from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import Unmixer
 
 Numbers = NDArray[np.float64]
@@ -169,9 +169,14 @@ class OnlineSeries(OnlineUnmixing):
     """A time series while it is being taken."""
 
     note: str = "no spectrum yet"
+    _growing: GrowingFit | None = None
 
-    def fit(self) -> SeriesFit | None:
-        """Kinetics of the last label's share so far; None while impossible, and ``note`` then says why."""
+    def fit(self, *, thorough: bool = False) -> SeriesFit | None:
+        """Kinetics of the last label's share so far; None while impossible, and ``note`` then says why.
+
+        A fit starts from the last one where that can be trusted, a ``thorough`` one from everywhere, as offline.
+        """
+        self._growing = self._growing or GrowingFit()
         share, error = self.shares[:, -1], self.shares_se[:, -1]
         good = np.isfinite(share) & (error > 0)
         if len(self.labels) < 2:
@@ -180,9 +185,10 @@ class OnlineSeries(OnlineUnmixing):
         if len(np.unique(self.time_s[good])) < FEWEST_POINTS:
             self.note = f"{int(good.sum())} usable spectra so far, the fit needs {FEWEST_POINTS}"
             return None
-        found, used = fit_with_time_errors(
-            self.time_s[good], share[good], rising=True, sigma=error[good], t_se=self._time_se_s[: self.count][good]
-        )
+        found, used = self._growing.fit(
+            self.time_s[good], share[good], rising=True, sigma=error[good], t_se=self._time_se_s[: self.count][good],
+            thorough=thorough,
+        )  # fmt: skip
         end = float(self.time_s[good].max())
         phi = found.share_at(end)
         at = np.linspace(0.0, end, CURVE_POINTS)

@@ -13,7 +13,7 @@ Numbers = NDArray[np.float64]
 
 
 def fit_with_time_errors(
-    t: ArrayLike, y: ArrayLike, *, rising: bool, sigma: ArrayLike, t_se: ArrayLike
+    t: ArrayLike, y: ArrayLike, *, rising: bool, sigma: ArrayLike, t_se: ArrayLike, near: Biexponential | None = None
 ) -> tuple[Biexponential, Numbers]:
     """Fit one trace and give the errors that were used.
 
@@ -21,6 +21,8 @@ def fit_with_time_errors(
     ----------
     t, y, sigma, t_se : (n,)
         Times, values, standard errors of the values and of the times.
+    near : Biexponential, optional
+        As for :func:`~halidescope.analysis.kinetics.fit_biexponential`.
 
     Returns
     -------
@@ -37,11 +39,11 @@ def fit_with_time_errors(
     time_errors = np.broadcast_to(np.asarray(t_se, dtype=np.float64), times.shape)
     if not np.all(time_errors >= 0):
         raise ValueError("the standard errors of the times must be numbers of 0 or more")
-    first = fit_biexponential(times, y, rising=rising, sigma=errors)
+    first = fit_biexponential(times, y, rising=rising, sigma=errors, near=near)
     if not time_errors.any():
         return first, errors
     slope = first.k01 * first.k1 * np.exp(-first.k1 * times) + first.k02 * first.k2 * np.exp(-first.k2 * times)
     if not np.all(np.isfinite(slope)):
         return first, errors
     effective = np.hypot(errors, slope * time_errors)
-    return fit_biexponential(times, y, rising=rising, sigma=effective), effective
+    return fit_biexponential(times, y, rising=rising, sigma=effective, near=near), effective

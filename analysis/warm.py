@@ -11,6 +11,7 @@ import numpy as np
 
 from halidescope.analysis.cosmic import find_cosmic_rays
 from halidescope.analysis.kinetics import fit_biexponential
+from halidescope.analysis.kinetics_profile import Profile
 from halidescope.analysis.peaks import MODELS, fit_peaks
 from halidescope.analysis.unmixing import unmix
 
@@ -41,9 +42,12 @@ def warm_unmixing() -> None:
 
 
 def warm_kinetics() -> None:
-    """Two exponentials."""
+    """Two exponentials, and their profile."""
     time = np.arange(20.0)
-    fit_biexponential(time, np.exp(-0.3 * time) + 0.5 * np.exp(-0.02 * time))
+    trace = np.exp(-0.3 * time) + 0.5 * np.exp(-0.02 * time)
+    fit = fit_biexponential(time, trace)
+    fit_biexponential(time, trace, near=fit)
+    Profile(time, trace, fit, "k1", sigma=0.01, at_time=20.0).rise(0.3)
 
 
 def warm_cosmic_rays() -> None:

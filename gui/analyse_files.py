@@ -12,12 +12,8 @@ from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.listing import parts_in
 from halidescope.acquisition.many import over_files
 from halidescope.acquisition.problems import BadFileError, RefusedRunError, ScanFileError
-from halidescope.acquisition.results_file import (
-    StoredAnalysis,
-    is_results,
-    results_path,
-    store_results,
-)
+from halidescope.acquisition.results_file import is_results, results_path, store_results
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.gui.analyse_job import Done, Job, analyse_file
 from halidescope.gui.terminal import complain, say_json
 from halidescope.gui.values import plus_minus
@@ -109,7 +105,10 @@ def _targets(measured: Sequence[Path], out: Path | None, store: bool) -> dict[Pa
         names = [file.name for file in measured]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise RefusedRunError(f"{twice[0]}: two files have this name; analyse them into different folders")
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RefusedRunError(f"folder {out}: cannot be made ({error}); choose another with --out") from error
     folders = {file: [*([out] if out is not None else []), *([file.parent] if store else [])] for file in measured}
     return {
         file: list({folder.absolute(): results_path(folder / file.name) for folder in where}.values())

@@ -13,8 +13,8 @@ from halidescope.acquisition.findings import findings
 from halidescope.acquisition.importers import open_any
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.provenance import provenance
-from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.gui.analysis_report import analysis_page
 from halidescope.gui.values import plus_minus
 

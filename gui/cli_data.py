@@ -22,8 +22,10 @@ def convert(
     """
     from halidescope.acquisition.convert import convert as convert_file
 
-    convert_file(file, out, run=run)
+    left_out = convert_file(file, out, run=run)
     typer.echo(f"wrote {out}")
+    if left_out:
+        typer.echo(f"note: {left_out}", err=True)
 
 
 def describe(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halidescope.acquisition.journal import JournalReader
+from halidescope.acquisition.journal_reader import JournalReader
 from halidescope.acquisition.places import spool
 from halidescope.acquisition.problems import ProblemError
 

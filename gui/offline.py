@@ -13,8 +13,9 @@ from halidescope.acquisition.description import description_of, edit_description
 from halidescope.acquisition.importers import supported
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.results import Number
-from halidescope.acquisition.results_file import StoredAnalysis, results_path
+from halidescope.acquisition.results_file import results_path
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.acquisition.transport import header_of
 from halidescope.gui.app import make_application
 from halidescope.gui.asking import ask_files, ask_target

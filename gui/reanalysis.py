@@ -18,8 +18,8 @@ from halidescope.acquisition.problems import BadFileError, ScanFileError
 from halidescope.acquisition.provenance import provenance
 from halidescope.acquisition.references import model_phases
 from halidescope.acquisition.results import OnlineResults
-from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.analysis.composition import energy_ev
 from halidescope.gui.values import field_words, plus_minus
 

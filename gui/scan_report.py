@@ -3,8 +3,8 @@
 from typing import Any
 
 from halidescope.acquisition.results import Number
-from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.acquisition.stored_pictures import pictures_of
 from halidescope.gui.report import Picture, Report, Row, Section
 from halidescope.gui.values import field_words

@@ -11,8 +11,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from halidescope.acquisition.problems import ProblemError
-from halidescope.acquisition.results_file import StoredAnalysis, store_results
+from halidescope.acquisition.results_file import store_results
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.gui.run_data import RunData, read_whole
 
 

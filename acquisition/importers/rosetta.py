@@ -12,7 +12,8 @@ import numpy as np
 
 from halidescope.acquisition.importers.foreign import foreign_scan, gridded
 from halidescope.acquisition.importers.guard import read_guarded
-from halidescope.acquisition.importers.wdf_places import wdf_places
+from halidescope.acquisition.importers.trivista_times import trivista_times
+from halidescope.acquisition.importers.wdf_places import wdf_blocks, wdf_places
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.quantities import is_length, is_spectral, is_time, to_nm, to_s, to_um
 from halidescope.acquisition.scan import Scan
@@ -60,12 +61,14 @@ def read_rosetta(path: Path) -> Scan:
     Raises
     ------
     ScanFileError
-        There is none, RosettaSciIO is not installed, or its reader crashed or hung.
+        There is none, it is damaged, RosettaSciIO is not installed, or its reader crashed or hung.
     """
     if importlib.util.find_spec("rsciio") is None:
         raise ScanFileError(
             f"{path}: is read through RosettaSciIO, which is not installed; pip install 'halidescope[import]'"
         )
+    if _module(path, _start(path) if path.is_file() else b"") == "renishaw":
+        wdf_blocks(path)      # its reader would follow a block of no size for ever
     return read_guarded(path, "rosetta")
 
 
@@ -146,6 +149,8 @@ def _scan(path: Path, name: str, signal: dict[str, Any]) -> Scan:
         raise ScanFileError(f"{path}: two of its axes have the same name; it cannot be told which is which")
     general = metadata.get("General", {})
     placed = _as_placed(path, data, named) if name == "renishaw" else None
+    if name == "trivista":
+        placed = _as_timed(path, data, named)
     return foreign_scan(
         source=str(path), form=f"{name} (RosettaSciIO)", wavelength_nm=wavelength_nm,
         **(placed or _upright(data, named)), title=str(general.get("title", "")),
@@ -169,6 +174,16 @@ def _as_placed(path: Path, data: np.ndarray, axes: dict[str, np.ndarray]) -> dic
     if tuple(axes) == ("time",) and "time" in places:
         return {"spectra": spectra, "axes": {"time": places["time"]}}
     return None
+
+
+def _as_timed(path: Path, data: np.ndarray, axes: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """Spectra of a TriVista file when they were taken; None if the file does not tell it of every one, in order."""
+    times, shape = trivista_times(path), data.shape[:-1]
+    if times.size != np.prod(shape) or (np.diff(times) <= 0).any():
+        return None
+    if tuple(axes) == ("time",):
+        return {"spectra": data, "axes": {"time": times}}
+    return _upright(data, axes) | {"time_s": _upright(times.reshape(shape), axes)["spectra"]} if axes else None
 
 
 def _upright(data: np.ndarray, axes: dict[str, np.ndarray]) -> dict[str, Any]:

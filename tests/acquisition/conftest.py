@@ -1,6 +1,7 @@
 """Measurements written by hand, and simulated microscopes on the wire."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -15,15 +16,17 @@ import pytest
 from halidescope.acquisition.analysis_file import AnalysisFile, CorrectionsTable, PeaksTable, ReferencesTable
 from halidescope.acquisition.batch import analyse_scan
 from halidescope.acquisition.findings import findings
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.microscope import parse_microscope
 from halidescope.acquisition.provenance import provenance
 from halidescope.acquisition.records import DarkRecord, Ending, Event, Flag, Header, SpectrumRecord
 from halidescope.acquisition.results import OnlineResults
-from halidescope.acquisition.results_file import StoredAnalysis
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.simulators.microscope import SimulatedMicroscope
 
+os.environ["HALIDESCOPE_NICENESS"] = "0"      # tests wait for the analysis, whatever else the computer does
 PIXELS = 96
 FINISHED = Ending(state="finished")
 

@@ -136,6 +136,19 @@ def test_what_is_no_finished_measurement_is_not_described(write_journal, tmp_pat
             edit_description(path, {"notes": "x"}, by="Ada")
 
 
+def test_of_a_list_one_measurement_is_converted_and_the_others_are_named(write_journal, tmp_path):
+    for number in (1, 2):
+        finish(write_journal(header("raster-map"), list(range(12)), name=f"list-{number}.nxs"))
+    write_listing(tmp_path / "list.nxs", Listing(
+        kind="sequence", title="t", recipe={}, plan_hash="", planned=2, parts={1: "list-1.nxs", 2: "list-2.nxs"}, main=2
+    ))
+    assert convert(tmp_path / "list.nxs", tmp_path / "out.csv") == (
+        f"{tmp_path / 'list.nxs'} lists 2 measurements, {tmp_path / 'out.csv'} holds list-2.nxs; convert the others "
+        f"too: {tmp_path / 'list-1.nxs'}"
+    )
+    assert convert(tmp_path / "list-1.nxs", tmp_path / "one.csv") == ""
+
+
 def test_what_recipe_and_microscope_say_for_people():
     microscope = parse_microscope("""
         [laser]\nmodel = "cobolt-06-mld"\nresource = "ASRL1::INSTR"\nsample_uw_per_head_mw = 4.0\nmax_sample_uw = 400.0

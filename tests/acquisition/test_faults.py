@@ -91,7 +91,7 @@ def run(shared, host, tmp_path):
 
     def go(recipe, fault=None, during=None, resume=False, on=host):
         if on is not host:
-            host.engine.disconnect()      # the stage takes one client, and nothing runs there
+            host.engine.connection.disconnect()      # the stage takes one client, and nothing runs there
         first = len(on.engine.events)
         on.engine.door.start(recipe, str(tmp_path / "scan.nxs"), resume=resume)
         if fault is not None:

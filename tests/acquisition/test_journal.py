@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_reader import JournalReader
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Flag, runs_of
 from halidescope.acquisition.resume import look_back
@@ -136,3 +138,10 @@ def test_a_spectrum_that_was_acknowledged_is_never_written_over(tmp_path, append
     with JournalReader(journal_path(tmp_path / "scan.nxs")) as reader:
         kept = reader.spectrum(0) if append == "append" else reader.repeats()[0]
         assert np.array_equal(kept.counts, record(0, 0).counts)
+
+
+def test_a_journal_that_holds_nothing_says_what_to_do(tmp_path):
+    path = tmp_path / "x.nxs.journal"
+    path.touch()
+    with pytest.raises(ScanFileError, match=r"holds nothing, it was cut off .*; delete it and start anew"):
+        JournalReader(path)

@@ -26,7 +26,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
 import halidescope.acquisition.storage as storage
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 
 def child(out, spectra):
     writer = JournalWriter(journal_path(out), conftest.header("time-series", rows=40, columns=50))

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from halidescope.acquisition import checkpoints
-from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_reader import JournalReader
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.storage import finish, open_scan
 

@@ -229,7 +229,7 @@ def test_a_file_that_fails_in_an_unknown_way_ends_the_measurement_and_not_the_en
     def fail(*given, **more):
         raise KeyError("a mistake of ours")
 
-    monkeypatch.setattr("halidescope.acquisition.measurement.finish_elsewhere", fail)
+    monkeypatch.setattr("halidescope.acquisition.keeping.finish_elsewhere", fail)
     client.start({"kind": "background", "spectra": 1, "exposure_s": 0.05, "dark_spectra": 0}, tmp_path / "x.nxs")
     until(lambda: client.status().state.ended, "the end")
     assert client.status().state is RunState.FAILED

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from halidescope.acquisition import places
-from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_reader import JournalReader
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.light_page import LightPage, LitSpot, light_path, read_page
 from halidescope.acquisition.problems import RefusedRunError, ScanFileError
 from halidescope.acquisition.recipes import parse_recipe

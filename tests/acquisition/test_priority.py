@@ -18,9 +18,11 @@ print(os.getpriority(os.PRIO_PROCESS, 0), AUTOGROUP.read_text().split()[-1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no groups of sessions here")
-def test_a_session_gives_way_and_comes_back() -> None:
+@pytest.mark.parametrize(("most", "got"), [("", "7"), ("19", "7"), ("3", "3"), ("0", "0"), ("a lot", "7")])
+def test_a_session_gives_way_and_comes_back(monkeypatch: pytest.MonkeyPatch, most: str, got: str) -> None:
+    monkeypatch.setenv("HALIDESCOPE_NICENESS", most)
     done = subprocess.run(
         [sys.executable, "-c", ASKED], stdout=subprocess.PIPE, text=True, check=True, start_new_session=True
     )
-    assert done.stdout.splitlines() == ["7 7", "7 0"]
+    assert done.stdout.splitlines() == [f"{got} {got}", f"{got} 0"]
     assert os.getpriority(os.PRIO_PROCESS, 0) < 7

@@ -9,7 +9,9 @@ import pytest
 
 from halidescope.acquisition.client import EngineClient
 from halidescope.acquisition.host import Host
-from halidescope.acquisition.journal import JournalReader, JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_reader import JournalReader
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.problems import RefusedRunError
 from halidescope.acquisition.resume import look_back
 from halidescope.acquisition.states import RunState
@@ -59,7 +61,7 @@ def kill(client, tmp_path):
 ])
 def test_a_killed_map_is_completed_without_measuring_a_point_twice(shared, host, tmp_path, moment):
     out = tmp_path / "map.nxs"
-    host.engine.disconnect()      # the stage takes one client; nothing runs, so nobody else uses the instruments
+    host.engine.connection.disconnect()      # the stage takes one client, and nothing runs there
     client = EngineClient.launch(shared.file(tmp_path), tmp_path / "session.json")
     client.start(MAP, out)
     if moment == "while finishing":

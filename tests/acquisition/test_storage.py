@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from halidescope.acquisition import storage
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Ending, Header
 from halidescope.acquisition.storage import finish, open_scan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from halidescope.acquisition.importers import open_any, supported
-from halidescope.acquisition.importers.rosetta import NAME, read_unguarded
+from halidescope.acquisition.importers.rosetta import NAME, read_rosetta, read_unguarded
 from halidescope.acquisition.problems import ScanFileError
 
 from .vendor_files import write_delmic, write_hamamatsu, write_trivista, write_wdf
@@ -50,6 +50,23 @@ def test_wire_series_in_seconds_and_single_spectrum_with_energies(tmp_path):
     assert np.array_equal(one.spectra[0], SPECTRA[0, ::-1])
 
 
+@pytest.mark.parametrize(
+    ("block", "size", "sentence"),
+    [(b"XLST", 0, "its block XLST has a size of 0 bytes"), (b"YLST", 15, "its block YLST has a size of 15 bytes"),
+     (b"DATA", 10**6, r"its block DATA is \d+ bytes longer than the file; it was cut off"),
+     (b"DATA", 2**64 - 1, r"its block DATA is \d+ bytes longer")],
+)  # fmt: skip
+def test_a_wire_file_whose_blocks_lead_nowhere_is_refused_at_once(tmp_path, block, size, sentence, monkeypatch):
+    path = tmp_path / "map.wdf"
+    write_wdf(path, SPECTRA, AXIS_NM, places_um=np.array(SERPENTINE), shape=(3, 4), flag=4)
+    data = path.read_bytes()
+    at = data.index(block) + 8
+    path.write_bytes(data[:at] + size.to_bytes(8, "little") + data[at + 8 :])
+    monkeypatch.setattr("halidescope.acquisition.importers.rosetta.read_guarded", lambda *_: pytest.fail("was read"))
+    with pytest.raises(ScanFileError, match=sentence):
+        read_rosetta(path)
+
+
 def test_wire_file_through_its_own_process(tmp_path):
     write_wdf(tmp_path / "map.wdf", SPECTRA, AXIS_NM, places_um=np.array(SERPENTINE), shape=(3, 4), flag=4)
     with open_any(tmp_path / "map.wdf") as scan:
@@ -68,10 +85,12 @@ def test_trivista_map_and_series(tmp_path):
     assert np.array_equal(scan.spectra, SPECTRA.reshape(3, 4, 16))
     assert np.array_equal(scan.wavelength_nm, AXIS_NM.astype(float))
     assert scan.metadata["calibration"]["laser_wavelength_nm"] == 532.0
-    write_trivista(tmp_path / "series.tvf", SPECTRA, AXIS_NM.astype(float), stamps_s=0.25 * np.arange(12))
+    assert np.array_equal(scan.time_s, np.arange(12.0).reshape(3, 4))
+    late = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 9.0, 9.25, 9.5, 9.75, 10.0, 30.0, 30.5])      # somebody paused it
+    write_trivista(tmp_path / "series.tvf", SPECTRA, AXIS_NM.astype(float), stamps_s=late)
     series = read_unguarded(tmp_path / "series.tvf")
     assert series.kind == "time-series"
-    assert series.axes["time"] == pytest.approx(0.25 * np.arange(12))
+    assert series.axes["time"] == pytest.approx(late)
     assert np.array_equal(series.spectra, SPECTRA)
 
 

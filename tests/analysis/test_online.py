@@ -5,6 +5,7 @@ import pytest
 
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.online import OnlineMap, OnlineSeries
+from halidescope.analysis.time_errors import fit_with_time_errors
 from halidescope.analysis.unmixing import unmix
 
 WAVELENGTH = np.linspace(450, 700, 300)
@@ -36,6 +37,14 @@ def test_one_by_one_in_batches_and_offline_agree():
         np.testing.assert_allclose(online.shares_se, offline.shares_se, rtol=1e-10)
         np.testing.assert_allclose(online.residual_rms, offline.residual_rms, rtol=1e-10)
     assert one.fit().phi == pytest.approx(batch.fit().phi, rel=1e-10)
+    grown = OnlineSeries(WAVELENGTH, SHAPES, LABELS, gain=1.0, read_noise=1.0)
+    for i in range(0, 120, 5):
+        grown.add(np.arange(i, i + 5), TIME[i : i + 5], spectra[i : i + 5], 500.0)
+        assert grown.fit() is not None or i == 0
+    whole, last = fit_with_time_errors(
+        grown.time_s, grown.shares[:, -1], rising=True, sigma=grown.shares_se[:, -1], t_se=0.0
+    )[0], grown.fit(thorough=True).kinetics
+    assert [last.k1, last.k2, last.k01, last.k02] == [whole.k1, whole.k2, whole.k01, whole.k02]     # to the bit
 
 
 def test_the_fit_comes_when_there_is_enough_and_says_why_before():

@@ -38,6 +38,8 @@ from numba import njit
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.analysis.cosmic import find_cosmic_rays
 from halidescope.analysis.kinetics import fit_biexponential
+from halidescope.analysis.kinetics_intervals import reported_intervals
+from halidescope.analysis.kinetics_refit import GrowingFit
 from halidescope.analysis.peaks import fit_peaks
 from halidescope.analysis.unmixing import Unmixer
 
@@ -212,6 +214,42 @@ def kinetics(report: Report) -> None:
     compare(report, "biexponential, 100 points", "own", times, {"curve_fit with Jacobian": 30.0, "lmfit": 300.0})
 
 
+def refits(report: Report) -> None:
+    """One series fitted again and again while it grows: from the last optimum, and from many starts each time."""
+    length = min(max(report.pixels // 40, 60), 1000)
+    time_s = np.linspace(0.4, 500.0, length)
+    rng = np.random.default_rng(6)
+    share = 1 - peer.two(time_s, 0.03, 0.002, 0.65, 0.35) + rng.normal(0, 0.005, length)
+    error = np.full(length, 0.005)
+    lengths = range(20, length + 1, 10)
+
+    def warm(_: int) -> None:
+        growing = GrowingFit()
+        for n in lengths:
+            growing.fit(time_s[:n], share[:n], rising=True, sigma=error[:n])
+
+    def scratch(_: int) -> None:
+        for n in lengths:
+            fit_biexponential(time_s[:n], share[:n], rising=True, sigma=error[:n])
+
+    def told(_: int) -> None:
+        growing = GrowingFit()
+        for n in lengths:
+            fit, used = growing.fit(time_s[:n], share[:n], rising=True, sigma=error[:n])
+            reported_intervals(time_s[:n], share[:n], used, fit, float(time_s[n - 1]))
+
+    count = len(lengths)
+    jobs: dict[str, tuple[Loop, int]] = {
+        "own": (warm, count), "from many starts": (scratch, count), "told": (told, count)
+    }  # fmt: skip
+    times = interleaved(jobs, report.repeats)
+    job = f"refits of a series that grows to {length} spectra, one every ten"
+    compare(report, job, "own", times, {"from many starts": 1.0})
+    report.rows.append(Row(
+        "same, with the six intervals", "–", 1e-3 * times["told"], "ms", 10.0, at_most=True, note="each refit",
+    ))  # fmt: skip
+
+
 def cosmic_rays(report: Report) -> None:
     rng = np.random.default_rng(4)
     side = max(int(np.sqrt(report.pixels)), 5)
@@ -324,8 +362,8 @@ def limits(report: Report) -> None:
 
 
 PARTS = {
-    "unmixing": unmixing, "peaks": peaks, "kinetics": kinetics, "cosmic": cosmic_rays, "first": first_calls,
-    "statistics": limits, "cores": two_cores,
+    "unmixing": unmixing, "peaks": peaks, "kinetics": kinetics, "refits": refits, "cosmic": cosmic_rays,
+    "first": first_calls, "statistics": limits, "cores": two_cores,
 }  # fmt: skip
 
 

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "acquisition"))
 from conftest import header, record
 
 from halidescope.acquisition.importers import open_any
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.records import Ending
 from halidescope.acquisition.storage import finish, open_scan
 

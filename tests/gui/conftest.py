@@ -25,6 +25,7 @@ from halidescope.gui.panels import Views
 from halidescope.gui.window import MainWindow
 from halidescope.simulators.microscope import SimulatedMicroscope
 
+os.environ["HALIDESCOPE_NICENESS"] = "0"      # tests wait for the analysis, whatever else the computer does
 PATIENT_MS = 60_000
 CALL_ENDS_S = 60.0      # a first fit compiles its kernels
 SPEED = 30.0    # of the simulated microscope

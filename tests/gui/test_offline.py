@@ -10,7 +10,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QTableWidgetItem
 
-from halidescope.acquisition.journal import JournalWriter, journal_path
+from halidescope.acquisition.journal import journal_path
+from halidescope.acquisition.journal_writer import JournalWriter
 from halidescope.acquisition.nexus_file import NexusFile
 from halidescope.acquisition.storage import open_scan
 from halidescope.gui.offline import ScanWindow, name_filter
