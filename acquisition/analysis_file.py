@@ -87,6 +87,13 @@ class PeaksTable(Table):
     between_nm: tuple[Positive, Positive] = Field((470.0, 760.0), description="where the emission is looked for, nm")
     skip: bool = Field(False, description="fit no peaks")
 
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        low, high = self.between_nm
+        if not low < high:
+            raise ValueError(f"between_nm = [{low:g}, {high:g}] must rise")
+        return self
+
 
 class KineticsTable(Table):
     """Time series."""

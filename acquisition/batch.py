@@ -4,6 +4,7 @@ The estimators are in :mod:`halidescope.analysis`; here scans are opened, axes m
 results made plain for JSON. Many files are in :mod:`halidescope.acquisition.many`.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from halidescope.analysis.composition import Medium, energy_ev
 from halidescope.analysis.cosmic import CosmicRays
 from halidescope.analysis.diffusion import Profile, fit_profile
 from halidescope.analysis.figures import RadialProfile
-from halidescope.analysis.flags import Flag
+from halidescope.analysis.flags import Flag, TooFewPointsError
 from halidescope.analysis.global_diffusion import radial_average
 from halidescope.analysis.halo import HaloResult, analyse_halo
 from halidescope.analysis.iodine import PeakMap, peak_map
@@ -43,6 +44,7 @@ SHARES_NOTE = (
 )
 FEWEST_CHANNELS = 64     # of the test of whiteness
 PAIRS = 4                # of noisier endmembers, for what their noise does to movable ones
+MAD_SIGMA = 1.4826       # standard deviations of a normal distribution to its median absolute deviation
 ROUNDING = 0.3           # counts; integers are no better known
 
 
@@ -198,20 +200,36 @@ def _series(
     analysis: Analysis, scan: Scan, found: Conditions, endmembers: Endmembers, settings: AnalysisFile
 ) -> Analysis:
     rows = scan.valid & np.isfinite(scan.time_s)
-    series = analyse_series(
-        scan.time_s[rows],
-        found.counts[rows],
-        endmembers.spectra,
-        references_se=endmembers.spectra_se,
-        detector=found.detector,
-        time_se_s=np.nan_to_num(scan.time_se_s[rows]),
-        zero_se_s=float(scan.metadata.get("light_on_se_s") or 0.0),
-        phi_time_s=settings.kinetics.phi_time_s,
-    )
+    try:
+        series = analyse_series(
+            scan.time_s[rows],
+            found.counts[rows],
+            endmembers.spectra,
+            references_se=endmembers.spectra_se,
+            detector=found.detector,
+            time_se_s=np.nan_to_num(scan.time_se_s[rows]),
+            zero_se_s=float(scan.metadata.get("light_on_se_s") or 0.0),
+            phi_time_s=settings.kinetics.phi_time_s,
+        )
+    except TooFewPointsError as error:
+        return _shares_alone(analysis, scan, found, endmembers, f"No kinetics: {error}")
+    notes, last_s = notes_of(series), float(series.time_s.max())
+    if series.phi_time_s > last_s:
+        notes.append(f"φ is extrapolated to {series.phi_time_s:g} s: the last spectrum is of {last_s:.3g} s.")
     return replace(
-        analysis, numbers={**numbers_of(series), **analysis.numbers}, notes=(*analysis.notes, *notes_of(series)),
+        analysis, numbers={**numbers_of(series), **analysis.numbers}, notes=(*analysis.notes, *notes),
         result=series, unmixing=_spread(series.unmixing, rows) if not rows.all() else series.unmixing,
     )  # fmt: skip
+
+
+def _shares_alone(
+    analysis: Analysis, scan: Scan, found: Conditions, endmembers: Endmembers, why: str
+) -> Analysis:
+    """Shares where there is too little for the fit that a scan's kind has, and the reason."""
+    unmixed = found.detector.unmix(found.counts, endmembers.spectra)
+    good = int((scan.valid & unmixed.valid).sum())
+    note = f"{why} ({good} of {int(scan.valid.sum())} spectra have shares)."
+    return replace(analysis, unmixing=unmixed, notes=(*analysis.notes, note))
 
 
 def _recovery(analysis: Analysis, scan: Scan) -> Analysis:
@@ -233,10 +251,13 @@ def _map(
     if len(endmembers.labels) < 2:
         return replace(analysis, unmixing=found.detector.unmix(found.counts, endmembers.spectra))
     x_um, y_um = scan.axes["x"], scan.axes["y"]
-    halo = analyse_halo(
-        x_um, y_um, found.counts, endmembers.spectra, valid=scan.valid, references_se=endmembers.spectra_se,
-        detector=found.detector,
-    )  # fmt: skip
+    try:
+        halo = analyse_halo(
+            x_um, y_um, found.counts, endmembers.spectra, valid=scan.valid, references_se=endmembers.spectra_se,
+            detector=found.detector,
+        )  # fmt: skip
+    except TooFewPointsError as error:
+        return _shares_alone(analysis, scan, found, endmembers, f"No halo: {error}")
     numbers = {
         "halo_radius_um": Number(halo.radius_um, halo.radius_um_se),
         "halo_centre_x_um": Number(halo.centre_um[0], halo.centre_um_se[0]),
@@ -247,11 +268,16 @@ def _map(
     notes = [*analysis.notes, "The halo radius is that at which the share falls to 1/e, √(4 D t)."]
     if halo.halo.flags & Flag.NO_SIGNAL:
         notes.append("There is no halo: the share is the same everywhere within its errors.")
+    elif halo.halo.flags & Flag.NOT_CONVERGED:
+        notes.append("The fit of the halo did not settle: this map does not determine it.")
+    unsound = bool(halo.halo.flags & (Flag.NO_SIGNAL | Flag.NOT_CONVERGED))
+    if unsound:
+        numbers = dict.fromkeys(numbers, Number(math.nan))
     share = np.where(scan.valid & halo.unmixing.valid, halo.unmixing.shares[..., -1], np.nan)
     step = settings.map.radial_step_um or float(np.median(np.diff(x_um))) if x_um.size > 1 else 1.0
     radial = RadialProfile(*radial_average(x_um, y_um, share, halo.centre_um, step))
     profile = None
-    if settings.map.diffusion_time_s is not None:
+    if settings.map.diffusion_time_s is not None and not unsound:
         row = int(np.argmin(np.abs(y_um - halo.centre_um[1])))
         light = found.light.scale[row]
         counts, errors = halo.unmixing.amplitudes[row, :, -1] / light, halo.unmixing.amplitudes_se[row, :, -1] / light
@@ -291,8 +317,10 @@ def _besides(
         misfit = int((sound & ((residuals.flags & Flag.MISFIT) != 0)).sum())
         if sound.any():
             count, chi2 = int(sound.sum()), residuals.reduced_chi2[sound]
-            spread = float(np.std(chi2)) * np.sqrt(np.pi / 2 / count)      # of a median
-            numbers["median_reduced_chi2"] = Number(float(np.median(chi2)), float(spread) or None)
+            middle = float(np.median(chi2))
+            # of a median; the scatter by the median too, so that one wild spectrum does not make it
+            spread = MAD_SIGMA * float(np.median(np.abs(chi2 - middle))) * np.sqrt(np.pi / 2 / count)
+            numbers["median_reduced_chi2"] = Number(middle, float(spread) or None)
             chance = (misfit + 0.5) / (count + 1)
             numbers["misfit_share"] = Number(misfit / count, float(np.sqrt(chance * (1 - chance) / count)))
         if misfit:

@@ -21,6 +21,7 @@ from halidescope.analysis.cosmic import CosmicRays, find_cosmic_rays, without_co
 from halidescope.analysis.detector import Detector
 
 Numbers = NDArray[np.float64]
+FULL_SCALES = (4095.0, 16383.0, 65535.0, 262143.0)     # of 12, 14, 16 and 18 bits
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ def conditions_of(scan: Scan, asked: CorrectionsTable) -> Conditions:
     if saturation is None:
         told = dict(scan.metadata.get("calibration") or {}).get("saturation_counts")
         saturation = None if told is None else float(told)
+        if told is None and (full := _full_scale(scan.spectra)):
+            saturation = full
+            notes.append(
+                f"The saturation is not known: {full:.0f} counts, a detector's full scale and the greatest value here, "
+                "are taken for it, and channels that reach it are left out; set saturation_counts if you know it."
+            )
     response = read_response(Path(asked.response), scan.wavelength_nm) if asked.response else 1.0
     counts = scan.spectra
     cosmic, replaced = None, False
@@ -116,6 +123,12 @@ def conditions_of(scan: Scan, asked: CorrectionsTable) -> Conditions:
     if light.asked:
         notes.append(f"Emission is given in {light.words}.")
     return Conditions(counts, detector, cosmic, replaced, tuple(notes), light)
+
+
+def _full_scale(spectra: NDArray[np.generic]) -> float | None:
+    """The greatest count if it is the last one of a converter: then it says nothing of the light."""
+    greatest = float(np.max(spectra, initial=0, where=np.isfinite(spectra)))
+    return greatest if greatest in FULL_SCALES else None
 
 
 def read_noise_counts(scan: Scan) -> float:

@@ -65,6 +65,9 @@ def _map(scan: Scan, run: StoredAnalysis, counts: Numbers) -> list[tuple[Figure,
     value = {name: number.value for name, number in run.numbers.items()}
     centre = value["halo_centre_x_um"], value["halo_centre_y_um"]
     x_um, y_um = scan.axes["x"], scan.axes["y"]
+    known = bool(np.isfinite(value["halo_radius_um"]))
+    if not known:       # no halo: distances are from the middle
+        centre = float(x_um.mean()), float(y_um.mean())
     share = np.where(scan.valid, run.arrays["shares"][..., -1], np.nan)
     radius, fine = value["halo_radius_um"], np.linspace(x_um[0], x_um[-1], 400)
     row_um = y_um[np.argmin(np.abs(y_um - centre[1]))]
@@ -73,7 +76,8 @@ def _map(scan: Scan, run: StoredAnalysis, counts: Numbers) -> list[tuple[Figure,
     found = [(
         map_figure(
             x_um, y_um, scan.wavelength_nm, counts, share, centre, radius, share_se=run.arrays["shares_se"][..., -1],
-            label=run.about.labels[-1], profile_fit=(fine, value["halo_offset"] + value["halo_amplitude"] * bell),
+            label=run.about.labels[-1],
+            profile_fit=(fine, value["halo_offset"] + value["halo_amplitude"] * bell) if known else None,
             whiteness=None if whiteness is None else np.where(scan.valid, whiteness, np.nan),
         ),
         "Share of the grown phase with the halo's 1/e radius, intensity, profile along the dotted line, spectra at "

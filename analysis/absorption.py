@@ -29,8 +29,9 @@ def first_exciton(
     """Find the deepest minimum of the second derivative of the absorbance over energy.
 
     The spectrum is put on an even energy grid and differentiated by local cubic polynomials (A. Savitzky, M. J. E.
-    Golay, Anal. Chem. 36, 1627, 1964) over ``window_ev``; the minimum is that of a parabola through the lowest point
-    and its neighbours half a window away. The noise is estimated from the spectrum itself.
+    Golay, Anal. Chem. 36, 1627, 1964) over ``window_ev``; the minimum is where its slope, by parabolas over half a
+    window that slides along, changes sign. The noise is estimated from the spectrum itself. Where the slope keeps its
+    sign around the lowest point, that point is given, with a standard error of NaN.
 
     Parameters
     ----------
@@ -71,21 +72,34 @@ def first_exciton(
         )
     at = int(np.flatnonzero(inside)[np.argmin(second[inside])])
     reach = max(half // 2, 2)
-    first, last = max(at - reach, half), min(at + reach + 1, grid.size - half)
-    parabola = np.polyfit(grid[first:last] - grid[at], second[first:last], 2)
+    design = np.linalg.pinv(np.vander(step * np.arange(-reach, reach + 1), 3))
     # noise of the points as measured, from third differences (a smooth curve has none); interpolated ones are quieter
     noise = 1.4826 * float(np.median(np.abs(np.diff(values, 3)))) / np.sqrt(20.0)
-    # the minimum moves by −b/2a; b is a linear filter of the points, a is large against its error
     kernel = savgol_coeffs(points, 3, deriv=2, delta=step, use="dot")
-    design = np.linalg.pinv(np.vander(grid[first:last] - grid[at], 3))
-    response = _on_measured(np.convolve(design[1], kernel), grid[first - half : last + half], energy)
-    level = _on_measured(np.convolve(design[2], kernel), grid[first - half : last + half], energy)
-    curvature = float(parabola[0])
-    position = float(grid[at] - parabola[1] / (2 * curvature)) if curvature > 0 else float(grid[at])
+
+    def filtered(row: Numbers, centre: int) -> Numbers:
+        """A filter of the second derivative around a grid point, as one of the points measured."""
+        beside = half + len(row) // 2
+        around = grid[centre] + step * np.arange(-beside, beside + 1)
+        return _on_measured(np.convolve(row, kernel), around, energy)
+
+    position, error = float(grid[at]), np.nan
+    centres = np.arange(max(at - reach, half + reach), min(at + reach + 2, grid.size - half - reach))
+    slopes = np.array([design[1] @ second[k - reach : k + reach + 1] for k in centres])
+    rising = np.flatnonzero((slopes[:-1] <= 0) & (slopes[1:] > 0))
+    if rising.size:
+        # between two grid points: not at that of a parabola around one, which jumps with the lowest point
+        k = int(rising[np.argmin(np.abs(centres[rising] - at))])
+        steepness = (slopes[k + 1] - slopes[k]) / step
+        share = -slopes[k] / (slopes[k + 1] - slopes[k])
+        position = float(grid[centres[k]] + share * step)
+        response = (1 - share) * filtered(design[1], centres[k]) + share * filtered(design[1], centres[k + 1])
+        error = noise * float(np.sqrt(response @ response)) / float(steepness)
+    level = filtered(design[2], min(max(at, half + reach), grid.size - half - reach - 1))
     spread = noise * float(np.sqrt(level @ level))
     return Exciton(
         energy_ev=position,
-        energy_ev_se=noise * float(np.sqrt(response @ response)) / (2 * abs(curvature)) if curvature else np.nan,
+        energy_ev_se=error,
         curvature=float(second[at]),
         significance=float(-second[at] / spread) if spread > 0 else np.inf,
     )

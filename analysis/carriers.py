@@ -76,6 +76,8 @@ def generation(
         1/e² radius of the beam at the film, m.
     absorbed : float
         Share of the light absorbed in the film, 1 − T405, 0 to 1.
+    thickness_nm, wavelength_nm : float
+        Of the film; of the laser.
 
     Returns
     -------
@@ -107,7 +109,20 @@ def recombination_rate(
     k2_cm3_s: float = RADIATIVE_CM3_S,
     k3_cm6_s: float = AUGER_CM6_S,
 ) -> Floats:
-    """Recombination rate of one carrier, ``r = k1 + k2 n + k3 n²``, per second."""
+    """Recombination rate of one carrier, ``r = k1 + k2 n + k3 n²``, per second.
+
+    Parameters
+    ----------
+    density_per_cm3 : array_like
+        Carriers per cm³; the rate has its shape.
+    lifetime_s, k2_cm3_s, k3_cm6_s : float
+        1/k1 in s, radiative and Auger constants in cm³/s and cm⁶/s; by default the paper's.
+
+    Raises
+    ------
+    ValueError
+        A lifetime that is not positive, a negative constant.
+    """
     if not lifetime_s > 0:
         raise ValueError(f"lifetime_s = {lifetime_s} s: must be positive")
     if k2_cm3_s < 0 or k3_cm6_s < 0:
@@ -127,10 +142,22 @@ def steady_state(
 
     The left side is increasing and convex, so Newton's iteration from above converges to the only positive root.
 
+    Parameters
+    ----------
+    generation_per_cm3_s : array_like
+        Carriers per cm³ and second, as of :func:`generation`.
+    lifetime_s, k2_cm3_s, k3_cm6_s : float
+        1/k1 in s, radiative and Auger constants in cm³/s and cm⁶/s; by default the paper's.
+
     Returns
     -------
     ndarray
         Carriers per cm³, of the shape of ``generation_per_cm3_s``.
+
+    Raises
+    ------
+    ValueError
+        Negative generation; as :func:`recombination_rate`.
     """
     g = np.asarray(generation_per_cm3_s, dtype=float)
     if np.any(g < 0):
@@ -159,10 +186,30 @@ def transient(
 
     The equation is solved in units of the steady density, so that tolerances mean the same at every power; without
     generation the unit is the initial density.
+
+    Parameters
+    ----------
+    generation_per_cm3_s : float
+        Carriers per cm³ and second, as of :func:`generation`.
+    time_s : (n,)
+        Ascending, from 0 s on.
+    lifetime_s, k2_cm3_s, k3_cm6_s : float
+        1/k1 in s, radiative and Auger constants in cm³/s and cm⁶/s; by default the paper's.
+    initial_per_cm3 : float
+        Density at 0 s.
+
+    Raises
+    ------
+    ValueError
+        Times that do not ascend from 0, a negative density; as :func:`steady_state`.
+    ArithmeticError
+        The equation could not be integrated.
     """
     times = np.asarray(time_s, dtype=float)
     if times.ndim != 1 or times.size == 0 or times[0] < 0 or np.any(np.diff(times) < 0):
         raise ValueError("time_s: must be a list of ascending times from 0 s on")
+    if not initial_per_cm3 >= 0:
+        raise ValueError(f"initial_per_cm3 = {initial_per_cm3}: a density cannot be negative")
     constants = {"lifetime_s": lifetime_s, "k2_cm3_s": k2_cm3_s, "k3_cm6_s": k3_cm6_s}
     unit = max(float(steady_state(generation_per_cm3_s, **constants)), initial_per_cm3)
     if unit == 0:
@@ -183,7 +230,7 @@ def transient(
 
 
 def diffusivity_cm2_s(mobility_cm2_vs: float = MOBILITY_CM2_VS, temperature_k: float = 298.15) -> float:
-    """Einstein's relation, ``D = µ kB T / e``, cm²/s."""
+    """Einstein's relation, ``D = µ kB T / e``, cm²/s; ValueError for a mobility or temperature that is not positive."""
     if not (mobility_cm2_vs > 0 and temperature_k > 0):
         raise ValueError(
             f"mobility_cm2_vs = {mobility_cm2_vs} cm²/Vs, temperature_k = {temperature_k} K: both must be positive"
@@ -203,7 +250,8 @@ def diffusion_length_nm(
     """``L_D = sqrt(µ kB T/(r e))`` in nm, ``r = k1 + k2 n + k3 n²``, of the shape of ``density_per_cm3``.
 
     With the paper's own numbers (n = 1.7×10¹⁸ cm⁻³) this gives about 180 nm where the paper states 10.2 nm; see
-    :func:`published_case`.
+    :func:`published_case`. Constants as for :func:`recombination_rate`, µ in cm²/Vs, T in K; ValueError as there and as
+    of :func:`diffusivity_cm2_s`.
     """
     rate = recombination_rate(density_per_cm3, lifetime_s=lifetime_s, k2_cm3_s=k2_cm3_s, k3_cm6_s=k3_cm6_s)
     return np.sqrt(diffusivity_cm2_s(mobility_cm2_vs, temperature_k) / rate) * 1e7
@@ -224,6 +272,26 @@ def profile(
     """Steady density along a line across the beam, ``D n'' − (k1 n + k2 n² + k3 n³) + G exp(−2 x²/w0²) = 0``.
 
     One dimension, second-order differences, no flux at the ends, Newton's iteration from the density without diffusion.
+
+    Parameters
+    ----------
+    peak_generation_per_cm3_s : float
+        In the middle of the beam, as of :func:`generation`.
+    waist_m : float
+        1/e² radius of the beam, m.
+    half_width_um, points : float, int
+        The line reaches so far to both sides, and has so many points.
+    lifetime_s, k2_cm3_s, k3_cm6_s : float
+        1/k1 in s, radiative and Auger constants in cm³/s and cm⁶/s; by default the paper's.
+    mobility_cm2_vs, temperature_k : float
+        Give D by :func:`diffusivity_cm2_s`.
+
+    Raises
+    ------
+    ValueError
+        Fewer than five points, a length that is not positive; as :func:`steady_state`.
+    ArithmeticError
+        The iteration did not converge.
     """
     if points < 5 or not half_width_um > 0 or not waist_m > 0:
         raise ValueError(

@@ -76,7 +76,7 @@ def iodine_fraction(energy_ev: ArrayLike) -> Numbers:
 
 
 def composition(energy_ev: ArrayLike, energy_se: ArrayLike = 0.0) -> Composition:
-    """Iodine content of PL peak energies in eV (…) with standard errors (…) or a number."""
+    """Iodine content of PL peak energies in eV (…) with standard errors (…) or a number, which must not be negative."""
     energy, error = np.broadcast_arrays(np.asarray(energy_ev, float), np.asarray(energy_se, float))
     if (error < 0).any():
         raise ValueError("standard errors of energies must not be negative")
@@ -89,7 +89,10 @@ def composition(energy_ev: ArrayLike, energy_se: ArrayLike = 0.0) -> Composition
 
 
 def energy_ev(wavelength_nm: ArrayLike, medium: Medium = "vacuum") -> Numbers:
-    """Photon energy in eV of wavelengths in nm (…), given in vacuum or in standard air."""
+    """Photon energy in eV of wavelengths in nm (…), given in vacuum or in standard air.
+
+    ValueError for a wavelength that is not positive, or another medium.
+    """
     wavelength = np.asarray(wavelength_nm, dtype=np.float64)
     if medium not in ("vacuum", "air"):
         raise ValueError(f"medium is {medium!r}, allowed are 'vacuum' and 'air'")

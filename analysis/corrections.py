@@ -50,6 +50,7 @@ def mean_dark(darks: ArrayLike) -> MeanDark:
     """Mean of repeated dark spectra (n, channels), n ≥ 2, single outliers left out.
 
     A drift of the offset common to all channels is part of ``se`` only as far as the darks themselves show it.
+    ValueError for fewer than two darks, or values that are not finite.
     """
     counts = np.asarray(darks, dtype=np.float64)
     if counts.ndim != 2 or len(counts) < 2:
@@ -147,7 +148,8 @@ def linearise(
     if valid_to is not None and finite.size and finite.max() > valid_to:
         raise ValueError(f"{finite.max():.0f} counts, but the polynomial holds up to {valid_to:g}; expose shorter")
     response = polynomial(values)
-    derivative = (response - values * polynomial.deriv()(values)) / response**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        derivative = (response - values * polynomial.deriv()(values)) / response**2
     if finite.size and not (np.isfinite(values) <= ((response > 0) & (derivative > 0))).all():
         raise ValueError("the linearity polynomial is not positive and rising over these counts; check it")
     noise = np.zeros_like(values) if variance is None else np.asarray(variance, dtype=np.float64)

@@ -110,7 +110,10 @@ def find_cosmic_rays(
 
 
 def without_cosmic_rays(counts: ArrayLike, rays: CosmicRays) -> NDArray[np.generic]:
-    """A copy in which every hit is replaced by the level beside it; ``rays`` remains the record of what was changed."""
+    """A copy in which every hit is replaced by the level beside it; ``rays`` remains the record of what was changed.
+
+    ValueError for counts of another shape than that in which the hits were found.
+    """
     data = np.array(counts)
     if data.shape != rays.shape:
         raise ValueError(f"counts have shape {data.shape}, the cosmic rays were found in {rays.shape}")

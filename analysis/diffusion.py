@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from halidescope.analysis.flags import Flag
+from halidescope.analysis.flags import Flag, TooFewPointsError
 from halidescope.analysis.linear import inverse_of
 from halidescope.analysis.missing import with_nan
 
@@ -185,7 +185,8 @@ def fit_halo(x_um: ArrayLike, y_um: ArrayLike, share: ArrayLike, sigma: ArrayLik
     Raises
     ------
     ValueError
-        Shapes that do not match, fewer than six good pixels, errors that are not positive.
+        Shapes that do not match, errors that are not positive; fewer than six good pixels, or all on one line
+        (:class:`~halidescope.analysis.flags.TooFewPointsError`).
     """
     values = np.ma.filled(np.ma.asarray(share, dtype=np.float64), np.nan)
     x, y = np.asarray(x_um, dtype=np.float64), np.asarray(y_um, dtype=np.float64)
@@ -196,8 +197,10 @@ def fit_halo(x_um: ArrayLike, y_um: ArrayLike, share: ArrayLike, sigma: ArrayLik
     errors = _errors(sigma, values.shape)
     good = np.isfinite(x) & np.isfinite(y) & np.isfinite(values) & ~np.isnan(errors)
     if good.sum() < 6:
-        raise ValueError(f"{int(good.sum())} good pixels, a halo needs at least 6")
+        raise TooFewPointsError(f"{int(good.sum())} good pixels, a halo needs at least 6")
     x, y, values, errors = x[good], y[good], values[good], errors[good]
+    if np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) < 2:
+        raise TooFewPointsError("all good pixels lie on one line, which says nothing of a halo across it")
 
     def model(p: Numbers) -> tuple[Numbers, Numbers]:
         return _halo_model(p, x, y)

@@ -47,6 +47,11 @@ def to_energy(
         Per nm; counts per *channel* are to be divided by :func:`channel_width_nm` first.
     medium : {"vacuum", "air"}
         No default: spectrometers are usually calibrated in air.
+
+    Raises
+    ------
+    ValueError
+        Lengths that do not match; as :func:`~halidescope.analysis.composition.energy_ev`.
     """
     wavelength = np.asarray(wavelength_nm, dtype=np.float64)
     values = np.asarray(signal, dtype=np.float64)
@@ -72,7 +77,7 @@ def to_energy(
 
 
 def channel_width_nm(wavelength_nm: ArrayLike) -> Numbers:
-    """Width of every channel in nm (channels,): half the distance between its two neighbours."""
+    """Width of every channel in nm (channels,): half the distance between its two neighbours, two channels at least."""
     wavelength = np.asarray(wavelength_nm, dtype=np.float64)
     if wavelength.ndim != 1 or wavelength.size < 2:
         raise ValueError("at least two wavelengths are needed to know the width of a channel")

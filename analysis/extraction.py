@@ -122,6 +122,7 @@ def vertices(values: Numbers, count: int, *, seed: int = 0) -> Numbers:
     """Corners (count, channels) of dark-free spectra (n, channels), cleaned of noise outside the signal's subspace.
 
     Each corner is the mean of the few most extreme spectra in its direction: a single one would be the noisiest.
+    ``seed`` is that of the directions. ValueError where the spectra are all alike, or most are dark.
     """
     singular, right = np.linalg.svd(values, full_matrices=False)[1:]
     if not singular[0] > 0 or singular[count - 1] < 1e-9 * singular[0]:

@@ -14,3 +14,7 @@ class Flag(IntFlag):
     TOO_FEW_POINTS = 32   # fewer good samples than parameters
     OUTSIDE = 64          # outside the range in which the formula holds; never clipped
     MISFIT = 128          # residuals are not noise: a wrong or missing endmember, or a wrong model
+
+
+class TooFewPointsError(ValueError):
+    """What is there is too little for a fit, whatever its values are; everything else about it can be sound."""

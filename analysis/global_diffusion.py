@@ -214,8 +214,9 @@ def radial_average(
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Mean of a map (ny, nx) over rings around ``centre_um``: mean radius, mean share and its standard error per ring.
 
-    Masked and not finite pixels are left out, empty rings too; the error comes from the scatter within the ring and is
-    NaN for a ring of one pixel.
+    ``x_um`` (nx,) and ``y_um`` (ny,) are its columns and rows, ``step_um`` is the width of a ring. Masked and not
+    finite pixels are left out, empty rings too; the error comes from the scatter within the ring and is NaN for a ring
+    of one pixel. ValueError for shapes that do not match, or a step that is not positive.
     """
     values = np.ma.filled(np.ma.asarray(share, dtype=np.float64), np.nan)
     x, y = np.meshgrid(np.asarray(x_um, dtype=np.float64), np.asarray(y_um, dtype=np.float64))

@@ -97,7 +97,10 @@ class TemperatureRise:
     transient_k: Floats
 
     def temperature_k(self, power_w: ArrayLike, ambient_k: float = 293.0) -> tuple[Floats, Floats]:
-        """T(P) = T0 + kelvin_per_watt · P on the axis at steady state, K, and its standard error; as ``power_w``."""
+        """T(P) = T0 + kelvin_per_watt · P on the axis at steady state, K, and its standard error; as ``power_w``.
+
+        ValueError for a negative power.
+        """
         power = np.asarray(power_w, dtype=float)
         if np.any(power < 0):
             raise ValueError(f"power_w = {power.min()} W: a power cannot be negative")
@@ -117,7 +120,27 @@ def half_space_rise(
 
     ``a = κ/(ρ c)``, ``w`` the 1/e² radius (the Gaussian surface source integrated over the half space's Green
     function; the steady limit is the paper's).
+
+    Parameters
+    ----------
+    power_w, time_s : array_like
+        At the sample, W; since the light came on, s. The rise, in K, has their shape.
+    waist_m : float
+        1/e² radius, m.
+    absorbed : float
+        Share of the light absorbed, 0 to 1.
+    conductivity_w_mk, heat_capacity_j_m3k : float
+        κ in W/(m K), ρ c in J/(m³ K); by default of glass.
+
+    Raises
+    ------
+    ValueError
+        A negative power or time, a share outside 0 to 1, a length or constant that is not positive.
     """
+    if np.any(np.asarray(power_w) < 0) or np.any(np.asarray(time_s) < 0) or not 0 <= absorbed <= 1:
+        raise ValueError("power_w and time_s cannot be negative, and absorbed is a share from 0 to 1")
+    if not (waist_m > 0 and conductivity_w_mk > 0 and heat_capacity_j_m3k > 0):
+        raise ValueError("waist_m, conductivity_w_mk and heat_capacity_j_m3k must be positive")
     steady = np.asarray(power_w, dtype=float) * absorbed / (np.sqrt(2 * np.pi) * conductivity_w_mk * waist_m)
     diffusivity = conductivity_w_mk / heat_capacity_j_m3k
     spread = np.sqrt(8 * diffusivity * np.asarray(time_s, dtype=float)) / waist_m

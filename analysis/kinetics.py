@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from halidescope.analysis.flags import Flag
+from halidescope.analysis.flags import Flag, TooFewPointsError
 from halidescope.analysis.kinetics_kernels import (
     AMPLITUDES,
     AT_BOUND,
@@ -169,16 +169,18 @@ def fit_biexponential(
     Raises
     ------
     ValueError
-        Times that are not finite or too few, lengths that do not match, a ``sigma`` that is not positive, or a single
-        trace with fewer than five good samples. In a stack such a trace is flagged TOO_FEW_POINTS instead. ``near``
-        for several traces, or without finite rates.
+        Times that are not finite, lengths that do not match, a ``sigma`` that is not positive; fewer than five
+        different times or, of a single trace, good samples (:class:`~halidescope.analysis.flags.TooFewPointsError`). In
+        a stack such a trace is flagged TOO_FEW_POINTS instead. ``near`` for several traces, or without finite rates.
     """
     times = np.asarray(t, dtype=np.float64)
     traces = np.require(y, np.float64, ["C", "W"])    # one kind of array, one compiled kernel
     if times.ndim != 1 or not np.isfinite(times).all():
         raise ValueError("t must be one list of finite times")
     if len(np.unique(times)) < FEWEST_POINTS:
-        raise ValueError(f"{len(np.unique(times))} different times, two exponentials need at least {FEWEST_POINTS}")
+        raise TooFewPointsError(
+            f"{len(np.unique(times))} different times, two exponentials need at least {FEWEST_POINTS}"
+        )
     if traces.ndim not in (1, 2) or traces.shape[-1] != times.size:
         raise ValueError(f"y has shape {traces.shape}, expected (…, {times.size}) like t")
     alone = traces.ndim == 1
@@ -206,7 +208,7 @@ def fit_biexponential(
         to_time_zero(out, covariance, known, origin, span)
     good, squares, single = out[:, GOOD], out[:, CHI2], out[:, SINGLE : SINGLE + 4]
     if alone and good[0] < FEWEST_POINTS:
-        raise ValueError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")
+        raise TooFewPointsError(f"{good[0]:.0f} good samples, two exponentials need at least {FEWEST_POINTS}")
     starved, settled, hidden = good < FEWEST_POINTS, out[:, SETTLED] > 0, out[:, HIDDEN] > 0
     flags = np.where(starved, int(Flag.TOO_FEW_POINTS), 0)
     flags[(out[:, AT_BOUND] > 0) & ~starved] |= Flag.AT_BOUND

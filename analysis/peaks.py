@@ -55,7 +55,8 @@ class Peaks:
     flags : (…)
         Bits of :class:`~halidescope.analysis.flags.Flag`. NOT_FINITE and TOO_FEW_POINTS: numbers are NaN. NO_SIGNAL:
         no height above four standard errors. OUTSIDE: centre at the edge of the energies. AT_BOUND: a width below
-        what the channels resolve. NOT_CONVERGED.
+        what the channels resolve. MISFIT: counts so far below the dark that no Poisson noise is like that.
+        NOT_CONVERGED.
     """
 
     model: Model
@@ -227,6 +228,10 @@ def fit_peaks(
         flags[usable & ~settled] |= Flag.NOT_CONVERGED
         flags[usable & ~(strongest > SIGNIFICANT)] |= Flag.NO_SIGNAL
         flags[usable & ((places <= axis[0]) | (places >= axis[-1])).any(axis=1)] |= Flag.OUTSIDE
+        if poisson:      # no light has a variance below zero: the dark is too high, and errors mean nothing
+            below = (parameters[:, -1] + SIGNIFICANT * errors[:, -1]) / gain + read_variance.mean()
+            behind = np.nanmean(stack, axis=1) / gain if read_noise is None else 0.0
+            flags[usable & (below + behind < 0)] |= Flag.MISFIT
         flags[usable & (widths < 0.1 * np.ptp(axis) / channels).any(axis=1)] |= Flag.AT_BOUND
     flags[~started & (good > m)] |= Flag.NO_SIGNAL
     for values in (parameters, errors, covariance, rms):

@@ -105,7 +105,10 @@ def _targets(measured: Sequence[Path], out: Path | None, store: bool) -> dict[Pa
         names = [file.name for file in measured]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise RefusedRunError(f"{twice[0]}: two files have this name; analyse them into different folders")
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RefusedRunError(f"folder {out}: cannot be made ({error}); choose another with --out") from error
     folders = {file: [*([out] if out is not None else []), *([file.parent] if store else [])] for file in measured}
     return {
         file: list({folder.absolute(): results_path(folder / file.name) for folder in where}.values())

@@ -55,13 +55,15 @@ def _with_mean(
 ) -> Figure:
     wavelength = np.asarray(wavelength_nm, dtype=float)
     measured = rows[np.isfinite(rows).all(axis=1)]
-    mean, scatter = measured.mean(axis=0), measured.std(axis=0)
-    seen = style.emitting_window(wavelength, mean)
-    right.fill_between(
-        wavelength[seen], (mean - scatter)[seen], (mean + scatter)[seen], color="0.5", alpha=0.3, lw=0, label="scatter"
-    )
-    right.plot(wavelength[seen], mean[seen], color="black", lw=1, label="mean")
     right.set(xlabel="wavelength (nm)", ylabel="intensity (counts)", title="mean spectrum")
-    style.legend(right)
+    if len(measured):
+        mean, scatter = measured.mean(axis=0), measured.std(axis=0)
+        seen = style.emitting_window(wavelength, mean)
+        right.fill_between(
+            wavelength[seen], (mean - scatter)[seen], (mean + scatter)[seen], color="0.5", alpha=0.3, lw=0,
+            label="scatter",
+        )  # fmt: skip
+        right.plot(wavelength[seen], mean[seen], color="black", lw=1, label="mean")
+        style.legend(right)
     style.panel_letters(left, right)
     return figure

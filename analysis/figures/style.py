@@ -97,8 +97,9 @@ def draw_map(
 
 def emitting_window(wavelength_nm: NDArray[np.float64], spectra: NDArray[np.float64], margin_nm: float = 15.0) -> slice:
     """The channels in which any spectrum rises above 2 % of the highest, with a margin: what is worth drawing."""
-    envelope = np.nanmax(np.atleast_2d(spectra), axis=0)
-    bright = np.flatnonzero(envelope > 0.02 * np.nanmax(envelope))
+    rows = np.atleast_2d(spectra)
+    envelope = np.max(rows, axis=0, initial=0.0, where=np.isfinite(rows))
+    bright = np.flatnonzero(envelope > 0.02 * envelope.max())
     if bright.size == 0:
         return slice(0, len(wavelength_nm))
     low, high = wavelength_nm[bright[0]] - margin_nm, wavelength_nm[bright[-1]] + margin_nm

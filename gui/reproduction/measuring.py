@@ -74,9 +74,12 @@ def measure_all(folder: Path, plan: Plan, say: Callable[[str], None], show: Call
         A measurement failed; what was measured stays.
     """
     folder = folder.absolute()      # recipes keep the paths of their references
-    if folder.exists() and any(folder.iterdir()):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedRunError(f"folder {folder}: cannot be made ({error}); give another with --out") from error
+    if any(folder.iterdir()):
         raise RefusedRunError(f"folder {folder}: is not empty; give another with --out")
-    folder.mkdir(parents=True, exist_ok=True)
     measured = Measured(folder)
     with SimulatorProcess(folder / "microscope.toml", speed=plan.speed, film=0.0) as simulator:
         microscope = load_microscope(folder / "microscope.toml")

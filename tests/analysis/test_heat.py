@@ -135,3 +135,12 @@ def test_impossible_inputs_are_refused_by_name(change: dict[str, float], words: 
 def test_a_material_without_conductivity_is_refused() -> None:
     with pytest.raises(ValueError, match="conductivity"):
         heat.Material(0.0, 1.0)
+
+
+@pytest.mark.parametrize(("power_w", "waist_m", "options"), [
+    (-1e-6, 1e-6, {}), (1e-6, 0.0, {}), (1e-6, 1e-6, {"absorbed": 1.2}), (1e-6, 1e-6, {"time_s": -1.0}),
+    (1e-6, 1e-6, {"conductivity_w_mk": 0.0}),
+])
+def test_the_closed_form_refuses_what_cannot_be(power_w, waist_m, options):
+    with pytest.raises(ValueError, match=r"negative|positive"):
+        heat.half_space_rise(power_w, waist_m, **options)

@@ -82,3 +82,21 @@ def test_the_exciton_of_a_coarse_wavelength_scan_has_the_error_that_it_shows():
     pulls = np.array([(one.energy_ev - 2.3) / one.energy_ev_se for one in found])
     assert pulls.std() == pytest.approx(1.0, abs=0.25)
     assert abs(pulls.mean()) < 0.6
+
+
+@pytest.mark.parametrize(("points", "noise", "window_ev"), [(301, 2e-4, 0.08), (301, 2e-5, 0.08), (301, 2e-4, 0.12)])
+def test_the_exciton_between_two_points_of_a_grid_has_the_error_that_it_shows(points, noise, window_ev):
+    """The lowest point jumps from one to the other; a parabola around it jumped as well, by three errors."""
+    energy = np.linspace(1.6, 2.8, points)      # 4 meV apart, with 2.17 eV midway
+    rng = np.random.default_rng(5)
+    clean = 0.08 * np.exp(-0.5 * ((energy - 2.17) / 0.035) ** 2)
+    found = [first_exciton(energy, clean + rng.normal(0, noise, points), window_ev=window_ev) for _ in range(150)]
+    pulls = np.array([(one.energy_ev - 2.17) / one.energy_ev_se for one in found])
+    assert pulls.std() == pytest.approx(1.0, abs=0.2)
+    assert abs(pulls.mean()) < 0.4
+
+
+def test_an_exciton_at_the_edge_of_the_search_has_no_error():
+    energy = np.linspace(1.6, 2.8, 601)
+    found = first_exciton(energy, 0.08 * np.exp(-0.5 * ((energy - 2.17) / 0.035) ** 2), between_ev=(1.7, 2.1))
+    assert np.isnan(found.energy_ev_se)
