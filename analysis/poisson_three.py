@@ -16,6 +16,7 @@ from halidescope.analysis.unmixing_kernels import FAST
 from halidescope.analysis.vectors import wide
 
 Array = NDArray[np.float64]
+Place = int | np.uint64      # an index: one that may be negative costs a tenth
 Three = tuple[float, float, float]
 Six = tuple[float, float, float, float, float, float]     # 00, 10, 11, 20, 21, 22 of a symmetric matrix
 
@@ -25,7 +26,7 @@ SETTLED = 1e-3    # squared change that is still to come, in squared standard er
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def sums_of(projected: Array, slot: np.uint64, blocks: np.uint64) -> Three:
+def sums_of(projected: Array, slot: Place, blocks: Place) -> Three:
     """Sums over the blocks of row ``slot``, (…, 3, blocks)."""
     wide()
     r0 = r1 = r2 = 0.0
@@ -38,8 +39,8 @@ def sums_of(projected: Array, slot: np.uint64, blocks: np.uint64) -> Three:
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def step(
-    a: Three, means: Array, fixed: Array, own: np.uint64, gain: float, weights: Array, projected: Array,
-    slot: np.uint64, pairs: Array,
+    a: Three, means: Array, fixed: Array, own: Place, gain: float, weights: Array, projected: Array,
+    slot: Place, pairs: Array,
 ) -> tuple[Three, Six]:  # fmt: skip
     """Right side and Gram matrix of the normal equations, weighted by the model's inverse variances."""
     wide()
