@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import threading
 import zipfile
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from halidescope.acquisition.analysis_file import AnalysisFile, parse_analysis
 from halidescope.acquisition.batch import analyse_scan, load_endmembers
 from halidescope.acquisition.convert import convert
 from halidescope.acquisition.findings import findings
+from halidescope.acquisition.host import Host
 from halidescope.acquisition.microscope import load_microscope
 from halidescope.acquisition.pictures import figure_2, figure_4, figure_5, figure_7
 from halidescope.acquisition.problems import BadFileError, ScanFileError
-from halidescope.acquisition.recipes import parse_recipe
 from halidescope.acquisition.replay import differences, replay
-from halidescope.acquisition.run import run_recipe
 from halidescope.acquisition.scan import Scan
+from halidescope.acquisition.states import RunState
 from halidescope.acquisition.storage import open_scan
 from halidescope.acquisition.stored_pictures import pictures_of
 from halidescope.analysis.detector import Detector
@@ -40,14 +41,17 @@ from tests.acquisition.vendor_files import write_sif, write_spe3
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Endmembers, a series with its online analysis, and a small map."""
     folder = tmp_path_factory.mktemp("analysed")
-    with SimulatorProcess(folder / "microscope.toml", speed=60.0, film=1.5, seed=5) as simulator:
-        microscope = load_microscope(folder / "microscope.toml")
+    with (
+        SimulatorProcess(folder / "microscope.toml", speed=60.0, film=1.5, seed=5) as simulator,
+        Host(load_microscope(folder / "microscope.toml")) as host,
+    ):
 
         def measure(name: str, **recipe: object) -> None:
             sample = {"name": "film", "composition": 1.5}
-            asked = parse_recipe({"dark_spectra": 20, "sample": sample, **recipe})
-            outcome = run_recipe(microscope, asked, folder / name)
-            assert outcome.ok, outcome.status.reason
+            host.engine.door.start({"dark_spectra": 20, "sample": sample, **recipe}, str(folder / name))
+            while not (status := host.engine.status()).state.ended:
+                threading.Event().wait(0.005)
+            assert status.state is RunState.FINISHED, status.reason
 
         simulator.ask({"mount": 0})
         measure("br-rich.nxs", kind="time-series", sample_power_uw=60, exposure_s=0.2, duration_s=8)
