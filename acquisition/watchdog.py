@@ -26,6 +26,7 @@ from typing import BinaryIO
 import msgspec
 
 from halidescope.acquisition.clock import asleep_s, utc_zero_s
+from halidescope.acquisition.holding import Holding, InUseError
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.journal import note_in_journal
 from halidescope.acquisition.light_page import end_light, light_path
@@ -229,6 +230,9 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
     found_lit = said = False
     while True:
         problem = ""
+        if said and _taken(microscope):
+            _tell(hello, last, [*told_before, "another engine has the laser now, and switched it off"], dark=True)
+            return 0
         try:
             laser = connect_role(microscope, "laser")      # which switches it off if it emits
             found_lit = found_lit or laser.found_emitting
@@ -243,7 +247,7 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
             problem = f"not yet dark: unexpected {type(error).__name__}: {error}"
         if dark_utc_s is not None:
             break
-        if problem and told[-1] != problem:
+        if problem and problem not in told:
             told.append(problem)
         took_s = time.monotonic() - began
         if took_s > TRY_S and not said:
@@ -258,6 +262,17 @@ def _make_dark(hello: Hello, microscope: MicroscopeFile, last: Beat, *told_befor
     told.append(f"emission switched off and proven off {took_s:.2f} s after")
     _tell(hello, last, [text for text in told if text], dark=True)
     return 0
+
+
+def _taken(microscope: MicroscopeFile) -> bool:
+    """Whether an engine that somebody started meanwhile has the laser; its light is its own watchdog's business."""
+    try:
+        with Holding([("laser", microscope.laser.resource)]):
+            return False
+    except InUseError:
+        return True
+    except (ProblemError, OSError):
+        return False
 
 
 def _utc_s(hello: Hello, between_s: tuple[float, float] | None) -> float:

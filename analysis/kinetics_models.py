@@ -23,9 +23,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 from scipy.special import digamma, gamma
 
+from halidescope.analysis import profile_kernels as kernels
 from halidescope.analysis.flags import Flag
 from halidescope.analysis.kinetics import Estimate
 from halidescope.analysis.linear import inverse_of, propagate
@@ -40,6 +40,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "biexponential": ("k1", "k2", "k01", "k02"),
     "biexponential-plateau": ("k1", "k2", "k01", "k02", "c"),
 }
+KERNELS = {
+    "mono": kernels.MONO, "mono-plateau": kernels.MONO_PLATEAU, "stretched": kernels.STRETCHED,
+    "stretched-plateau": kernels.STRETCHED_PLATEAU, "biexponential": kernels.TWO,
+    "biexponential-plateau": kernels.TWO_PLATEAU,
+}  # fmt: skip
 SLOWEST, FASTEST = 1e-3, 1e5      # rates searched, in 1/duration
 BETA = (0.05, 3.0)
 AT_EDGE = 1e-4                    # of the logarithm of a rate: nearer to the edge, the rate is not determined
@@ -118,15 +123,15 @@ def fit_kinetics(
         return amplitudes, columns @ amplitudes - falling / errors
 
     low, high = _bounds(model)
-    fits = [
-        least_squares(lambda p: linear(p)[1], start, bounds=(low, high), x_scale="jac", xtol=1e-11, ftol=1e-12)
-        for start in _starts(model)
-    ]
-    best = min(fits, key=lambda fit: fit.cost)
-    values = np.concatenate([_natural(model, best.x), linear(best.x)[0]])
+    order = np.argsort(scaled, kind="stable")
+    inverse, starts = 1.0 / errors[order], np.array(_starts(model))
+    kernels.lowest(KERNELS[model], 0.0, starts, low, high, scaled[order], inverse, falling[order] * inverse, 0.0)
+    best = starts[0]
+    amplitudes, residuals = linear(best)
+    values = np.concatenate([_natural(model, best), amplitudes])
     if model.startswith("biexp") and values[0] < values[1]:
         values[[0, 1, 2, 3]] = values[[1, 0, 3, 2]]
-    chi2 = 2.0 * best.cost
+    chi2 = float(residuals @ residuals)
     n = times.size
     rates = slice(0, 2 if model.startswith("biexp") else 1)
     slope = _curve(model, scaled, values)[1] / errors[:, None]
@@ -137,8 +142,8 @@ def fit_kinetics(
     free = count if sigma is not None else count + 1
     deviance = chi2 if sigma is not None else n * np.log(max(chi2 / n, 1e-24 * float(np.mean(falling**2)), 1e-300))
     rate, rate_slope = _rate(model, values)
-    at_bound = bool(((best.x - low < AT_EDGE) | (high - best.x < AT_EDGE)).any())
-    converged = bool(best.success and np.isfinite(covariance).all())
+    at_bound = bool(((best - low < AT_EDGE) | (high - best < AT_EDGE)).any())
+    converged = bool(np.isfinite(covariance).all())
     return KineticFit(
         model=model,
         rising=rising,
@@ -151,7 +156,7 @@ def fit_kinetics(
         chi2=float(chi2),
         aicc=float(deviance + 2 * free + 2 * free * (free + 1) / max(n - free - 1, 0.5)),
         bic=float(deviance + free * np.log(n)),
-        residual_rms=float(np.sqrt(np.mean((linear(best.x)[1] * errors) ** 2))),
+        residual_rms=float(np.sqrt(np.mean((residuals * errors) ** 2))),
         converged=converged,
         flags=(0 if converged else int(Flag.NOT_CONVERGED)) | (int(Flag.AT_BOUND) if at_bound else 0),
     )
@@ -200,11 +205,12 @@ def _bounds(model: str) -> tuple[Numbers, Numbers]:
 
 
 def _starts(model: str) -> list[Numbers]:
-    rates = np.log([0.3, 3.0, 30.0])
+    rates = np.log([0.02, 0.3, 3.0, 30.0, 1000.0])
     if model.startswith("stretched"):
         return [np.array([rate, beta]) for rate in rates for beta in (0.5, 1.0)]
     if model.startswith("biexp"):
-        return [np.log([a, b]) for a, b in ((3.0, 0.1), (10.0, 1.0), (30.0, 0.3), (100.0, 5.0))]
+        pairs = (3.0, 0.1), (10.0, 1.0), (30.0, 0.3), (100.0, 5.0), (0.3, 0.02), (1000.0, 1.0)
+        return [np.log(pair) for pair in pairs]
     return [np.array([rate]) for rate in rates]
 
 

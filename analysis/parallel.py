@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-PARTS = 4            # for every core
+SHARE = 2            # of what is left, divided by the cores, is the next part: long ones first, short ones at the end
+SHORTEST = 512       # rows; shorter parts cost more to hand out than they even out
 FEWEST_ROWS = 2000   # below this a second thread costs more than it brings
 
 
@@ -24,9 +25,12 @@ def over_rows(work: Callable[[slice], None], rows: int, *, longest: int | None =
     """
     length = max(1, min(rows, longest or rows))
     threads = cores() if rows >= FEWEST_ROWS else 1
-    if threads > 1:
-        length = min(length, -(-rows // (PARTS * threads)))
-    parts = deque(slice(first, min(first + length, rows)) for first in range(0, rows, length))
+    parts: deque[slice] = deque()
+    first = 0
+    while first < rows:
+        even = max(-(-(rows - first) // (SHARE * threads)), SHORTEST) if threads > 1 else length
+        parts.append(slice(first, min(first + min(length, even), rows)))
+        first = parts[-1].stop
 
     def take() -> None:
         while True:

@@ -1,7 +1,8 @@
-"""Compiled steps of :mod:`halidescope.analysis.kinetics_profile`: χ² of two exponentials with one number held.
+"""Compiled steps for forms of kinetics with one or two parameters that are not linear: their lowest χ² between bounds.
 
-The amplitudes that the number leaves free are eliminated; what remains are the logarithms of one or two rates, settled
-by Levenberg's and Marquardt's steps between bounds. Time is dimensionless, rates are in its inverse.
+Two exponentials with one number held, for :mod:`halidescope.analysis.kinetics_profile`, and the models of
+:mod:`halidescope.analysis.kinetics_models`. Amplitudes that are free are eliminated; what remains, mostly logarithms
+of rates, is settled by Levenberg's and Marquardt's steps. Time is dimensionless, rates are in its inverse.
 """
 
 import math
@@ -14,8 +15,10 @@ from halidescope.analysis.varpro import FAST, decay, dot
 
 Array = NDArray[np.float64]
 
-FAST_RATE, SLOW_RATE, AVERAGE, SHARE, FAST_AMPLITUDE, SLOW_AMPLITUDE = range(6)     # what is held
+FAST_RATE, SLOW_RATE, AVERAGE, SHARE, FAST_AMPLITUDE, SLOW_AMPLITUDE = range(6)     # what is held of two exponentials
+MONO, MONO_PLATEAU, STRETCHED, STRETCHED_PLATEAU, TWO, TWO_PLATEAU = range(6, 12)    # nothing is held of these
 SLOWEST, FASTEST = -20.0, 14.0      # logarithms of rates
+NOTHING_LEFT = 1e-20                # of a shape's square: so much that is left by the others is rounding
 NUDGE = 1e-6                        # of a logarithm, for derivatives
 LONGEST = 2.0                       # step of a logarithm
 MOST_STEPS = 100
@@ -29,6 +32,8 @@ def decays(time: Array, inverse: Array, rate: float, out: Array) -> None:
     """e^(−rate · time) over the errors, ``inverse`` being one over these; times may be negative."""
     if time[0] >= 0.0:      # ascending
         decay(time, rate, out)
+        for j in range(time.size):      # it stays at e^−40 below that, and times 1e17 this would be a plateau
+            out[j] = out[j] if rate * time[j] < 39.0 else 0.0
     else:
         for j in range(time.size):
             out[j] = math.exp(min(max(-rate * time[j], -700.0), 700.0))
@@ -54,6 +59,40 @@ def combine(a: float, first: Array, b: float, second: Array, out: Array) -> None
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def take_off_new(first: Array, second: Array, third: Array, new: Array, rest: Array) -> None:
+    """Remove from ``rest`` what ``third`` explains and two others, which have nothing in common, do not; in ``new``."""
+    combine(0.0, third, 1.0, third, new)
+    take_off(first, new)
+    take_off(second, new)
+    if dot(new, new) > NOTHING_LEFT * dot(third, third):
+        take_off(new, rest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def misfit_of_model(
+    model: int, logs: Array, time: Array, inverse: Array, target: Array, e1: Array, e2: Array, shape: Array, rest: Array
+) -> float:
+    """:func:`misfit` for a model of which nothing is held."""
+    for j in range(rest.size):
+        rest[j] = target[j]
+    if model in (STRETCHED, STRETCHED_PLATEAU):
+        rate = math.exp(logs[0])
+        for j in range(time.size):
+            e1[j] = math.exp(-((rate * max(time[j], 0.0)) ** logs[1])) * inverse[j]
+    else:
+        decays(time, inverse, math.exp(logs[0]), e1)
+    take_off(e1, rest)
+    if model in (MONO_PLATEAU, STRETCHED_PLATEAU):
+        take_off_new(e1, e1, inverse, shape, rest)
+    elif model in (TWO, TWO_PLATEAU):
+        decays(time, inverse, math.exp(logs[1]), e2)
+        take_off_new(e1, e1, e2, shape, rest)
+        if model == TWO_PLATEAU:
+            take_off_new(e1, shape, inverse, e2, rest)
+    return dot(rest, rest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def misfit(
     held: int, value: float, logs: Array, time: Array, inverse: Array, target: Array, end: float, e1: Array, e2: Array,
     shape: Array, rest: Array,
@@ -61,8 +100,11 @@ def misfit(
     """χ² with the free amplitudes at their best, and the residuals in ``rest``.
 
     ``target`` are the samples over their errors. ``logs`` are the logarithms of k1 and k2; of k2 and k1 / k2 where an
-    amplitude is held, so that a bound keeps them apart; of the other rate alone where a rate is held.
+    amplitude is held, so that a bound keeps them apart; of the other rate alone where a rate is held. Of a stretched
+    exponential they are the logarithm of its rate and β.
     """
+    if held >= MONO:
+        return misfit_of_model(held, logs, time, inverse, target, e1, e2, shape, rest)
     if held == FAST_RATE:
         first, second = math.log(max(value, 1e-9)), logs[0]
     elif held == SLOW_RATE:
@@ -78,12 +120,8 @@ def misfit(
     for j in range(rest.size):
         rest[j] = target[j]
     if held in (FAST_RATE, SLOW_RATE):
-        whole = dot(e2, e2)
-        combine(0.0, e1, 1.0, e2, shape)
-        take_off(e1, shape)     # what the second has and the first has not
         take_off(e1, rest)
-        if dot(shape, shape) > 1e-20 * whole:
-            take_off(shape, rest)
+        take_off_new(e1, e1, e2, shape, rest)
     else:
         if held == AVERAGE:     # Σ k0i (ki − <k>) = 0 leaves one amplitude: (k01, k02) ∝ (<k> − k2, k1 − <k>)
             combine(value - k2, e1, k1 - value, e2, shape)
@@ -112,7 +150,8 @@ def lowest(
 ) -> float:  # fmt: skip
     """χ² with ``value`` held, minimised over the logarithms between ``low`` and ``high`` (m,): the best of some starts.
 
-    Settled are the first of ``starts`` (s, m) and the :data:`MOST_STARTS` whose χ² is lowest as they stand.
+    Settled are the first of ``starts`` (s, m), which are overwritten, and the :data:`MOST_STARTS` whose χ² is lowest as
+    they stand; the best of these comes to be the first.
     ``time`` (n,) is ascending, ``inverse`` (n,) one over the errors, ``target`` (n,) samples over errors; ``end`` is
     the time of the share that is held.
     """
@@ -128,7 +167,10 @@ def lowest(
     for _ in range(min(MOST_STARTS, len(starts) - 1)):
         i = int(np.argmin(heights))
         heights[i] = np.inf
-        best = min(best, settle(held, value, starts[i], low, high, time, inverse, target, end))
+        found = settle(held, value, starts[i], low, high, time, inverse, target, end)
+        if found < best:
+            best = found
+            starts[0] = starts[i]
     return best
 
 
@@ -137,14 +179,12 @@ def settle(
     held: int, value: float, start: Array, low: Array, high: Array, time: Array, inverse: Array, target: Array,
     end: float,
 ) -> float:  # fmt: skip
-    """χ² at the minimum that ``start`` (m,) leads to; as :func:`lowest`."""
+    """χ² at the minimum that ``start`` (m,) leads to, which is overwritten with it; as :func:`lowest`."""
     size, n = start.size, time.size
-    logs, trial = np.empty(size), np.empty(size)
+    logs, trial = start, np.empty(size)
     e1, e2, shape, rest, other = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     slopes = np.empty((2, n))
     free = np.empty(2, dtype=np.bool_)
-    for i in range(size):
-        logs[i] = start[i]
     best = misfit(held, value, logs, time, inverse, target, end, e1, e2, shape, rest)
     damping = 1e-3
     for _ in range(MOST_STEPS):

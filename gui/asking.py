@@ -6,9 +6,13 @@ A modal dialog would take *Dark now* away from the mouse, and one of the platfor
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFileIconProvider, QToolButton, QWidget
 
+from halidescope.gui.theme import RED, Theme, worn
+
+ICON_PX = 16
 SAVED_SCANS = "Scans (*.nxs *.journal)"
 
 
@@ -42,4 +46,32 @@ def _dialog(parent: QWidget | None, title: str, start: str, filter_: str) -> QFi
     dialog = QFileDialog(parent, title, start, filter_)
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    if worn() is RED:       # no white pages and blue folders in a dark room
+        dialog.icons = NoIcons()        # type: ignore[attr-defined]  # the dialog does not keep it
+        dialog.setIconProvider(dialog.icons)    # type: ignore[attr-defined]
+        for button in dialog.findChildren(QToolButton):
+            button.setIcon(tinted(button.icon(), RED))
+        for combo in dialog.findChildren(QComboBox):
+            combo.setIconSize(QSize(0, 0))
+        dialog.setSizeGripEnabled(False)        # which is grey; the edges do the same
     return dialog
+
+
+class NoIcons(QFileIconProvider):
+    """Files and places without pictures."""
+
+    def icon(self, *_: object) -> QIcon:
+        """None."""
+        return QIcon()
+
+
+def tinted(icon: QIcon, theme: Theme) -> QIcon:
+    """The outline of an icon in the colour of a theme's text."""
+    pixmap = icon.pixmap(ICON_PX, ICON_PX)
+    painter = QPainter(pixmap)
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
+    painter.fillRect(pixmap.rect(), QColor(theme.faint))
+    painter.end()
+    found = QIcon(pixmap)
+    found.addPixmap(pixmap, QIcon.Mode.Disabled)        # else Qt makes a grey one
+    return found

@@ -41,8 +41,17 @@ class DemoFolder:
         return self.path / "session.json"
 
     def remove(self) -> None:
-        """Remove it; what somebody else has put there stays, and the folder with it."""
-        _remove(self.path, self._lock)
+        """Remove it; what somebody else has put there stays, and the folder with it.
+
+        An engine that was not ended ends with this process, and writes until then: the next demo removes its folder.
+        """
+        if _engine_lives(self.path):
+            mark = self.path / LOCK
+            words = mark.read_bytes()
+            self._lock.unlock()         # and so would Qt at the end, and take the file along
+            mark.write_bytes(words)     # which names this process
+        else:
+            _remove(self.path, self._lock)
 
 
 def remove_left_over() -> list[Path]:

@@ -76,7 +76,7 @@ class LivePanel(QWidget):
             self.quantity.addItem(words, name)
         self.quantity.currentIndexChanged.connect(lambda _: self._show_history())
         self.strip = Plot(left=("intensity", "counts"), bottom=("time", "s"))
-        self.strip.setMinimumHeight(px(90))
+        self.strip.setMinimumHeight(px(70))
         self.strip.getPlotItem().getAxis("left").setWidth(px(92))       # totals have six digits and more
         self.strip.getPlotItem().getAxis("left").setTickDensity(0.7)
         self.strip.getPlotItem().getAxis("bottom").setStyle(maxTickLevel=0)     # no room for finer ones

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction, QActionGroup, QKeySequence
 from qtpy.QtWidgets import QMenu
 
@@ -66,6 +67,7 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
         view.addAction(dock.toggleViewAction())
         _add(go_to, f"Go to {name}", partial(window.docking.go_to, name), f"Alt+{number}" if number < 10 else None)
     _add(view, "&Reset layout", window.docking.arrange, "Ctrl+R")
+    _add(view, "&Full screen, without the desktop's title", partial(_fill, window), "F11")
     themes = view.addMenu("&Theme")
     group = QActionGroup(window)
     actions = {}
@@ -80,6 +82,11 @@ def build_menus(window: "MainWindow") -> dict[str, QAction]:
     help_menu = window.menuBar().addMenu("&Help")
     _add(help_menu, "&Keys", lambda: ShortcutsDialog(window).show(), "F1")
     return actions
+
+
+def _fill(window: "MainWindow") -> None:
+    """Take the whole screen, or give it back."""
+    window.setWindowState(window.windowState() ^ Qt.WindowState.WindowFullScreen)
 
 
 def _add(

@@ -19,6 +19,7 @@ from halidescope.acquisition.stored_analysis import StoredAnalysis
 from halidescope.acquisition.transport import header_of
 from halidescope.gui.app import make_application
 from halidescope.gui.asking import ask_files, ask_target
+from halidescope.gui.dark_corner import DarkCorner
 from halidescope.gui.description_form import DescriptionForm, Edited
 from halidescope.gui.exporting import ENDINGS, save_picture
 from halidescope.gui.kmc_dock import KmcPanel
@@ -30,6 +31,7 @@ from halidescope.gui.reanalysis import Asked, analyse_again, results_of, words_o
 from halidescope.gui.reanalysis_dialog import ReanalysisDialog
 from halidescope.gui.run_data import read_whole
 from halidescope.gui.scan_report import scan_report
+from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.stored_runs import ReadScan, RunChooser, read_scan, store_run
 from halidescope.gui.theme import DARK, Theme, apply_theme, value_font
 from halidescope.gui.values import dose
@@ -61,6 +63,7 @@ class ScanWindow(QMainWindow):
         self.kmc.set_theme(theme)
         self.kmc.hide()         # until it is put beside a series
         self.views.said.connect(self._say)
+        self._strip: StatusStrip | None = None
         self._keep: Callable[[str, Mapping[str, Any], Number], object] | None = None
         self.views.map.diffusivity_kept.connect(self._keep_diffusivity)
         self.files = Lane("halidescope-file", self)
@@ -76,16 +79,16 @@ class ScanWindow(QMainWindow):
         self.runs = RunChooser(self)
         self.runs.chosen.connect(self.show_analysis)
         self.runs.store_asked.connect(self.store)
-        head = QHBoxLayout()
-        head.setContentsMargins(8, 4, 8, 4)
-        head.addWidget(self.about, 1)
-        head.addWidget(self.simulated)
+        self.head = QHBoxLayout()
+        self.head.setContentsMargins(8, 4, 8, 4)
+        self.head.addWidget(self.about, 1)
+        self.head.addWidget(self.simulated)
         self.split = QSplitter(Qt.Orientation.Vertical, self)
         self.split.setChildrenCollapsible(False)
         body = QWidget(self)
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(head)
+        layout.addLayout(self.head)
         layout.addWidget(self.runs)
         layout.addWidget(self.notice)
         layout.addWidget(self.split, 1)
@@ -189,8 +192,24 @@ class ScanWindow(QMainWindow):
         window = ScanWindow(path, self.theme, self)
         if self._keep is not None:
             window.offer_trends(self._keep)
+        if self._strip is not None:
+            window.offer_dark(self._strip)
         window.show()
         return window
+
+    def offer_dark(self, strip: StatusStrip) -> None:
+        """Have *Dark now* here too: this window lies over the main one."""
+        self._strip = strip
+        self.dark = DarkCorner(strip, self)
+        self.head.addWidget(self.dark)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on a theme's colours."""
+        self.theme = theme
+        self.views.set_theme(theme)
+        self.kmc.set_theme(theme)
+        for window in self.findChildren(ScanWindow):
+            window.set_theme(theme)
 
     def offer_trends(self, keep: Callable[[str, Mapping[str, Any], Number], object]) -> None:
         """Let a map's diffusivity be put among the trends by ``keep``, called with file, header and D in m²/s."""

@@ -207,7 +207,8 @@ class ColourBar(pg.ColorBarItem):
         """Take on a theme's colours and its map for images."""
         self.setColorMap(pg.colormap.get(theme.image_map))
         self.axis.setTextPen(pg.mkPen(theme.text))
-        self.axis.setPen(pg.mkPen(theme.line))
+        for side in ("left", "right", "top", "bottom"):      # its frame
+            self.getAxis(side).setPen(pg.mkPen(theme.line))
         self.axis.setLabel(self._label, color=theme.text)
         self.axis.setWidth(px(74))      # six digits and the label
 

@@ -13,14 +13,26 @@ from halidescope.gui.theme import set_look, value_font
 from halidescope.gui.values import dose, duration, irradiance
 
 TWICE_WITHIN_MS = 1500
-LIT_BAR_PX = 5
+LIT_BAR_PX = 4
 EMISSION_PT, POWER_PT = 19.0, 12.5      # read from two metres, and from one
 
 
+DARK_TIP = "Laser off at once, whatever runs (Esc twice)."
+
+
 class StatusStrip(QWidget):
-    """Paints a :class:`Status`; emits :attr:`dark_asked` for the button, and for Esc twice."""
+    """Paints a :class:`Status`.
+
+    Signals
+    -------
+    dark_asked()
+        By the button, or by Esc twice.
+    emission_shown(str, str)
+        Whether the laser is lit is shown anew: in words, and as lit, dark or unknown.
+    """
 
     dark_asked = Signal()
+    emission_shown = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,7 +57,7 @@ class StatusStrip(QWidget):
         self.bar.setFixedHeight(6)
         self.dark_button = QPushButton("DARK NOW", self)
         self.dark_button.setObjectName("darkNow")
-        self.dark_button.setToolTip("Laser off at once, whatever runs (Esc twice).")
+        self.dark_button.setToolTip(DARK_TIP)
         self.dark_button.setAccessibleName("Dark now")
         self.dark_button.pressed.connect(self.dark_asked)       # not when it is let go
 
@@ -60,7 +72,7 @@ class StatusStrip(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
         layout = QHBoxLayout()
-        layout.setContentsMargins(8, 4, 8, 4)
+        layout.setContentsMargins(8, 3, 8, 3)
         whole.addLayout(layout)
         whole.addWidget(self.lit_bar)
         layout.setSpacing(10)
@@ -135,8 +147,10 @@ class StatusStrip(QWidget):
     def _show_emission(self, words: str, state: str) -> None:
         """Say whether the laser is lit; the style sheet does the rest."""
         _mark(self.emission, words)
-        for widget in (self.emission, self.lit_bar):
-            set_look(widget, "emission", state)
+        if self.emission.property("emission") != state:
+            for widget in (self.emission, self.lit_bar):
+                set_look(widget, "emission", state)
+            self.emission_shown.emit(words, state)
 
     def show_status(self, status: Status) -> None:
         """Show one moment of the engine."""

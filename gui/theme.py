@@ -15,6 +15,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPalette
 from qtpy.QtWidgets import QApplication, QWidget
 
 DRAWN_FOR_PT, DRAWN_FOR_PX = 9.0, 14.0      # the font that lengths were drawn for, and the height of its lines
+WORN = "halidescope_theme"         # and one with the theme's name
 DRESSED = "halidescope_dressed"    # property of an application that has our style already
 
 
@@ -200,6 +201,12 @@ def set_look(widget: QWidget, name: str, value: bool | str) -> None:
         widget.style().polish(widget)
 
 
+def worn() -> Theme:
+    """The theme that the application wears."""
+    application = QApplication.instance()
+    return THEMES.get(str(application.property(WORN)), DARK) if application is not None else DARK
+
+
 def apply_theme(application: QApplication, theme: Theme) -> None:
     """Dress the whole application; plots take their colours from their own ``set_theme``."""
     if application.property(DRESSED) is None:       # the style says no name of its own once there is a sheet
@@ -208,4 +215,5 @@ def apply_theme(application: QApplication, theme: Theme) -> None:
     sheet = style_sheet(theme)
     if application.styleSheet() != sheet:      # setting it again would polish every widget anew
         application.setPalette(palette(theme))
+        application.setProperty(WORN, theme.name)
         application.setStyleSheet(sheet)

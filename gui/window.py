@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from qtpy.QtCore import QSettings, Qt
@@ -43,6 +43,9 @@ from halidescope.gui.tour import Tour
 from halidescope.gui.trend_points import diffusion_point
 from halidescope.gui.trends_dock import TrendsPanel
 
+if TYPE_CHECKING:
+    from halidescope.gui.offline import ScanWindow
+
 log = logging.getLogger(__name__)
 
 
@@ -73,7 +76,7 @@ class MainWindow(QMainWindow):
         self.log = LogPanel(self)
         self.messages = OwnMessages(self)
         self.preflight = Preflight(self)
-        self._scans: list[QWidget] = []
+        self._scans: list[ScanWindow] = []
         self._leaving = False
         self.setWindowTitle("Halidescope")
         self._build_header()
@@ -258,6 +261,7 @@ class MainWindow(QMainWindow):
         window = ScanWindow(path, THEMES[str(self.settings.value("theme", "dark"))], self)
         window.show()
         window.offer_trends(self.keep_diffusivity)
+        window.offer_dark(self.strip)
         self._scans.append(window)
         window.destroyed.connect(lambda: self._scans.remove(window))
 
@@ -288,6 +292,8 @@ class MainWindow(QMainWindow):
         self.film.set_theme(theme)
         self.trends.set_theme(theme)
         self.kmc.set_theme(theme)
+        for window in self._scans:
+            window.set_theme(theme)
         self.theme_actions[theme.name].setChecked(True)
         self.settings.setValue("theme", theme.name)
 

@@ -11,11 +11,14 @@ import threading
 import pytest
 
 from halidescope.acquisition import watchdog
+from halidescope.acquisition.holding import Holding
 from halidescope.acquisition.instruments import connect_role
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.watchdog import WatchedPipe
+from halidescope.drivers.errors import ConnectionLostError
 
 from .conftest import until
+from .test_safety import MICROSCOPE
 
 HANGS = """
 import sys
@@ -147,6 +150,29 @@ def test_engine_watchdog_and_client_load_nothing_that_only_an_analysis_computes_
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_real_laser_is_fought_for_until_another_engine_has_it(tmp_path, monkeypatch):
+    for name, value in {"TRY_S": 0.0, "INSIST_S": 0.01}.items():
+        monkeypatch.setattr(f"halidescope.acquisition.watchdog.{name}", value)
+    held, tries = [], []
+
+    def fail(microscope, role):
+        tries.append(role)
+        if len(tries) == 5:      # somebody starts a new engine
+            held.append(Holding([("laser", microscope.laser.resource)]))
+            held[0].take()
+        raise ConnectionLostError("laser", "nobody answers")
+
+    monkeypatch.setattr("halidescope.acquisition.watchdog.connect_role", fail)
+    hello = watchdog.Hello(2**22 + 1, MICROSCOPE.toml_text(), str(tmp_path / "log"))
+    with io.BytesIO(watchdog.msgspec.json.encode(hello) + b'\n{"lit":true}\n') as stdin:
+        assert watchdog.watch(stdin, lambda said: None) == 0
+    held[0].give_back()
+    assert len(tries) == 5
+    vain, over = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert "COULD NOT BE PROVEN OFF" in vain["text"]
+    assert "another engine has the laser now" in over["text"]
 
 
 def test_a_laser_that_cannot_be_reached_is_said_loudly(make_bench, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from halidescope.analysis.kinetics import fit_biexponential
 from halidescope.analysis.kinetics_models import NAMES, compare_models, fit_kinetics
@@ -29,6 +30,25 @@ def test_every_model_is_recovered_in_any_unit_of_time(model, unit):
     scale = np.array([1 / unit if name in ("k", "k1", "k2") else 1.0 for name in fit.names])
     np.testing.assert_allclose(fit.values, truth * scale, rtol=2e-4)
     np.testing.assert_allclose(fit.evaluate(TIME * unit), 1 - curve(TIME, *truth), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_values_and_covariance_are_those_of_curve_fit(model):
+    truth, curve = CURVES[model]
+    sigma = np.linspace(0.002, 0.006, TIME.size)
+    y = curve(TIME, *truth) + np.random.default_rng(4).normal(0, sigma)
+    best, covariance = curve_fit(curve, TIME, y, p0=truth, sigma=sigma, absolute_sigma=True, xtol=1e-13, ftol=1e-13)
+    fit = fit_kinetics(TIME, y, model, sigma=sigma)
+    assert np.all(np.abs(fit.values - best) < 1e-4 * fit.se)
+    np.testing.assert_allclose(fit.se, np.sqrt(np.diag(covariance)), rtol=2e-3)
+    assert fit.chi2 <= np.sum(((y - curve(TIME, *best)) / sigma) ** 2) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("model", ["biexponential", "biexponential-plateau", "stretched-plateau"])
+def test_a_rate_beyond_the_first_sample_is_no_plateau(model):
+    for seed in (34, 73, 154):
+        y = 0.5 + np.random.default_rng(seed).normal(0, 0.005, TIME.size)
+        assert fit_kinetics(TIME, y, model).residual_rms < 0.006
 
 
 @pytest.mark.parametrize("model", ["mono-plateau", "stretched", "biexponential"])

@@ -3,15 +3,18 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 from msgspec.structs import replace
 from played_engine import PlayedEngine
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtGui import QGuiApplication, QImage
 from qtpy.QtTest import QTest
 
 from halidescope.acquisition.problems import ProblemError
 from halidescope.acquisition.states import RunState
+from halidescope.gui.asking import ask_files
+from halidescope.gui.dark_corner import DarkCorner
 from halidescope.gui.window import MainWindow
 
 
@@ -98,3 +101,32 @@ def test_a_lost_engine_is_an_unknown_laser_until_it_answers(
     with qtbot.waitSignal(followed.feed.found):
         pass
     qtbot.waitUntil(lambda: "dark" in followed.strip.emission.text())
+
+
+def test_it_is_in_reach_where_a_saved_scan_lies_over_the_strip(
+    followed: MainWindow, engine: PlayedEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    corner = DarkCorner(followed.strip)
+    qtbot.addWidget(corner)
+    qtbot.waitUntil(corner.isVisible)       # as soon as there is a laser
+    assert corner.emission.text() == "○ dark"
+    engine.begin(str(tmp_path / "a.nxs"))
+    qtbot.waitUntil(lambda: corner.emission.property("emission") == "lit")
+    assert corner.emission.text() == "◉ EMISSION"
+    qtbot.mousePress(corner.dark_button, Qt.MouseButton.LeftButton)
+    asked(engine, qtbot)
+
+
+def test_nothing_but_red_is_bright_in_the_red_theme(followed: MainWindow, engine: PlayedEngine, qtbot: QtBot) -> None:
+    followed.theme_actions["red"].trigger()
+    engine.begin("a.nxs")
+    engine.take(20)
+    qtbot.waitUntil(lambda: followed.views.data.analysed == 20)
+    asking = ask_files(followed, "Saved scans", "All (*)", lambda _: None)
+    for seen in (followed, asking):
+        image = seen.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)[..., :3]
+        blue, green, red = (pixels[..., k].astype(int) for k in range(3))
+        other = np.maximum(green, blue)
+        assert ((other > 110) & (other > 0.75 * red)).sum() < 40      # a blinking text cursor, at most
+    asking.close()

@@ -57,10 +57,16 @@ def test_one_that_was_left_is_removed_but_not_what_is_not_ours(temporary: Path) 
 
 
 def test_one_whose_engine_still_goes_dark_is_left_for_later() -> None:
-    folder = left_over()
+    used, folder = DemoFolder(), left_over()
     session = Session(address="127.0.0.1", port=1, authkey="00", pid=os.getpid(), ring="", microscope="")
     write_session(folder.session, session)
     assert remove_left_over() == []
     assert folder.session.exists()
+    write_session(used.session, session)
+    used.remove()
+    assert used.session.exists()
+    used.session.unlink()
+    assert remove_left_over() == []     # this process lives, and the mark is its
+    assert (used.path / LOCK).exists()
     folder.session.write_bytes(msgspec.json.encode({"pid": "?"}))       # damaged: nobody can be asked
     assert remove_left_over() == [folder.path]
