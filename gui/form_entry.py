@@ -109,6 +109,9 @@ class Entry(QWidget):
         else:
             self.edits[0].setText("" if value is None else f"{value:g}" if isinstance(value, float) else str(value))
 
+        for edit in self.edits:
+            edit.setCursorPosition(0)       # the beginning says more than the end
+
     def value(self) -> Any:
         """What is typed: numbers where it reads as numbers, else the text, for the validation to refuse."""
         if self.choice is not None:

@@ -6,6 +6,7 @@ tells it to whoever shows that moment's spectrum. What is laid over the shares i
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -24,7 +25,7 @@ from halidescope.acquisition.results import Number
 from halidescope.analysis.composition import HC_EV_NM
 from halidescope.gui.asking import SAVED_SCANS, ask_files
 from halidescope.gui.parted import ABOVE, BESIDE, parted
-from halidescope.gui.plots import NOTHING, PL_RANGE_NM, ColourBar, Plot, recolour
+from halidescope.gui.plots import NOTHING, PL_RANGE_NM, ColourBar, Plot, recolour, tick_words
 from halidescope.gui.run_data import RunData
 from halidescope.gui.sentence import Sentence
 from halidescope.gui.series_beneath import BENEATH, Beneath, over_energy
@@ -114,6 +115,7 @@ class SeriesPanel(QWidget):
 
     def _build_curves(self) -> None:
         self.share_plot = Plot(left=("share", "%"), bottom=("time", "s"))
+        self.share_plot.getPlotItem().getAxis("left").tickStrings = _share_words
         self.share_plot.getPlotItem().getViewBox().sigResized.connect(lambda _: self._make_room())
         self.legend = self.share_plot.addLegend(offset=(-4, 1), colCount=3, labelTextSize=f"{points(8.5)}pt")
         self.share_curves: list[pg.PlotDataItem] = []
@@ -365,3 +367,9 @@ class SeriesPanel(QWidget):
     def stop(self) -> None:
         """Compute no more."""
         self.beneath.stop()
+
+
+def _share_words(values: Sequence[float], scale: float, spacing: float) -> list[str]:
+    """Per cent, up to a hundred: what is above is room for the legend."""
+    words = tick_words(values, scale, spacing)
+    return [word if value <= 100 else "" for value, word in zip(values, words, strict=True)]
