@@ -44,6 +44,7 @@ SHARES_NOTE = (
 )
 FEWEST_CHANNELS = 64     # of the test of whiteness
 PAIRS = 4                # of noisier endmembers, for what their noise does to movable ones
+NOTHING = Flag.NO_SIGNAL | Flag.NOT_CONVERGED     # a fit with one of these has no numbers
 MAD_SIGMA = 1.4826       # standard deviations of a normal distribution to its median absolute deviation
 ROUNDING = 0.3           # counts; integers are no better known
 
@@ -270,7 +271,9 @@ def _map(
         notes.append("There is no halo: the share is the same everywhere within its errors.")
     elif halo.halo.flags & Flag.NOT_CONVERGED:
         notes.append("The fit of the halo did not settle: this map does not determine it.")
-    unsound = bool(halo.halo.flags & (Flag.NO_SIGNAL | Flag.NOT_CONVERGED))
+    elif halo.halo.flags & Flag.OUTSIDE:
+        notes.append("The halo's centre lies outside the map: its numbers are extrapolated.")
+    unsound = bool(halo.halo.flags & NOTHING)
     if unsound:
         numbers = dict.fromkeys(numbers, Number(math.nan))
     share = np.where(scan.valid & halo.unmixing.valid, halo.unmixing.shares[..., -1], np.nan)
@@ -282,9 +285,18 @@ def _map(
         light = found.light.scale[row]
         counts, errors = halo.unmixing.amplitudes[row, :, -1] / light, halo.unmixing.amplitudes_se[row, :, -1] / light
         good = np.isfinite(counts) & (errors > 0) & scan.valid[row]
-        profile = fit_profile(x_um[good], counts[good], settings.map.diffusion_time_s, errors[good], offset=True)
         time_s = settings.map.diffusion_time_s
-        numbers["diffusivity_m2_s"] = Number(float(profile.diffusivity_m2_s), float(profile.diffusivity_m2_s_se))
+        try:
+            profile = fit_profile(x_um[good], counts[good], time_s, errors[good], offset=True)
+        except TooFewPointsError as error:
+            notes.append(f"No diffusion profile: {error}.")
+        else:
+            numbers["diffusivity_m2_s"] = Number(float(profile.diffusivity_m2_s), float(profile.diffusivity_m2_s_se))
+            if profile.flags:
+                told = ", ".join(str(flag.name).lower().replace("_", " ") for flag in Flag(profile.flags))
+                notes.append(f"The diffusion profile through the spot is flagged: {told}.")
+            if profile.flags & NOTHING:
+                numbers["diffusivity_m2_s"], profile = Number(math.nan), None
         numbers["halo_diffusivity_m2_s"] = Number(
             halo.halo.diffusivity_m2_s(time_s),
             float(2 * halo.halo.diffusivity_m2_s(time_s) * halo.radius_um_se / halo.radius_um),

@@ -120,7 +120,7 @@ def fit_profile(
     x, values, errors = x[good], values[good], errors[good]
     parameters = 4 if offset else 3
     if (places := np.unique(x).size) <= parameters:
-        raise ValueError(f"{places} good points, a profile with {parameters} parameters needs {parameters + 1}")
+        raise TooFewPointsError(f"{places} good points, a profile with {parameters} parameters needs {parameters + 1}")
 
     def model(p: Numbers) -> tuple[Numbers, Numbers]:
         distance = x - p[0]

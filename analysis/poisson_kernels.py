@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from halidescope.analysis.block_sums import GROUP, SPAN, block_sums, pair_sums
 from halidescope.analysis.lanes import WIDTH, load, sum_of
 from halidescope.analysis.linear import SINGULAR, invert_sized
+from halidescope.analysis.poisson_three import FLOOR, PASSES, SETTLED, score_rows
 from halidescope.analysis.unmixing_kernels import FAST, LANES, ROUNDING, residual_squares
 from halidescope.analysis.vectors import wide
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
 
-FLOOR = 0.01      # smallest variance of a block, in mean variances: empty channels must not rule the fit
-PASSES = 12       # scoring passes at most; two settle unless an amplitude leaves zero
-SETTLED = 1e-3    # squared change that is still to come, in squared standard errors
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -38,54 +36,6 @@ def weighted_sums(weights: Array, projected: Array, pairs: Array, right: Array, 
             for block in range(weights.size):
                 total += weights[block] * pairs[i, m, block]
             gram[i, m] = gram[m, i] = total
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def step_of_three(
-    amplitudes: Array, means: Array, base: Array, gain: float, weights: Array, projected: Array, pairs: Array,
-    right: Array, gram: Array,
-) -> None:  # fmt: skip
-    """:func:`weights_of` and :func:`weighted_sums` for up to three references (padded with zeros) in two loops."""
-    wide()
-    k, blocks = right.size, weights.size
-    per_count = 1.0 / gain
-    a0 = amplitudes[0]
-    a1 = amplitudes[1] if k > 1 else 0.0
-    a2 = amplitudes[2] if k > 2 else 0.0
-    f0, f1, f2 = means[0], means[1], means[2]
-    total = 0.0
-    for block in range(blocks):
-        variance = max(a0 * f0[block] + a1 * f1[block] + a2 * f2[block], 0.0) * per_count + base[block]
-        weights[block] = variance
-        total += variance
-    floor = FLOOR * total / blocks
-    if not floor > 0.0:
-        floor = per_count
-    # weights in units of the greatest are divided in single precision: 1e-7 of a weight moves nothing by more than that
-    # part of its error, and two passes take 0.12 µs less
-    unit = 1.0 / floor
-    y0, y1, y2 = projected[0], projected[1], projected[2]
-    p00, p10, p11 = pairs[0, 0], pairs[1, 0], pairs[1, 1]
-    p20, p21, p22 = pairs[2, 0], pairs[2, 1], pairs[2, 2]
-    r0 = r1 = r2 = s00 = s10 = s11 = s20 = s21 = s22 = 0.0
-    for block in range(blocks):
-        w = float(np.float32(1.0) / np.float32(max(weights[block] * unit, 1.0)))
-        r0 += w * y0[block]
-        r1 += w * y1[block]
-        r2 += w * y2[block]
-        s00 += w * p00[block]
-        s10 += w * p10[block]
-        s11 += w * p11[block]
-        s20 += w * p20[block]
-        s21 += w * p21[block]
-        s22 += w * p22[block]
-    right[0], gram[0, 0] = unit * r0, unit * s00
-    if k > 1:
-        right[1], gram[1, 0], gram[1, 1] = unit * r1, unit * s10, unit * s11
-        gram[0, 1] = gram[1, 0]
-    if k > 2:
-        right[2], gram[2, 0], gram[2, 1], gram[2, 2] = unit * r2, unit * s20, unit * s21, unit * s22
-        gram[0, 2], gram[1, 2] = gram[2, 0], gram[2, 1]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -161,26 +111,6 @@ def solve(k: int, gram: Array, right: Array, support: int, factor: Array, soluti
     return True
 
 
-@njit(forceinline=True, error_model="numpy")
-def solve_three(gram: Array, right: Array, solution: Array) -> bool:
-    """:func:`solve` for three references, all free, in registers; False where any is negative, NaN where singular."""
-    inverse = 1.0 / gram[0, 0]
-    a, b = gram[1, 0] * inverse, gram[2, 0] * inverse
-    second = gram[1, 1] - a * gram[1, 0]
-    between = gram[2, 1] - b * gram[1, 0]
-    inverse_second = 1.0 / second
-    c = between * inverse_second
-    third = gram[2, 2] - b * gram[2, 0] - c * between
-    y1 = right[1] - a * right[0]
-    z = (right[2] - b * right[0] - c * y1) / third
-    y = y1 * inverse_second - c * z
-    x = right[0] * inverse - a * y - b * z
-    if not (gram[0, 0] > 0.0 and second > SINGULAR * gram[1, 1] and third > SINGULAR * gram[2, 2]):
-        x = y = z = np.nan
-    solution[0], solution[1], solution[2] = x, y, z
-    return x >= 0.0 and y >= 0.0 and z >= 0.0
-
-
 @njit(forceinline=True)
 def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, trial: Array, best: Array) -> None:
     """Exact minimum of ``x G x / 2 − b x``, not negative where asked for.
@@ -188,15 +118,9 @@ def solve_bounded(gram: Array, right: Array, nonnegative: bool, factor: Array, t
     All x free is tried first: where that solution is feasible it is the minimum and nothing else is looked at.
     """
     k = right.size
-    if k == 3:   # the commonest numbers are compiled for themselves: loops of known length vanish
-        feasible = solve_three(gram, right, best)
-    elif k == 2:
-        feasible = solve(2, gram, right, 3, factor, best)
-    else:
-        feasible = solve(k, gram, right, (1 << k) - 1, factor, best)
-    if k != 3:
-        for i in range(k):
-            feasible = feasible and best[i] >= 0.0
+    feasible = solve(k, gram, right, (1 << k) - 1, factor, best)
+    for i in range(k):
+        feasible = feasible and best[i] >= 0.0
     if nonnegative and not feasible:
         best_of_supports(gram, right, factor, trial, best)
 
@@ -239,11 +163,8 @@ def score(
     solve_bounded(flat, flat_right, nonnegative, factor, spare, a)
     before = 1.0   # the first change is judged as if one standard error had gone before it
     for _ in range(PASSES):
-        if k <= LANES:
-            step_of_three(a, means, base, gain, weights, projected, pairs, right, gram)
-        else:
-            weights_of(a, means, base, gain, weights)
-            weighted_sums(weights, projected, pairs, right, gram)
+        weights_of(a, means, base, gain, weights)
+        weighted_sums(weights, projected, pairs, right, gram)
         solve_bounded(gram, right, nonnegative, factor, spare, best)
         change = 0.0
         for i in range(k):
@@ -252,10 +173,7 @@ def score(
         if not change * change > SETTLED * before:   # the next change, if they go on to shrink as they did
             break
         before = change
-    if k == 3:
-        invert_sized(3, gram, factor, covariance)
-    else:
-        invert_sized(k, gram, factor, covariance)
+    invert_sized(k, gram, factor, covariance)
     rest = total
     for i in range(k):
         rest -= 2.0 * a[i] * flat_right[i]
@@ -280,20 +198,25 @@ def poisson_rows(
     residual. Results: ``amplitudes`` (n, k) and their ``covariance`` (n, k, k).
     """
     k = amplitudes.shape[1]
-    projected = np.zeros((basis.shape[0], means.shape[1]))
+    projected = np.zeros((1, basis.shape[0], means.shape[1]))
     none, flat, flat_right, right = np.zeros(basis.shape[1]), np.empty((k, k)), np.empty(k), np.empty(k)
     weights = np.ones(means.shape[1])
     gram, factor, spare, best = np.empty((k, k)), np.empty((k, k)), np.empty(k), np.empty(k)
-    weighted_sums(weights, projected, pairs, flat_right, flat)
+    weighted_sums(weights, projected[0], pairs, flat_right, flat)
     for row in range(rows.shape[0]):
         for first in range(0, basis.shape[0], LANES):
-            block_sums(rows[row], basis, first, length, projected)
-        base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
+            block_sums(rows[row], basis, first, length, projected[0])
         total = squares[row]
-        squares[row] = score(
-            projected, base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, gram,
-            factor, right, spare, best, amplitudes[row], covariance[row],
-        )  # fmt: skip
+        if k <= LANES:
+            score_rows(
+                projected, 1, row, fixed, pairs, means, gain, nonnegative, flat, weights, amplitudes, covariance,
+                squares,
+            )  # fmt: skip
+        else:
+            squares[row] = score(
+                projected[0], fixed[row if fixed.shape[0] > 1 else 0], pairs, means, gain, nonnegative, total, flat,
+                flat_right, weights, gram, factor, right, spare, best, amplitudes[row], covariance[row],
+            )  # fmt: skip
         if not squares[row] > ROUNDING * total:
             squares[row] = residual_squares(rows[row], none, basis, amplitudes[row])
 
@@ -313,6 +236,7 @@ def poisson_counts(
     whole, last = channels // span, channels % span
     padded = whole + (1 if last else 0)
     projected, parts = np.zeros((GROUP, beside.shape[0], padded * WIDTH)), np.empty((GROUP, WIDTH))
+    totals = np.empty(GROUP)
     rest = np.zeros((GROUP, span), dtype=rows.dtype)     # the channels after the last whole span, and no counts
     flat, flat_right, right = np.empty((k, k)), np.empty(k), np.empty(k)
     weights = np.ones(blocks)
@@ -341,12 +265,20 @@ def poisson_counts(
                         slot, projected, parts,
                     )  # fmt: skip
         for slot in range(count):
-            row = top + slot
-            base = fixed[row] if fixed.shape[0] > 1 else fixed[0]
-            total = sum_of(load(parts, np.uint64(slot * WIDTH)))
-            squares[row] = score(
-                projected[slot], base, pairs, means, gain, nonnegative, total, flat, flat_right, weights, gram,
-                factor, right, spare, best, amplitudes[row], covariance[row],
+            totals[slot] = squares[top + slot] = sum_of(load(parts, np.uint64(slot * WIDTH)))
+        if k <= LANES:
+            score_rows(
+                projected, count, top, fixed, pairs, means, gain, nonnegative, flat, weights, amplitudes, covariance,
+                squares,
             )  # fmt: skip
-            if not squares[row] > ROUNDING * total:
-                squares[row] = residual_squares(rows[row], dark, basis, amplitudes[row])
+        else:
+            for slot in range(count):
+                row = top + slot
+                squares[row] = score(
+                    projected[slot], fixed[row if fixed.shape[0] > 1 else 0], pairs, means, gain, nonnegative,
+                    totals[slot], flat, flat_right, weights, gram, factor, right, spare, best, amplitudes[row],
+                    covariance[row],
+                )  # fmt: skip
+        for slot in range(count):
+            if not squares[top + slot] > ROUNDING * totals[slot]:
+                squares[top + slot] = residual_squares(rows[top + slot], dark, basis, amplitudes[top + slot])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from halidescope.analysis.block_sums import LONG, QUAD
 from halidescope.analysis.lanes import WIDTH
-from halidescope.analysis.poisson_kernels import FLOOR
+from halidescope.analysis.poisson_three import FLOOR
 from halidescope.analysis.unmixing_kernels import LANES
 from halidescope.analysis.vectors import aligned
 

@@ -12,6 +12,7 @@ from halidescope.analysis.arrhenius import BOLTZMANN_EV_K, Arrhenius
 from halidescope.analysis.figures import style
 
 SPECTRA_SHOWN = 6
+LOWEST = 0.3        # share beneath which there is no room for words
 Curve = tuple[ArrayLike, ArrayLike, ArrayLike]     # fitted values and the limits of their band
 
 
@@ -77,7 +78,9 @@ def time_series_figure(
     style.legend(lines)
     draw_shares(shares, time, growing, share_se, labels=labels, fit=fit, grown_is_bromide=grown_is_bromide)
     if numbers:
-        style.note(shares, list(numbers), "lower right" if growing[-1] > 0.5 else "upper right")
+        # where neither share ends: below both, or between them; the legend is above
+        known = growing[np.isfinite(growing)]
+        style.note(shares, list(numbers), "lower right" if known.size and known[-1] > LOWEST else "center right")
     style.panel_letters(image, lines, shares)
     return figure
 

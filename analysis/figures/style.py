@@ -61,10 +61,11 @@ def panel_letters(*axes: Axes) -> None:
 
 def note(axes: Axes, lines: list[str], where: str = "upper left") -> None:
     """A few words inside the axes, on a pale ground."""
-    x, y = (0.03 if "left" in where else 0.97), (0.97 if "upper" in where else 0.03)
+    x = 0.03 if "left" in where else 0.97
+    y, aligned = {"upper": (0.97, "top"), "center": (0.5, "center"), "lower": (0.03, "bottom")}[where.split()[0]]
     axes.text(
         x, y, "\n".join(lines), transform=axes.transAxes, fontsize=SMALL, ha="left" if "left" in where else "right",
-        va="top" if "upper" in where else "bottom", bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 2},
+        va=aligned, bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 2},
     )  # fmt: skip
 
 

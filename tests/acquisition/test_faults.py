@@ -23,7 +23,7 @@ from .conftest import Bench, until
 MAP = {"kind": "raster-map", "sample_power_uw": 5.0, "origin_um": [20.0, 20.0], "size_um": [28.0, 20.0],
        "step_um": 4.0, "dark_spectra": 1, "exposure_s": 0.5, "sample": {"composition": 1.5}}
 POINTS = 48
-SERIES = {"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 200.0, "interval_s": 8.0, "dark_spectra": 1,
+SERIES = {"kind": "time-series", "sample_power_uw": 120.0, "duration_s": 120.0, "interval_s": 8.0, "dark_spectra": 1,
           "position_um": [150.0, 150.0], "sample": {"composition": 1.5}}
 
 

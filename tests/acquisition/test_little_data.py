@@ -65,6 +65,18 @@ def test_a_map_without_a_halo_has_none(analysed):
     assert "There is no halo" in " ".join(found.notes)
 
 
+@pytest.mark.parametrize(("columns", "words"), [(4, "No diffusion profile: 4 good points"), (9, "")])
+def test_a_map_too_narrow_for_a_profile_keeps_its_halo(analysed, columns, words):
+    x, y = np.meshgrid(np.arange(columns) - (columns - 1) / 2, np.arange(9) - 4.0)
+    settings = parse_analysis(
+        "[corrections]\ndark_counts = 300\n[references]\ncompositions = [1.5, 0.0]\n[map]\ndiffusion_time_s = 50\n"
+    )
+    found = analysed(light(0.6 * np.exp(-(x**2 + y**2) / 4)), settings)
+    assert found.numbers["halo_radius_um"].value == pytest.approx(8.0, rel=0.1)
+    assert ("diffusivity_m2_s" in found.numbers) == (not words)
+    assert words in " ".join(found.notes)
+
+
 def test_one_line_of_a_map_has_no_halo(analysed):
     share = 0.6 * np.exp(-((np.arange(9) - 4.0) ** 2) / 4)
     found = analysed(light(share)[None])

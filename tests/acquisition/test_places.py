@@ -145,7 +145,7 @@ def test_a_measurement_whose_folder_vanishes_ends_dark_and_is_resumed_once_it_is
     folder.mkdir()
     recipe = parse_recipe({
         "kind": "raster-map", "sample_power_uw": 5.0, "exposure_s": 0.5, "dark_spectra": 2, "origin_um": [50.0, 50.0],
-        "size_um": [38.0, 18.0], "step_um": 2.0,
+        "size_um": [18.0, 18.0], "step_um": 2.0,
     })
 
     def gone(status) -> None:

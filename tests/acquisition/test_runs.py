@@ -154,25 +154,44 @@ def test_dark_now_ends_whatever_runs(shared, host, tmp_path):
         pass
 
 
+@pytest.fixture(scope="module")
+def no_patience():
+    """A microscope and an engine that gives up at the first fault."""
+    with SimulatedMicroscope(speed=60.0, seed=6) as simulated, closing(Bench(simulated)) as bench:
+        at_once = bench.microscope.toml_text().replace(
+            "[faults.move]\nretries = 1", "[faults.move]\nretries = 0").replace(
+            "skips_in_a_row = 3", "skips_in_a_row = 0").replace("reconnections = 3", "reconnections = 0").replace(
+            "[stage]\n", "[stage]\nsettings = {settle_wait_s = 0.3}\n")
+        with Host(parse_microscope(at_once)) as host:
+            yield bench, host
+
+
+@pytest.fixture
+def giving_up(no_patience):
+    """The same, mended after the test."""
+    yield no_patience
+    bench, host = no_patience
+    bench.ask(clear="all")
+    if host.engine.beam is not None:
+        host.engine.door.ask(host.engine.manual.clear_fault)
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [("interlock-open", "interlock"), ("laser-fault", "fault"), ("stage-stall", "stage"),
      ("spectrometer-silent", "spectrometer")],
 )
-def test_a_failing_instrument_ends_dark_with_a_sentence_and_a_file(bench, tmp_path, fault, words):
+def test_a_failing_instrument_ends_dark_with_a_sentence_and_a_file(giving_up, tmp_path, fault, words):
+    bench, host = giving_up
     out = tmp_path / "failed.nxs"
-    at_once = bench.microscope.toml_text().replace("[faults.move]\nretries = 1", "[faults.move]\nretries = 0").replace(
-        "skips_in_a_row = 3", "skips_in_a_row = 0").replace("reconnections = 3", "reconnections = 0").replace(
-        "[stage]\n", "[stage]\nsettings = {settle_wait_s = 0.3}\n")
-    with Host(parse_microscope(at_once)) as host:
-        host.engine.door.start({**MAP, "size_um": [60.0, 60.0]}, str(out))
-        until(lambda: host.engine.status().done >= 4, "4 spectra")
-        bench.ask(fault=fault)
-        until(lambda: host.engine.status().state.ended, "end")
-        status = host.engine.status()
-        assert status.state is RunState.FAILED, status
-        assert words in status.reason
-        assert bench.ask(get="laser.emission") is False
+    host.engine.door.start({**MAP, "size_um": [60.0, 60.0]}, str(out))
+    until(lambda: host.engine.status().done >= 4, "4 spectra")
+    bench.ask(fault=fault)
+    until(lambda: host.engine.status().state.ended, "end")
+    status = host.engine.status()
+    assert status.state is RunState.FAILED, status
+    assert words in status.reason
+    assert bench.ask(get="laser.emission") is False
     with open_scan(out) as scan:
         assert scan.metadata["state"] == "failed"
         assert scan.metadata["reason"] == status.reason

@@ -101,6 +101,26 @@ def test_poisson_amplitudes_stay_at_zero_or_above_and_agree_with_weighted_scipy(
     assert np.all(np.mean(np.square(differences), axis=0) < 0.02)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [np.uint16, np.float64])
+def test_scoring_ends_where_scipy_finds_nothing_better_with_the_same_weights(k, kind):
+    references = bands(*(500.0, 560.0, 600.0, 680.0)[:k], width=30.0)
+    rng = np.random.default_rng(k)
+    truth = rng.choice([0.0, 30.0, 5000.0], (60, k))
+    truth[:, 0] += 50.0
+    spectra = rng.poisson(truth @ references + 2.0).astype(kind)
+    result = unmix(spectra, references, noise="poisson", dark=2.0)
+    length = prepare(references).block_length
+    for spectrum, amplitude, error, covariance in zip(
+        spectra, result.amplitudes, result.amplitudes_se, result.covariance, strict=True
+    ):
+        model = (amplitude @ references).reshape(-1, length).mean(axis=1).repeat(length) + 2.0
+        expected = nnls((references / np.sqrt(model)).T, (spectrum - 2.0) / np.sqrt(model))[0]
+        assert np.all(np.abs(amplitude - expected) < 0.05 * error)
+        wanted = np.linalg.inv((references / model) @ references.T)
+        np.testing.assert_allclose(covariance, wanted, rtol=0.05, atol=0.02 * np.abs(wanted).max())
+
+
 def test_bad_pixels_are_flagged_and_do_not_touch_the_others():
     references = bands(513, 590)
     spectra = np.tile(np.array([3e4, 1e4]) @ references, (4, 1))

@@ -91,7 +91,7 @@ def test_a_key_that_begins_nothing_says_why(followed: MainWindow, qtbot: QtBot) 
     assert measure.start_button.toolTip() == "mend the marked fields first"
 
 
-@pytest.mark.parametrize(("name", "text", "reason"), [
+WRONG = (
     ("sample_power_uw", "-3", "must be greater than 0 µW"),
     ("sample_power_uw", "much", "is not a number in µW"),
     ("duration_s", "", "needs a number in s"),
@@ -99,24 +99,25 @@ def test_a_key_that_begins_nothing_says_why(followed: MainWindow, qtbot: QtBot) 
     ("dark_spectra", "2.5", "is not a whole number"),
     ("position_um.1", "north", "is not a number in µm"),
     ("composition", "4", "must be less than or equal to 3"),
-])
-def test_a_wrong_value_is_marked_with_the_reason_and_nothing_can_start(
-    followed: MainWindow, qtbot: QtBot, name: str, text: str, reason: str
-) -> None:
+)
+
+
+def test_a_wrong_value_is_marked_with_the_reason_and_nothing_can_start(followed: MainWindow, qtbot: QtBot) -> None:
     measure = followed.measure
-    measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
-    qtbot.waitUntil(measure.start_button.isEnabled)
-    edit = measure.form.findChild(QLineEdit, name)
-    if text:
-        type_into(qtbot, edit, text)
-    else:
-        edit.clear()
-    entry = next(entry for entry in measure.form.entries.values() if edit in entry.edits)
-    assert entry.reason.text() == reason
-    assert entry.reason.isVisibleTo(measure.form)
-    assert edit.property("invalid") is True
-    assert not measure.start_button.isEnabled()
-    assert edit.text() == text      # nothing is corrected behind one's back
+    for name, text, reason in WRONG:
+        measure.set_recipe(TimeSeries(sample_power_uw=120.0, duration_s=500.0))
+        qtbot.waitUntil(measure.start_button.isEnabled)
+        edit = measure.form.findChild(QLineEdit, name)
+        if text:
+            type_into(qtbot, edit, text)
+        else:
+            edit.clear()
+        entry = next(entry for entry in measure.form.entries.values() if edit in entry.edits)
+        assert entry.reason.text() == reason
+        assert entry.reason.isVisibleTo(measure.form)
+        assert edit.property("invalid") is True
+        assert not measure.start_button.isEnabled()
+        assert edit.text() == text      # nothing is corrected behind one's back
 
 
 def test_an_existing_file_is_refused_by_name(followed: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
