@@ -80,13 +80,13 @@ def test_a_farewell_in_the_dark_leaves_no_trace(bench, tmp_path):
 
 
 def test_a_watchdog_that_hangs_is_as_good_as_dead(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr("halidescope.acquisition.watchdog.DEAF_S", 0.5)
     missed = threading.Event()
     pipe = WatchedPipe(bench.microscope, tmp_path / "watchdog.log", lambda: False, missed.set)
     try:
         pipe.lit(True)
         os.kill(pipe.pid, signal.SIGSTOP)
-        assert missed.wait(20.0)
+        monkeypatch.setattr("halidescope.acquisition.watchdog.DEAF_S", 0.5)
+        assert missed.wait(90.0)
         with pytest.raises(ProblemError, match=r"gave no answer for 0.5 s"):
             pipe.lit(True)
     finally:

@@ -13,9 +13,11 @@ from halidescope.drivers.gcs import PIE727
 from halidescope.drivers.line import LineAdapter, SilenceError
 from halidescope.drivers.ocean import OceanHDX
 
+from .conftest import hurried
+
 TIMEOUT_S = 0.3
 COBOLT = {b"gfv?\r": b"1.0", b"glm?\r": b"0405-06-01-0100-100", b"sn?\r": b"7", b"p?\r": b"0.0100"}
-BOUND_S = 2.0    # what "bounded" means here, on a loaded machine
+BOUND_S = 20.0   # what "bounded" means here, on the busiest computer
 
 
 def opened_socket(instrument):
@@ -81,7 +83,7 @@ def test_silence_is_bounded(driver, peer):
 
 @pytest.mark.parametrize("driver", [CoboltMLD, PIE727, OceanHDX])
 def test_a_peer_that_closes_is_lost_at_once(driver, peer):
-    instrument = driver(peer(lambda data: None).resource, timeout_s=30.0)
+    instrument = driver(peer(lambda data: None).resource, timeout_s=60.0)
     start = time.monotonic()
     with pytest.raises(ConnectionLostError, match="the line was lost"):
         instrument.start()
@@ -124,9 +126,9 @@ def test_a_late_answer_is_never_taken_for_the_next_ones(peer):
         held.clear()
         return late + COBOLT[data] + b"\r\n"
 
-    laser = CoboltMLD(peer(answer).resource, timeout_s=TIMEOUT_S)
+    laser = CoboltMLD(peer(answer).resource)
     _ = laser.identity
-    with pytest.raises(ConnectionLostError):
+    with hurried(laser), pytest.raises(ConnectionLostError):
         _ = laser.power_mw
     assert laser.power_setpoint_mw == pytest.approx(10.0)
     laser.close()
@@ -146,10 +148,10 @@ def test_fences_that_were_answered_late_are_skipped_too(peer):
         held.clear()
         return late + COBOLT[data] + b"\r\n"
 
-    laser = CoboltMLD(peer(answer).resource, timeout_s=TIMEOUT_S)
+    laser = CoboltMLD(peer(answer).resource)
     _ = laser.identity
     for _ in range(3):
-        with pytest.raises(ConnectionLostError):
+        with hurried(laser), pytest.raises(ConnectionLostError):
             _ = laser.power_mw
     assert laser.power_setpoint_mw == pytest.approx(10.0)
     assert questions[3:] == [b"pa?\r", b"glm?\r", b"glm?\r", b"glm?\r", b"p?\r"]
@@ -162,18 +164,19 @@ def test_another_serial_number_after_reconnecting_is_refused(peer):
     def answer(data):
         return (next(serials) if data == b"sn?\r" else COBOLT[data]) + b"\r\n"
 
-    laser = CoboltMLD(peer(answer).resource, timeout_s=TIMEOUT_S)
+    laser = CoboltMLD(peer(answer).resource)
     assert laser.identity.serial == "7"
     with pytest.raises(WrongInstrumentError, match=r"serial number 8, answers where .*, 7, was before"):
         laser.reconnect()
 
 
 def test_bytes_come_back_whole_however_they_are_split(peer):
-    adapter = LineAdapter(peer(lambda data: bytes(range(256)) * 20 + b"\n").resource, timeout_s=TIMEOUT_S)
+    adapter = LineAdapter(peer(lambda data: bytes(range(256)) * 20 + b"\n").resource)
     adapter.write_bytes(b"go")
     assert adapter.read_bytes(5) == bytes(range(5))
     assert adapter.read_bytes(5115) == (bytes(range(256)) * 20)[5:]
     assert adapter.read() == ""
+    adapter.timeout_s = TIMEOUT_S
     with pytest.raises(SilenceError):
         adapter.read_bytes(1)
     adapter.close()
@@ -196,12 +199,12 @@ def test_a_serial_line_is_read_in_blocks_and_bounded(driver):
     master, slave = os.openpty()
     tty.setraw(master)
     tty.setraw(slave)
-    laser = driver(f"ASRL{os.ttyname(slave)}::INSTR", timeout_s=TIMEOUT_S, pause_s=0.0)
+    laser = driver(f"ASRL{os.ttyname(slave)}::INSTR", pause_s=0.0)
     os.write(master, b"0.0498\r\n")
     assert laser.power_mw == pytest.approx(49.8)
     assert os.read(master, 10) == b"pa?\r"
     start = time.monotonic()
-    with pytest.raises(ConnectionLostError):
+    with hurried(laser), pytest.raises(ConnectionLostError):
         _ = laser.power_mw
     assert time.monotonic() - start < BOUND_S
     laser.close()

@@ -13,7 +13,7 @@ from halidescope.simulators.models import MODELS as SIMULATED
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 10.0
 
 
 @pytest.fixture
