@@ -132,12 +132,12 @@ class LaserHead(WireInstrument):
     # --- what it does ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Identify the head, read its limits, and make sure that it is dark."""
+        """Identify the head, make sure that it is dark, and read its limits."""
         super().start()
-        _ = self.power_limits_mw
         self.found_emitting = self.emission
         if self.found_emitting:
-            self.turn_off()
+            self.turn_off()     # first of all: nothing else that fails leaves a lit head behind
+        _ = self.power_limits_mw
 
     def restore(self) -> None:
         """Set the power that was set before the line was lost; the head is dark."""

@@ -47,16 +47,22 @@ def test_another_model_is_refused(code):
 
 
 def test_start_leaves_a_dark_head_alone():
-    with expected_protocol(CoboltMLD, [*IDENTITY, *LIMITS, ("l?", "0")]) as laser:
+    with expected_protocol(CoboltMLD, [*IDENTITY, ("l?", "0"), *LIMITS]) as laser:
         laser.start()
         assert not laser.found_emitting
 
 
 def test_start_switches_an_emitting_head_off_and_says_so():
-    pairs = [*IDENTITY, *LIMITS, ("l?", "1"), ("l0", "OK"), ("l?", "1"), ("l?", "0"), ("pa?", "0.0000")]
+    pairs = [*IDENTITY, ("l?", "1"), ("l0", "OK"), ("l?", "1"), ("l?", "0"), ("pa?", "0.0000"), *LIMITS]
     with expected_protocol(CoboltMLD, pairs) as laser:
         laser.start()
         assert laser.found_emitting
+
+
+def test_start_has_switched_off_before_its_limits_are_refused():
+    pairs = [*IDENTITY, ("l?", "1"), ("l0", "OK"), ("l?", "0"), ("pa?", "0.0000"), ("gmlp?", "none")]
+    with expected_protocol(CoboltMLD, pairs) as laser, pytest.raises(BadReplyError, match="none"):
+        laser.start()
 
 
 @pytest.mark.parametrize(
@@ -361,7 +367,7 @@ def twelve_volt():
 
     @contextlib.contextmanager
     def make(*pairs, **settings):
-        with expected_protocol(CoboltMLD, [*TWELVE_VOLT, *TWELVE_LIMITS, ("l?", "0"), *pairs], **settings) as laser:
+        with expected_protocol(CoboltMLD, [*TWELVE_VOLT, ("l?", "0"), *TWELVE_LIMITS, *pairs], **settings) as laser:
             laser.start()
             yield laser
 

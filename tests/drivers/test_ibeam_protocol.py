@@ -60,7 +60,7 @@ def test_another_instrument_is_refused():
 
 
 def test_start_makes_sure_of_darkness_and_of_continuous_emission():
-    pairs = [*IDENTITY, *SATELLITE, *said("status laser", "ON"), *DARK[:-len(SATELLITE)], *said("disable external")]
+    pairs = [*IDENTITY, *said("status laser", "ON"), *DARK, *said("disable external")]
     with expected_protocol(IBeamSmart, pairs) as laser:
         laser.start()
         assert laser.found_emitting

@@ -58,13 +58,13 @@ def test_another_instrument_is_refused():
 
 
 def test_start_leaves_a_dark_head_in_constant_power():
-    with expected_protocol(ObisLX, [*IDENTITY, *LIMITS, *OFF, *query("SOUR:AM:SOUR?", "CWP")]) as laser:
+    with expected_protocol(ObisLX, [*IDENTITY, *OFF, *LIMITS, *query("SOUR:AM:SOUR?", "CWP")]) as laser:
         laser.start()
         assert not laser.found_emitting
 
 
 def test_start_switches_an_emitting_head_off_and_takes_it_off_its_external_input():
-    pairs = [*IDENTITY, *LIMITS, *query("SOUR:AM:STAT?", "ON"), *DARK, *query("SOUR:AM:SOUR?", "DIGITAL")]
+    pairs = [*IDENTITY, *query("SOUR:AM:STAT?", "ON"), *DARK, *LIMITS, *query("SOUR:AM:SOUR?", "DIGITAL")]
     with expected_protocol(ObisLX, [*pairs, ("SOUR:AM:INT CWP", "OK")]) as laser:
         laser.start()
         assert laser.found_emitting

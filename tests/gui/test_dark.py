@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 from played_engine import PlayedEngine
+from pyqtgraph.functions import ndarray_from_qimage
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication, QImage
@@ -125,7 +126,7 @@ def test_nothing_but_red_is_bright_in_the_red_theme(followed: MainWindow, engine
     asking = ask_files(followed, "Saved scans", "All (*)", lambda _: None)
     for seen in (followed, asking):
         image = seen.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-        pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)[..., :3]
+        pixels = ndarray_from_qimage(image)
         blue, green, red = (pixels[..., k].astype(int) for k in range(3))
         other = np.maximum(green, blue)
         assert ((other > 110) & (other > 0.75 * red)).sum() < 40      # a blinking text cursor, at most
