@@ -28,8 +28,9 @@ demo: $(VENV)/.installed-gui
 
 test: $(VENV)/.installed-dev lint types floors quick wheel
 
+# three at a time on two cores: while some wait for simulated instruments, others compute
 quick: kernels $(VENV)/.h5wasm
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not benchmark"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not benchmark"
 
 # once after installation: what is compiled is kept, and no process of the tests waits for a compiler
 kernels: $(VENV)/.installed-dev
