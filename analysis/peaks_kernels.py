@@ -9,13 +9,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from halidescope.analysis.line_shapes import HEIGHT, PLACE, WIDTH, shape_at
+from halidescope.analysis.line_shapes import HEIGHT, PLACE, TWO, WIDTH, shape_at
 from halidescope.analysis.peaks_starts import start_from_boxes, start_from_moments
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.generic]
 
 MOST_STEPS = 200
+PATIENCE = 20   # steps after which what hardly rises above the noise is given up: dark pixels would take all of them
+HOPELESS = 4.0  # standard errors of the height
 FLOOR = 0.01   # smallest variance of a channel, in mean variances
 
 
@@ -137,6 +139,8 @@ def fit_rows(
     m = parameters.shape[1]
     weights, slope, gram, right = np.empty(channels), np.empty(m), np.empty((m, m)), np.empty(m)
     factor, step, trial = np.empty((m, m)), np.empty(m), np.empty(m)
+    height_only = np.zeros(m)
+    height_only[0] = 1.0
     finest = (x[channels - 1] - x[0]) / (20.0 * channels)
     sums = np.empty(channels + 1)
     for row in range(n):
@@ -153,10 +157,16 @@ def fit_rows(
         for j in range(channels):
             weights[j] = 0.0 if np.isnan(y[j]) else 1.0
         damping = 1e-3
-        for _ in range(MOST_STEPS):
+        for number in range(MOST_STEPS):
             if poisson:
                 poisson_weights(code, x, y, base, gain, read_variance, p, slope, weights)
             before = normal_equations(code, x, y, weights, p, slope, gram, right)
+            if number >= PATIENCE and code != TWO:
+                scatter = 1.0 if poisson else before / max(channels - m, 1)
+                if not solve_damped(gram, height_only, 0.0, factor, step):
+                    break
+                if p[0] * p[0] < HOPELESS**2 * scatter * step[0]:
+                    break
             accepted = False
             while damping < 1e10:
                 if solve_damped(gram, right, damping, factor, step):
