@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 BANDS = 16        # of a spectrum, so that colours count as well as brightness
 FEWEST = 5        # points of a line
 PER_STEP = 10     # trial distances from one point to the next
-NOISY = 5.0       # times the noise that may be left over; more, and the film itself is another
+NOISY = 5.0       # times the noise that may be left over; more, and the film itself is another …
+EXPLAINED = 0.25  # … unless that is less than this part of what a film that stayed leaves over: points are coarse, too
 CERTAIN = 4.0     # standard errors by which a correlation must rise above chance; there are some dozen chances
 
 
@@ -110,7 +111,8 @@ def slide(at_um: NDArray[np.float64], then: NDArray[np.float64], now: NDArray[np
     seen = there[nearest]
     correlation = _correlation(expected[nearest, seen], now[seen], weights[nearest, seen])
     enough = correlation >= CERTAIN / np.sqrt(now[seen].size)
-    if not enough or left_over[nearest] > NOISY or abs(distance) > reach - (trials[1] - trials[0]):
+    changed = left_over[nearest] > max(NOISY, EXPLAINED * left_over[len(trials) // 2])     # the middle one: no distance
+    if not enough or changed or abs(distance) > reach - (trials[1] - trials[0]):
         return None
     se = np.sqrt((len(at_um) - 1) * np.mean((without - without.mean()) ** 2))
     return Slide(distance, float(se), correlation)
