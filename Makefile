@@ -34,7 +34,7 @@ quick: kernels $(VENV)/.h5wasm
 
 # once after installation: what is compiled is kept, and no process of the tests waits for a compiler
 kernels: $(VENV)/.installed-dev
-	$(BIN)/python -m halidescope.analysis.warm
+	$(BIN)/python -m halidescope.acquisition.compiling
 
 # real X11 events and fonts: what off screen cannot show
 quick-xvfb: $(VENV)/.installed-dev

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from halidescope.acquisition.compiling import compile_in_background
 from halidescope.acquisition.results import OnlineResults
 
 
@@ -67,6 +68,7 @@ class AnalystProcess:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
+        compile_in_background()
         # one thread of linear algebra is plenty for one spectrum, and leaves the other cores alone
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(

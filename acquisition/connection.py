@@ -4,7 +4,7 @@ Everything here runs in the engine's thread, but for what the beam says when it 
 """
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -67,27 +67,32 @@ class Connection:
         if self._lost is not None:      # whoever connects switches off, and proves it
             self._lost.give_up()
         try:
-            self.instruments = connect(engine.microscope, self.connect_one)
+            instruments = connect(engine.microscope, self.connect_one)
         except BaseException:
             self._give_back()
             if self._lost is not None:
                 self._lost.insist()
             raise
         self._lost = None
-        self.beam = Beam(
-            engine.microscope, self.instruments.laser, engine.clock, engine.ledger,
+        beam = Beam(
+            engine.microscope, instruments.laser, engine.clock, engine.ledger,
             reconnect=lambda: self.connect_one("laser"), announce=engine.guard.lit, told=self._dark_at_last,
             alive=engine.alive,
         )
         engine.guard.lit(False)
-        who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in self.instruments.identities().items())
+        with ExitStack() as unless_complete:
+            unless_complete.callback(self._give_back)
+            unless_complete.callback(instruments.close)
+            self.limits = limits_of(instruments)
+            engine.ledger.wavelength_nm = instruments.laser.wavelength_nm
+            engine.ledger.moving_to(engine.clock.now_s(), *instruments.stage.position_um)
+            if engine.ring is not None:
+                engine.ring.set_axis(instruments.spectrometer.wavelength_nm)
+            self._ask(instruments)
+            unless_complete.pop_all()
+        self.instruments, self.beam = instruments, beam     # last: whoever sees them finds the rest
+        who = ", ".join(f"{role} {one['model']} {one['serial']}" for role, one in instruments.identities().items())
         engine.events.note(f"connected: {who}")
-        self.limits = limits_of(self.instruments)
-        self._ask(self.instruments)
-        engine.ledger.wavelength_nm = self.instruments.laser.wavelength_nm
-        engine.ledger.moving_to(engine.clock.now_s(), *self.instruments.stage.position_um)
-        if engine.ring is not None:
-            engine.ring.set_axis(self.instruments.spectrometer.wavelength_nm)
 
     def _ask(self, instruments: Instruments) -> InstrumentFacts:
         """What the instruments say now; raises InstrumentError."""

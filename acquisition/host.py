@@ -73,6 +73,7 @@ class Host:
         self.commander = Commander(self.engine.events.note)
         self._pipe = WatchedPipe(microscope, log, self._overdue, self._unguarded)
         self._connections: set[Connection] = set()
+        self._hanging_up = threading.Lock()
         self._listener: Listener | None = None
         self._closing = False
         self.ended = threading.Event()
@@ -164,8 +165,14 @@ class Host:
         finally:
             if who:
                 self.commander.left(who)
-            self._connections.discard(connection)
-            connection.close()
+            self._hang_up(connection)
+
+    def _hang_up(self, connection: Any) -> None:
+        """Close a connection once: a second time its number may be that of another one, or of an instrument's port."""
+        with self._hanging_up:
+            if connection in self._connections:
+                self._connections.discard(connection)
+                connection.close()
 
     def _answer(self, request: bytes, who: str) -> tuple[bytes, str]:
         """Answer a request; ``who`` is the caller's name from its first request on, empty before."""
@@ -287,7 +294,7 @@ class Host:
             _wake(self._listener)
             self._listener.close()
         for connection in list(self._connections):
-            connection.close()
+            self._hang_up(connection)
         self._pipe.close()
         self.ring.close()
 

@@ -147,9 +147,9 @@ def test_a_dark_live_view_lights_nothing(bench, client):
 def test_every_end_of_a_live_view_is_dark(bench, client, tmp_path, how):
     client.manual_move(120.0, 120.0)
     limits = {"time": {"max_s": 3.0}, "dose": {"dose_cap_j_cm2": 2000.0}}.get(how, {})
+    first = len(client.events())
     client.live(10.0, 0.1, **limits)
-    first = client.status().events
-    until(lambda: any("live view: " in event.text for event in client.events()[first - 2 :]), "light")
+    until(lambda: any("live view: " in event.text for event in client.events(first)), "light")
     if how == "dark now":
         until(lambda: client.status().emission, "light")
         client.dark_now()
@@ -160,8 +160,8 @@ def test_every_end_of_a_live_view_is_dark(bench, client, tmp_path, how):
         client.enqueue(MAP, tmp_path / "map.nxs")
     elif how == "interlock":
         bench.ask(fault="interlock-open")
-    until(lambda: any("live view ended" in event.text for event in client.events(first - 2)), "end")
-    (ended,) = [event.text for event in client.events(first - 2) if "live view ended" in event.text]
+    until(lambda: any("live view ended" in event.text for event in client.events(first)), "end")
+    (ended,) = [event.text for event in client.events(first) if "live view ended" in event.text]
     said = {
         "time": "3 s are over", "dose": "one more spectrum would exceed its dose of 2000 J/cm²",
         "dark now": "darkness was asked for", "start": "a measurement starts", "queue": "a measurement starts",
