@@ -3,7 +3,8 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 
 SHARE = 2            # of what is left, divided by the cores, is the next part: long ones first, short ones at the end
 SHORTEST = 512       # rows; shorter parts cost more to hand out than they even out
@@ -43,8 +44,17 @@ def over_rows(work: Callable[[slice], None], rows: int, *, longest: int | None =
     if threads == 1 or len(parts) == 1:
         take()
         return
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(take) for _ in range(threads - 1)]
+    others = [_helpers(threads - 1).submit(take) for _ in range(threads - 1)]
+    try:
         take()
-        for other in others:
-            other.result()
+    finally:
+        begun = [other for other in others if not other.cancel()]      # the rest has nothing left to do
+        wait(begun)
+    for other in begun:
+        other.result()
+
+
+@cache
+def _helpers(threads: int) -> ThreadPoolExecutor:
+    """Threads beside the caller's, kept: starting them for every call would cost as much as a thousand spectra."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="halidescope-rows")
