@@ -34,7 +34,7 @@ def compile_in_background() -> subprocess.Popen[bytes] | None:
         [sys.executable, "-m", "halidescope.acquisition.compiling"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    threading.Thread(target=process.wait, name="halidescope-compiler", daemon=True).start()     # no zombie stays
+    threading.Thread(target=process.wait, name="compiler", daemon=True).start()     # no zombie stays
     return process
 
 

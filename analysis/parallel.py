@@ -57,4 +57,4 @@ def over_rows(work: Callable[[slice], None], rows: int, *, longest: int | None =
 @cache
 def _helpers(threads: int) -> ThreadPoolExecutor:
     """Threads beside the caller's, kept: starting them for every call would cost as much as a thousand spectra."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="halidescope-rows")
+    return ThreadPoolExecutor(threads, thread_name_prefix="rows")
