@@ -109,8 +109,8 @@ def test_a_map_along_continuous_lines_reads_where_its_pixels_were(measure):
     assert np.abs(scan.position_um[..., 1] - y).max() < 0.1
     # an answer's way, some ms of this computer, is a part of a second here and of a µm; 50 ms would be 1 µm
     assert np.median(np.abs(scan.position_um[..., 0] - x)) < 1.0
-    assert np.all(np.diff(scan.position_um[0, :, 0]) > 0)
-    assert np.all(np.diff(scan.position_um[1, :, 0]) > 0)
+    assert np.all(np.diff(scan.position_um[0, :, 0]) > -0.01)     # what a stage at rest reads varies by nm
+    assert np.all(np.diff(scan.position_um[1, :, 0]) > -0.01)     # what a stage at rest reads varies by nm
     assert scan.time_s[1, 7] < scan.time_s[1, 0]      # serpentine
     assert np.median(np.abs(np.diff(scan.time_s[0]))) == pytest.approx(9.0, rel=0.2)
 
