@@ -31,6 +31,7 @@ from halidescope.analysis.iodine import PeakMap, peak_map
 from halidescope.analysis.nuisance import NuisanceUnmixing, unmix_with_nuisance
 from halidescope.analysis.references import unit_sum
 from halidescope.analysis.residuals import ResidualTest, check_residuals
+from halidescope.analysis.robust import scatter
 from halidescope.analysis.series import SeriesResult, analyse_series
 from halidescope.analysis.unmixing import Unmixing
 from halidescope.analysis.yields import WeightedShares, weighted_shares
@@ -45,7 +46,6 @@ SHARES_NOTE = (
 FEWEST_CHANNELS = 64     # of the test of whiteness
 PAIRS = 4                # of noisier endmembers, for what their noise does to movable ones
 NOTHING = Flag.NO_SIGNAL | Flag.NOT_CONVERGED     # a fit with one of these has no numbers
-MAD_SIGMA = 1.4826       # standard deviations of a normal distribution to its median absolute deviation
 ROUNDING = 0.3           # counts; integers are no better known
 
 
@@ -331,7 +331,7 @@ def _besides(
             count, chi2 = int(sound.sum()), residuals.reduced_chi2[sound]
             middle = float(np.median(chi2))
             # of a median; the scatter by the median too, so that one wild spectrum does not make it
-            spread = MAD_SIGMA * float(np.median(np.abs(chi2 - middle))) * np.sqrt(np.pi / 2 / count)
+            spread = scatter(chi2 - middle) * np.sqrt(np.pi / 2 / count)
             numbers["median_reduced_chi2"] = Number(middle, float(spread) or None)
             chance = (misfit + 0.5) / (count + 1)
             numbers["misfit_share"] = Number(misfit / count, float(np.sqrt(chance * (1 - chance) / count)))

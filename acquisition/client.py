@@ -8,11 +8,11 @@ import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from halidescope.acquisition.closes import Closes
 from halidescope.acquisition.dose import DoseMap
 from halidescope.acquisition.facts import InstrumentFacts
 from halidescope.acquisition.manual import LIVE_DOSE_J_CM2, LIVE_S, DarkTaken
@@ -30,7 +30,7 @@ START_S = 30.0     # real seconds that an engine may take to open its door
 ANSWER_S = 60.0    # real seconds that any answer may take; starting includes connecting three instruments
 
 
-class EngineClient:
+class EngineClient(Closes):
     """One connection to an engine; may be shared by threads, calls then wait for each other.
 
     Every method raises :class:`ProblemError` with the engine's own sentence if the engine refuses, or with one of its
@@ -284,14 +284,6 @@ class EngineClient:
     def close(self) -> None:
         """Close the connection; the engine goes on. Safe to call twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def default_name() -> str:

@@ -14,12 +14,13 @@ import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from types import FrameType
+from typing import Any
 
 import msgspec
 import platformdirs
 
+from halidescope.acquisition.closes import Closes
 from halidescope.acquisition.commander import Commander
 from halidescope.acquisition.dose import DoseMap
 from halidescope.acquisition.engine import Engine
@@ -41,7 +42,7 @@ LOOPBACK = "127.0.0.1"
 SWITCH_S = 0.0005     # how long another Python thread may keep the measurement waiting; 5 ms is Python's own
 
 
-class Host:
+class Host(Closes):
     """Runs an engine until :meth:`close`, or until somebody at the door asks it to quit.
 
     Parameters
@@ -297,14 +298,6 @@ class Host:
             self._hang_up(connection)
         self._pipe.close()
         self.ring.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def films_folder(microscope: MicroscopeFile, session: Path | None) -> Path | None:

@@ -8,12 +8,11 @@ import sqlite3
 import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Self
 
 import msgspec
 import numpy as np
 
+from halidescope.acquisition.closes import Closes
 from halidescope.acquisition.journal import LIGHT
 from halidescope.acquisition.light_page import LitSpot, light_path, read_page
 from halidescope.acquisition.problems import ScanFileError
@@ -35,7 +34,7 @@ from halidescope.acquisition.transport import require_known
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
-class JournalReader:
+class JournalReader(Closes):
     """Reads a journal, also one that still grows or was cut off.
 
     Raises
@@ -88,14 +87,6 @@ class JournalReader:
                 "anew"
             )
         return dict(self._db.execute("SELECT key, value FROM header").fetchall())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the database. Safe to call twice."""

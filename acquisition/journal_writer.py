@@ -29,6 +29,8 @@ from halidescope.acquisition.records import (
 )
 from halidescope.acquisition.results import OnlineResults
 
+PUT = "INSERT OR REPLACE INTO header VALUES (?, ?)"
+
 
 class JournalWriter:
     """The one writer of a journal. Not thread-safe but for its own checkpoints; used by the engine's thread.
@@ -91,7 +93,7 @@ class JournalWriter:
         self._db.execute("PRAGMA wal_autocheckpoint=0")   # the helper does it, off the measurement's path
 
     def _put(self, key: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (key, value))
+        self._db.execute(PUT, (key, value))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         if self._helper.vanished:
@@ -172,17 +174,15 @@ class JournalWriter:
     def set_light_on(self, light_on_s: float, light_on_se_s: float, light_on_utc_s: float) -> None:
         """When the light first came on (the zero of the spectra's times): engine's clock, its error, real time."""
         for name, value in zip(LIGHT, (light_on_s, light_on_se_s, light_on_utc_s), strict=True):
-            self._write("INSERT OR REPLACE INTO header VALUES (?, ?)", (name, repr(value)))
+            self._write(PUT, (name, repr(value)))
 
     def set_results(self, results: OnlineResults) -> None:
         """Keep the online analysis's last word."""
-        encoded = msgspec.json.encode(results).decode()
-        self._write("INSERT OR REPLACE INTO header VALUES ('results', ?)", (encoded,))
+        self._write(PUT, ("results", msgspec.json.encode(results).decode()))
 
     def end(self, ending: Ending) -> None:
         """Write how the measurement ended."""
-        encoded = msgspec.json.encode(ending).decode()
-        self._write("INSERT OR REPLACE INTO header VALUES ('ending', ?)", (encoded,))
+        self._write(PUT, ("ending", msgspec.json.encode(ending).decode()))
 
     def close(self) -> None:
         """Make everything durable and close. Safe to call twice."""

@@ -6,12 +6,12 @@ Reading is in :mod:`halidescope.acquisition.storage`; nothing here knows a file 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.acquisition.closes import Closes
 from halidescope.acquisition.map_recipes import AdaptiveMap
 from halidescope.acquisition.problems import ScanFileError
 from halidescope.acquisition.records import Event, SpectrumRecord
@@ -91,7 +91,7 @@ class PointGrid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scan:
+class Scan(Closes):
     """One measurement. A map has the shape (ny, nx), a series (n,); call that shape *points*.
 
     Every array but the spectra is in memory; the spectra are read when first asked for. Where ``valid`` is False
@@ -160,14 +160,6 @@ class Scan:
     read_sums: Callable[[slice], Floats] | None = field(default=None, repr=False)
     stored_sum: Floats | None = field(default=None, repr=False)
     spoiled: set[int] = field(default_factory=set, repr=False)    # found damaged while reading; grows
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file. What was read stays."""

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import savgol_coeffs, savgol_filter
 
+from halidescope.analysis.robust import scatter
+
 Numbers = NDArray[np.float64]
 
 
@@ -74,7 +76,7 @@ def first_exciton(
     reach = max(half // 2, 2)
     design = np.linalg.pinv(np.vander(step * np.arange(-reach, reach + 1), 3))
     # noise of the points as measured, from third differences (a smooth curve has none); interpolated ones are quieter
-    noise = 1.4826 * float(np.median(np.abs(np.diff(values, 3)))) / np.sqrt(20.0)
+    noise = scatter(np.diff(values, 3)) / np.sqrt(20.0)
     kernel = savgol_coeffs(points, 3, deriv=2, delta=step, use="dot")
 
     def filtered(row: Numbers, centre: int) -> Numbers:

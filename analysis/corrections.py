@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from halidescope.analysis.robust import scatter
+
 Numbers = NDArray[np.float64]
 FLOOR_CHANNELS, FLOOR_SPECTRA = 20, 2000   # fewest and most that the noise floor is taken from
 OUTLIER = 6.0   # robust standard deviations beyond which a dark sample is a cosmic ray
@@ -61,7 +63,7 @@ def mean_dark(darks: ArrayLike) -> MeanDark:
     distance = counts - middle
     # one figure for all channels: with few darks a single channel's own spread says little
     n = len(counts)
-    spread = 1.4826 * np.median(np.abs(distance)) / np.sqrt(1 - 1 / n) if n > 2 else np.std(distance) * np.sqrt(2)
+    spread = scatter(distance) / np.sqrt(1 - 1 / n) if n > 2 else np.std(distance) * np.sqrt(2)
     good = distance <= OUTLIER * max(spread, 0.5) + OUTLIER**2 / 6
     samples = good.sum(axis=0)
     mean = np.where(good, counts, 0.0).sum(axis=0) / samples

@@ -1,8 +1,9 @@
 """*Dark now*, and whether the laser is lit, in windows that may lie over the main one."""
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from halidescope.gui.status_strip import DARK_TIP, StatusStrip
+from halidescope.gui.dark_button import DarkButton
+from halidescope.gui.status_strip import StatusStrip
 from halidescope.gui.theme import set_look, value_font
 
 
@@ -20,10 +21,7 @@ class DarkCorner(QWidget):
         self.emission = QLabel("", self)
         self.emission.setObjectName("emission")
         self.emission.setFont(value_font(11.0, bold=True))
-        self.dark_button = QPushButton("DARK NOW", self)
-        self.dark_button.setObjectName("darkNow")
-        self.dark_button.setToolTip(DARK_TIP)
-        self.dark_button.setAccessibleName("Dark now")
+        self.dark_button = DarkButton(self)
         self.dark_button.pressed.connect(strip.dark_asked)      # not when it is let go
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -6,18 +6,16 @@ when lit, an outline with an empty one when dark, broken when unknown, and a bar
 
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QMouseEvent, QWindow
-from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from halidescope.acquisition.states import RunState, Status
+from halidescope.gui.dark_button import DarkButton
 from halidescope.gui.theme import set_look, value_font
 from halidescope.gui.values import dose, duration, irradiance
 
 TWICE_WITHIN_MS = 1500
 LIT_BAR_PX = 4
 EMISSION_PT, POWER_PT = 19.0, 12.5      # read from two metres, and from one
-
-
-DARK_TIP = "Laser off at once, whatever runs (Esc twice)."
 
 
 class StatusStrip(QWidget):
@@ -55,10 +53,7 @@ class StatusStrip(QWidget):
         self.bar = QProgressBar(self)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
-        self.dark_button = QPushButton("DARK NOW", self)
-        self.dark_button.setObjectName("darkNow")
-        self.dark_button.setToolTip(DARK_TIP)
-        self.dark_button.setAccessibleName("Dark now")
+        self.dark_button = DarkButton(self)
         self.dark_button.pressed.connect(self.dark_asked)       # not when it is let go
 
         run = QVBoxLayout()
